@@ -1,0 +1,111 @@
+/**
+ * The checked names of everything: each kind of id is a branded string with one constructor that
+ * proves its shape, so that a put id can never stand where a node id is meant.
+ *
+ * Binary ids are lower-case hex inside the process (readable in a trace, sortable as bytes) and
+ * raw bytes on disk and on the wire.
+ */
+
+declare const brand: unique symbol;
+type Branded<T, Name extends string> = T & { readonly [brand]: Name };
+
+/** A stable member name chosen by the operator: 1–64 of `a-z A-Z 0-9 . _ -`, not starting with a dot. */
+export type NodeId = Branded<string, 'NodeId'>;
+/**
+ * A key of the store: 1–1,024 arbitrary bytes, held as a byte string (one char 0–255 per byte) so
+ * that it can index a Map. Convert with {@link keyOfBytes} and {@link bytesOfKey}.
+ */
+export type Key = Branded<string, 'Key'>;
+/** Who mints dots: 64 random bits of a process start + a 48-bit birth number, 28 hex digits (A4). */
+export type ActorId = Branded<string, 'ActorId'>;
+/** The random 64 bits drawn once at each start of a process, 16 hex digits (A4). */
+export type StartId = Branded<string, 'StartId'>;
+/** The random 64 bits a client chose for one put and repeats in each retry, 16 hex digits (A7). */
+export type PutId = Branded<string, 'PutId'>;
+/** One of the Q equal slices of the ring: an integer in [0, Q). */
+export type PartitionId = Branded<number, 'PartitionId'>;
+
+export const KEY_BYTES_MAX = 1024;
+
+const nodeIdShape = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$/;
+const hex16 = /^[0-9a-f]{16}$/;
+
+/** Throws RangeError unless `text` has the shape of a node id. */
+export const nodeId = (text: string): NodeId => {
+  if (!nodeIdShape.test(text)) {
+    throw new RangeError(
+      `a node id is 1-64 of a-z A-Z 0-9 . _ - and starts with no dot, found ${JSON.stringify(text)}`,
+    );
+  }
+  return text as NodeId;
+};
+
+export const isNodeId = (text: unknown): text is NodeId =>
+  typeof text === 'string' && nodeIdShape.test(text);
+
+/** Throws RangeError unless `hex` is 16 lower-case hex digits. */
+export const putId = (hex: string): PutId => {
+  if (!hex16.test(hex)) throw new RangeError(`a put id is 16 hex digits, found ${hex}`);
+  return hex as PutId;
+};
+
+/** Throws RangeError unless `hex` is 16 lower-case hex digits. */
+export const startId = (hex: string): StartId => {
+  if (!hex16.test(hex)) throw new RangeError(`a start id is 16 hex digits, found ${hex}`);
+  return hex as StartId;
+};
+
+/** The actor born `birth`-th in the process start `start`; `birth` is an integer in [0, 2^48). */
+export const actorId = (start: StartId, birth: number): ActorId =>
+  (start + birth.toString(16).padStart(12, '0')) as ActorId;
+
+/** The process start an actor was born in. */
+export const startOf = (actor: ActorId): StartId => actor.slice(0, 16) as StartId;
+
+export const partitionId = (index: number): PartitionId => index as PartitionId;
+
+/** The byte string of `bytes`; throws RangeError unless it is 1-1,024 bytes. */
+export const keyOfBytes = (bytes: Uint8Array): Key => {
+  if (bytes.length === 0 || bytes.length > KEY_BYTES_MAX) {
+    throw new RangeError(`a key is 1-${KEY_BYTES_MAX} bytes, found ${bytes.length}`);
+  }
+  return byteString(bytes) as Key;
+};
+
+/** The key whose bytes are the UTF-8 of `text`. */
+export const keyOfText = (text: string): Key => keyOfBytes(new TextEncoder().encode(text));
+
+export const bytesOfKey = (key: Key): Uint8Array => {
+  const bytes = new Uint8Array(key.length);
+  for (let i = 0; i < key.length; i++) bytes[i] = key.charCodeAt(i);
+  return bytes;
+};
+
+/** A key for logs and pages: UTF-8 where it is, with control bytes and invalid bytes escaped. */
+export const showKey = (key: Key): string => {
+  const text = new TextDecoder().decode(bytesOfKey(key));
+  return JSON.stringify(text).slice(1, -1);
+};
+
+const byteString = (bytes: Uint8Array): string => {
+  let text = '';
+  for (let i = 0; i < bytes.length; i++) text += String.fromCharCode(bytes[i]!);
+  return text;
+};
+
+const hexOfByte = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
+/** Lower-case hex of `length` bytes of `bytes` from `offset`. */
+export const hexOf = (bytes: Uint8Array, offset = 0, length = bytes.length - offset): string => {
+  let hex = '';
+  for (let i = offset; i < offset + length; i++) hex += hexOfByte[bytes[i]!];
+  return hex;
+};
+
+/** The bytes of an even number of hex digits; throws RangeError on anything else. */
+export const bytesOfHex = (hex: string): Uint8Array => {
+  if (!/^([0-9a-f]{2})*$/.test(hex)) throw new RangeError('expected lower-case hex digits');
+  const bytes = new Uint8Array(hex.length / 2);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = parseInt(hex.slice(2 * i, 2 * i + 2), 16);
+  return bytes;
+};
