@@ -30,7 +30,6 @@ export const ERROR_KINDS = {
   TOO_MANY_SIBLINGS: refused,
   INSUFFICIENT_STORAGE: refusedForNow,
   OVERLOADED: refusedForNow,
-  QUORUM_REFUSED: refusedForNow,
   NOT_READY: refusedForNow,
   GOING_AWAY: refusedForNow,
   UNREACHABLE: refusedForNow,
@@ -48,7 +47,9 @@ export const isErrorCode = (code: unknown): code is ErrorCode =>
   typeof code === 'string' && Object.hasOwn(ERROR_KINDS, code);
 
 /** Small facts beside the message: counts, ids, limits. Never value bytes. */
-export type ErrorDetails = { readonly [name: string]: string | number | boolean | readonly string[] };
+export type ErrorDetails = {
+  readonly [name: string]: string | number | boolean | readonly string[];
+};
 
 export class CoterieError extends Error {
   override readonly name = 'CoterieError';
@@ -65,9 +66,12 @@ export class CoterieError extends Error {
     return ERROR_KINDS[this.code].retryable;
   }
 
-  /** Of a write: `refused` = nothing was written anywhere; `unknown` = it may have been. */
+  /**
+   * Of a write: `refused` = nothing was written anywhere; `unknown` = it may have been. One code
+   * (`QUORUM_NOT_MET`) can be either, before or after a dot was minted: its details say which.
+   */
   get outcome(): 'refused' | 'unknown' {
-    return ERROR_KINDS[this.code].outcome;
+    return this.details['outcome'] === 'refused' ? 'refused' : ERROR_KINDS[this.code].outcome;
   }
 }
 

@@ -1,0 +1,135 @@
+/**
+ * A put that arrived at a node which is none of the key's owners (paper § 4.5): it is handed to one
+ * of the preference list, and to the next when that one stays silent or is overloaded. The put id
+ * makes a second hand-over safe: the same put never becomes two siblings.
+ *
+ *   awaiting ──forwarded──▶ done (its reply)
+ *    │   ▲ │
+ *    │   └─┘ patience or a refusal that may pass: the next coordinator
+ *    └──nobody left / timeout──▶ done (refused if every one refused, else unknown)
+ */
+import { assign, setup } from 'xstate';
+import type { NodeId } from '../src/core/ids.ts';
+import { ERROR_KINDS } from '../src/core/errors.ts';
+import type { FailedReply, PutCommand, PutReply, RequestId } from '../src/wire/peer-messages.ts';
+
+export type ForwardEvent =
+  | { readonly type: 'put.answered'; readonly node: NodeId; readonly reply: PutReply }
+  | { readonly type: 'replica.refused'; readonly node: NodeId };
+
+export type ForwardPorts = {
+  /** Answers with `put.answered`, or not at all. */
+  forward(request: RequestId, put: PutCommand, to: NodeId): void;
+  reply(request: RequestId, reply: PutReply): void;
+};
+
+export type ForwardInput = {
+  readonly request: RequestId;
+  readonly put: PutCommand;
+  /** Who may coordinate, best first; at least one. */
+  readonly coordinators: readonly NodeId[];
+  readonly ports: ForwardPorts;
+  /** How long one coordinator may be silent before the next is tried, ms. */
+  readonly patienceMs: number;
+};
+
+type ForwardContext = ForwardInput & {
+  /** How many of the coordinators were tried. */
+  readonly tried: number;
+  /** Those that said they wrote nothing. */
+  readonly refused: readonly NodeId[];
+  readonly lastFailure: FailedReply | undefined;
+};
+
+export const forwardMachine = setup({
+  types: {
+    context: {} as ForwardContext,
+    input: {} as ForwardInput,
+    events: {} as ForwardEvent,
+  },
+  delays: {
+    timeout: ({ context }) => context.put.timeoutMs,
+    patience: ({ context }) => context.patienceMs,
+  },
+  guards: {
+    isFinal: ({ event }) => event.type === 'put.answered' && isFinal(event.reply),
+    someoneLeft: ({ context }) => context.tried < context.coordinators.length,
+    allRefused: ({ context }) => context.refused.length >= context.coordinators.length,
+  },
+  actions: {
+    forwardToNext: ({ context }) => {
+      const { ports, request, put, coordinators, tried } = context;
+      const to = coordinators[tried];
+      if (to !== undefined) ports.forward(request, { ...put, attempt: put.attempt + tried }, to);
+    },
+    recordTried: assign(({ context }) => ({ tried: context.tried + 1 })),
+    recordRefusal: assign(({ context, event }) => ({
+      refused: context.refused.includes(event.node)
+        ? context.refused
+        : [...context.refused, event.node],
+      lastFailure:
+        event.type === 'put.answered' && event.reply.type === 'failed'
+          ? event.reply
+          : context.lastFailure,
+    })),
+    passOn: ({ context, event }) => {
+      if (event.type === 'put.answered') context.ports.reply(context.request, event.reply);
+    },
+    replyFailed: ({ context }) => context.ports.reply(context.request, failedReply(context)),
+  },
+}).createMachine({
+  id: 'forward',
+  context: ({ input }) => ({ ...input, tried: 0, refused: [], lastFailure: undefined }),
+  initial: 'awaiting',
+  after: { timeout: { target: '.done', actions: 'replyFailed' } },
+  states: {
+    awaiting: {
+      entry: ['forwardToNext', 'recordTried'],
+      on: {
+        'put.answered': [
+          { guard: 'isFinal', target: 'done', actions: 'passOn' },
+          { target: 'refused', actions: 'recordRefusal' },
+        ],
+        'replica.refused': { target: 'refused', actions: 'recordRefusal' },
+      },
+      after: { patience: { guard: 'someoneLeft', target: 'awaiting', reenter: true } },
+    },
+    refused: {
+      always: [
+        { guard: 'allRefused', target: 'done', actions: 'replyFailed' },
+        { guard: 'someoneLeft', target: 'awaiting' },
+        { target: 'waitingForSilent' },
+      ],
+    },
+    waitingForSilent: {
+      on: {
+        'put.answered': [
+          { guard: 'isFinal', target: 'done', actions: 'passOn' },
+          { target: 'refused', actions: 'recordRefusal' },
+        ],
+        'replica.refused': { target: 'refused', actions: 'recordRefusal' },
+      },
+    },
+    done: { type: 'final' },
+  },
+});
+
+/** Applied, unknown, or refused for good: only a refusal that another node may not share goes on. */
+const isFinal = (reply: PutReply): boolean => {
+  if (reply.type === 'applied') return true;
+  const { retryable, outcome } = ERROR_KINDS[reply.code];
+  return !retryable || (reply.details['outcome'] ?? outcome) === 'unknown';
+};
+
+const failedReply = ({ refused, coordinators, tried, lastFailure }: ForwardContext): PutReply => {
+  const nothingWritten = refused.length >= Math.min(tried, coordinators.length);
+  if (nothingWritten && lastFailure !== undefined) return lastFailure;
+  return {
+    type: 'failed',
+    code: nothingWritten ? 'OVERLOADED' : 'TIMEOUT',
+    message: nothingWritten
+      ? 'no coordinator of this key took the put'
+      : 'a coordinator of this key took the put and did not answer: it may still be applied',
+    details: { outcome: nothingWritten ? 'refused' : 'unknown', tried },
+  };
+};

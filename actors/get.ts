@@ -1,0 +1,200 @@
+/**
+ * The coordinator of one get (paper §§ 4.5, 6.4). It asks R replicas, one for values and the others
+ * for headers, answers once R of them that count are there and every surviving value is at hand,
+ * and then lingers for late answers to repair the owners that were behind.
+ *
+ *   reading ──R answers, values complete──▶ lingering ──all answered / linger──▶ done (repairs)
+ *    │  ▲ │                                     │ ▲
+ *    │  └─┘ patience, refusal: the next replica └─┘ a late header: its values are fetched
+ *    └──too few left / timeout──▶ done
+ *
+ * The same machine runs in a client that coordinates its own reads.
+ */
+import { assign, setup } from 'xstate';
+import type { NodeId } from '../src/core/ids.ts';
+import {
+  allAnswered,
+  answersLacking,
+  askNext,
+  countedAnswers,
+  readVerdict,
+  recordAnswer,
+  recordReadRefusal,
+} from '../src/core/read-tally.ts';
+import type { ReadTally } from '../src/core/read-tally.ts';
+import { reconcile } from '../src/core/reconcile.ts';
+import type { Reconciled } from '../src/core/reconcile.ts';
+import type { RecordOfKey } from '../src/core/record.ts';
+import type { Key } from '../src/core/ids.ts';
+import type { FailedReply, RequestId } from '../src/wire/peer-messages.ts';
+
+export type GetEvent =
+  | {
+      readonly type: 'replica.answered';
+      readonly node: NodeId;
+      readonly role: 'owner' | 'fallback';
+      readonly record: RecordOfKey | undefined;
+    }
+  | { readonly type: 'replica.refused'; readonly node: NodeId };
+
+export type GetReply =
+  { readonly type: 'value'; readonly record: RecordOfKey; readonly fastest: NodeId } | FailedReply;
+
+export type GetPorts = {
+  /** Answers with `replica.answered` or `replica.refused`, or not at all. */
+  read(request: RequestId, key: Key, from: NodeId, want: 'with-values' | 'header'): void;
+  repair(key: Key, record: RecordOfKey, to: NodeId): void;
+  reply(request: RequestId, reply: GetReply): void;
+};
+
+export type GetInput = {
+  readonly request: RequestId;
+  readonly key: Key;
+  /** As `startRead` made it of the preference list. */
+  readonly tally: ReadTally;
+  readonly ports: GetPorts;
+  readonly timeoutMs: number;
+  /** How long to wait before one more replica is asked, ms. */
+  readonly patienceMs: number;
+  /** How long after the reply to wait for late answers, ms. */
+  readonly lingerMs: number;
+};
+
+type GetContext = GetInput & {
+  readonly reconciled: Reconciled;
+  /** Nodes asked again, for values of which they had sent the header. */
+  readonly fetching: readonly NodeId[];
+};
+
+export const getMachine = setup({
+  types: {
+    context: {} as GetContext,
+    input: {} as GetInput,
+    events: {} as GetEvent,
+  },
+  delays: {
+    timeout: ({ context }) => context.timeoutMs,
+    patience: ({ context }) => context.patienceMs,
+    linger: ({ context }) => context.lingerMs,
+  },
+  guards: {
+    quorumComplete: ({ context }) => readVerdict(context.tally) === 'won' && isComplete(context),
+    quorumLost: ({ context }) => readVerdict(context.tally) === 'lost',
+    allAnswered: ({ context }) => allAnswered(context.tally) && isComplete(context),
+  },
+  actions: {
+    askLacking: ({ context }) => ask(context, answersLacking(context.tally)),
+    recordAsked: assign(({ context }) => ({
+      tally: askNext(context.tally, answersLacking(context.tally)),
+    })),
+    askOneMore: ({ context }) => ask(context, 1),
+    recordOneMore: assign(({ context }) => ({ tally: askNext(context.tally, 1) })),
+    recordAnswer: assign(({ context, event }) => {
+      if (event.type !== 'replica.answered') return {};
+      const tally = recordAnswer(context.tally, event.node, event.role, event.record);
+      return { tally, reconciled: reconcile(tally.answers) };
+    }),
+    recordRefusal: assign(({ context, event }) =>
+      event.type === 'replica.refused'
+        ? { tally: recordReadRefusal(context.tally, event.node) }
+        : {},
+    ),
+    fetchMissing: ({ context }) => {
+      for (const holder of holdersToAsk(context)) {
+        context.ports.read(context.request, context.key, holder, 'with-values');
+      }
+    },
+    recordFetching: assign(({ context }) => ({
+      fetching: [...context.fetching, ...holdersToAsk(context)],
+    })),
+    replyValue: ({ context }) => {
+      const { ports, request, reconciled, tally } = context;
+      const fastest = tally.answers.find((answer) => answer.role === 'owner') ?? tally.answers[0];
+      ports.reply(request, { type: 'value', record: reconciled.record, fastest: fastest!.node });
+    },
+    replyFailed: ({ context }) => context.ports.reply(context.request, failedReply(context)),
+    repairStale: ({ context }) => {
+      if (!isComplete(context)) return;
+      const { ports, key, reconciled, tally } = context;
+      for (const node of reconciled.stale) {
+        const answer = tally.answers.find((each) => each.node === node);
+        if (answer?.role === 'owner') ports.repair(key, reconciled.record, node);
+      }
+    },
+  },
+}).createMachine({
+  id: 'get',
+  context: ({ input }) => ({ ...input, reconciled: reconcile([]), fetching: [] }),
+  initial: 'reading',
+  states: {
+    reading: {
+      initial: 'waiting',
+      entry: ['askLacking', 'recordAsked'],
+      always: [
+        { guard: 'quorumComplete', target: 'lingering', actions: 'replyValue' },
+        { guard: 'quorumLost', target: 'done', actions: 'replyFailed' },
+      ],
+      on: {
+        'replica.answered': {
+          actions: ['recordAnswer', 'fetchMissing', 'recordFetching', 'askLacking', 'recordAsked'],
+        },
+        'replica.refused': { actions: ['recordRefusal', 'askLacking', 'recordAsked'] },
+      },
+      after: { timeout: { target: 'done', actions: 'replyFailed' } },
+      states: {
+        waiting: {
+          after: {
+            patience: {
+              target: 'waiting',
+              reenter: true,
+              actions: ['askOneMore', 'recordOneMore'],
+            },
+          },
+        },
+      },
+    },
+    lingering: {
+      always: { guard: 'allAnswered', target: 'done', actions: 'repairStale' },
+      on: {
+        'replica.answered': { actions: ['recordAnswer', 'fetchMissing', 'recordFetching'] },
+        'replica.refused': { actions: 'recordRefusal' },
+      },
+      after: { linger: { target: 'done', actions: 'repairStale' } },
+    },
+    done: { type: 'final' },
+  },
+});
+
+/** The first replica asked sends values, those after it headers; whoever is asked late, values. */
+const ask = ({ tally, ports, request, key }: GetContext, count: number): void => {
+  tally.candidates.slice(0, count).forEach((node, index) => {
+    const first = tally.asked.length === 0 && index === 0;
+    const late = tally.asked.length > 0;
+    ports.read(request, key, node, first || late ? 'with-values' : 'header');
+  });
+};
+
+const isComplete = ({ reconciled }: GetContext): boolean => reconciled.missing.length === 0;
+
+const holdersToAsk = ({ reconciled, fetching }: GetContext): readonly NodeId[] => [
+  ...new Set(
+    reconciled.missing.map(({ holder }) => holder).filter((node) => !fetching.includes(node)),
+  ),
+];
+
+const failedReply = ({ tally, reconciled }: GetContext): FailedReply => {
+  const got = countedAnswers(tally);
+  const missing = reconciled.missing.length;
+  return {
+    type: 'failed',
+    code: 'QUORUM_NOT_MET',
+    message:
+      `wanted ${tally.r} answers, got ${got}` + (missing > 0 ? `, ${missing} values missing` : ''),
+    details: {
+      outcome: 'refused',
+      wanted: tally.r,
+      got,
+      answered: tally.answers.map((answer) => answer.node),
+    },
+  };
+};

@@ -1,0 +1,124 @@
+/** Reading and writing of the store's own binary forms: records, contexts, storage keys. */
+import { bytesOfHex, hexOf } from './ids.ts';
+
+/** Grows as it is written; `take` hands out exactly what was written. */
+export class ByteWriter {
+  #bytes: Uint8Array;
+  #length = 0;
+
+  constructor(capacity = 256) {
+    this.#bytes = new Uint8Array(capacity);
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  byte(value: number): void {
+    this.#room(1);
+    this.#bytes[this.#length++] = value;
+  }
+
+  /** An unsigned integer up to 2^53 - 1, seven bits a byte, low bits first. */
+  varint(value: number): void {
+    this.#room(8);
+    let rest = value;
+    while (rest > 0x7f) {
+      this.#bytes[this.#length++] = (rest % 0x80) | 0x80;
+      rest = Math.floor(rest / 0x80);
+    }
+    this.#bytes[this.#length++] = rest;
+  }
+
+  /** The bytes of `hex`, whose length the reader knows. */
+  hex(hex: string): void {
+    this.raw(bytesOfHex(hex));
+  }
+
+  raw(bytes: Uint8Array): void {
+    this.#room(bytes.length);
+    this.#bytes.set(bytes, this.#length);
+    this.#length += bytes.length;
+  }
+
+  /** UTF-8 with its length ahead. */
+  text(text: string): void {
+    const bytes = new TextEncoder().encode(text);
+    this.varint(bytes.length);
+    this.raw(bytes);
+  }
+
+  take(): Uint8Array {
+    return this.#bytes.slice(0, this.#length);
+  }
+
+  #room(bytes: number): void {
+    if (this.#length + bytes <= this.#bytes.length) return;
+    const larger = new Uint8Array(Math.max(2 * this.#bytes.length, this.#length + bytes));
+    larger.set(this.#bytes.subarray(0, this.#length));
+    this.#bytes = larger;
+  }
+}
+
+/** Throws RangeError at the first read beyond the end or out of range: callers refuse the whole. */
+export class ByteReader {
+  readonly #bytes: Uint8Array;
+  #offset = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  get offset(): number {
+    return this.#offset;
+  }
+
+  get atEnd(): boolean {
+    return this.#offset === this.#bytes.length;
+  }
+
+  byte(): number {
+    return this.raw(1)[0]!;
+  }
+
+  varint(): number {
+    let value = 0;
+    let scale = 1;
+    for (;;) {
+      const byte = this.byte();
+      value += (byte & 0x7f) * scale;
+      if (value > Number.MAX_SAFE_INTEGER) throw new RangeError('an integer beyond 2^53');
+      if (byte < 0x80) return value;
+      scale *= 0x80;
+    }
+  }
+
+  hex(bytes: number): string {
+    const at = this.#offset;
+    this.raw(bytes);
+    return hexOf(this.#bytes, at, bytes);
+  }
+
+  /** A view, not a copy. */
+  raw(bytes: number): Uint8Array {
+    const end = this.#offset + bytes;
+    if (end > this.#bytes.length) throw new RangeError(`${bytes} bytes wanted at ${this.#offset}`);
+    const view = this.#bytes.subarray(this.#offset, end);
+    this.#offset = end;
+    return view;
+  }
+
+  text(): string {
+    return new TextDecoder('utf-8', { fatal: true }).decode(this.raw(this.varint()));
+  }
+
+  end(): void {
+    if (!this.atEnd) throw new RangeError(`${this.#bytes.length - this.#offset} bytes too many`);
+  }
+}
+
+export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+};

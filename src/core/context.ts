@@ -1,0 +1,72 @@
+/**
+ * The opaque token of a get: what its reader has seen of one key (A3), bound to that key and closed
+ * by a keyed digest, so that a client can neither alter it nor use it elsewhere.
+ *
+ *   1 │ key tag (8) │ replica that answered fastest │ vector │ seen │ shown │ seal (8)
+ */
+import { ByteReader, ByteWriter, sameBytes } from './bytes.ts';
+import { isNodeId } from './ids.ts';
+import type { NodeId, PutId } from './ids.ts';
+import { readSeen, readVector, writeSeen, writeVector } from './record-bytes.ts';
+import type { CausalContext } from './record.ts';
+
+export const CONTEXT_BYTES_MAX = 8192;
+
+const FORMAT = 1;
+const TAG_BYTES = 8;
+const SEAL_BYTES = 8;
+
+/** The two digests a context needs; both at least 8 bytes. */
+export type ContextSeal = {
+  /** A digest of the key. */
+  keyTag(): Uint8Array;
+  /** A digest of `bytes` under the secret of the cluster's creation event. */
+  sign(bytes: Uint8Array): Uint8Array;
+};
+
+export type OpenedContext =
+  | { readonly type: 'context'; readonly context: CausalContext; readonly fastest?: NodeId }
+  | { readonly type: 'refused'; readonly code: 'BAD_CONTEXT' | 'CONTEXT_KEY_MISMATCH' };
+
+export const sealContext = (
+  context: CausalContext,
+  fastest: NodeId | undefined,
+  seal: ContextSeal,
+): Uint8Array => {
+  const writer = new ByteWriter();
+  writer.byte(FORMAT);
+  writer.raw(seal.keyTag().subarray(0, TAG_BYTES));
+  writer.text(fastest ?? '');
+  writeVector(writer, context.vector);
+  writeSeen(writer, context.seen);
+  writer.varint(context.shown.length);
+  for (const put of context.shown) writer.hex(put);
+  writer.raw(seal.sign(writer.take()).subarray(0, SEAL_BYTES));
+  return writer.take();
+};
+
+/** Refuses only on proof: altered, oversized, not one of ours, or another key's. */
+export const openContext = (bytes: Uint8Array, seal: ContextSeal): OpenedContext => {
+  const bad = { type: 'refused', code: 'BAD_CONTEXT' } as const;
+  const sealedAt = bytes.length - SEAL_BYTES;
+  if (bytes.length > CONTEXT_BYTES_MAX || sealedAt < 1 + TAG_BYTES) return bad;
+  const body = bytes.subarray(0, sealedAt);
+  const expected = seal.sign(body).subarray(0, SEAL_BYTES);
+  if (!sameBytes(bytes.subarray(sealedAt), expected)) return bad;
+  try {
+    const reader = new ByteReader(body);
+    if (reader.byte() !== FORMAT) return bad;
+    if (!sameBytes(reader.raw(TAG_BYTES), seal.keyTag().subarray(0, TAG_BYTES))) {
+      return { type: 'refused', code: 'CONTEXT_KEY_MISMATCH' };
+    }
+    const fastest = reader.text();
+    const vector = readVector(reader);
+    const seen = readSeen(reader);
+    const shown = Array.from({ length: reader.varint() }, () => reader.hex(8) as PutId);
+    reader.end();
+    const context = { vector, seen, shown };
+    return { type: 'context', context, ...(isNodeId(fastest) ? { fastest } : {}) };
+  } catch {
+    return bad;
+  }
+};

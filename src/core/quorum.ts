@@ -1,0 +1,126 @@
+/**
+ * The tallies of one request, as values: who was asked, who answered, and in three words whether
+ * enough did. Coordinators hold one and act on what it says (paper §§ 4.5, 4.6, 6.1).
+ */
+import type { NodeId } from './ids.ts';
+
+export type Verdict = 'pending' | 'won' | 'lost';
+
+/** One of the N replicas a write wants: its owner, and who was asked in its place, in order. */
+export type WriteSlot = {
+  readonly owner: NodeId;
+  /** The owner, or the fallbacks that stand in for it; the last one is the one waited for. */
+  readonly asked: readonly NodeId[];
+};
+
+export type WriteTally = {
+  readonly slots: readonly WriteSlot[];
+  /** Healthy nodes of the preference list not asked yet. */
+  readonly spares: readonly NodeId[];
+  readonly acked: readonly NodeId[];
+  readonly durable: readonly NodeId[];
+  readonly refused: readonly NodeId[];
+  readonly w: number;
+  readonly dw: number;
+  /** `real-owners`: a fallback's answer counts for nothing (strict). */
+  readonly counting: 'anyone' | 'real-owners';
+};
+
+/** A write to be sent: to `node`, with a hint when it stands in for `hintFor`. */
+export type Placement = { readonly node: NodeId; readonly hintFor?: NodeId };
+
+export type WriteWish = Pick<WriteTally, 'w' | 'dw' | 'counting'>;
+
+/** Each owner in its slot, unhealthy ones replaced by the first spares while there are any. */
+export const startWrite = (
+  owners: readonly { readonly node: NodeId; readonly reachable: boolean }[],
+  spares: readonly NodeId[],
+  wish: WriteWish,
+): WriteTally => {
+  const rest = [...spares];
+  const slots = owners.map(({ node, reachable }): WriteSlot => {
+    const standIn = reachable ? node : rest.shift();
+    return { owner: node, asked: standIn === undefined ? [] : [standIn] };
+  });
+  return { slots, spares: rest, acked: [], durable: [], refused: [], ...wish };
+};
+
+/** Who holds the write, by slot: what is to be sent at the start. */
+export const placements = (tally: WriteTally): readonly Placement[] =>
+  tally.slots.flatMap((slot) => {
+    const node = slot.asked.at(-1);
+    return node === undefined ? [] : [placementOf(slot, node)];
+  });
+
+export const recordAck = (tally: WriteTally, node: NodeId, durable: boolean): WriteTally => ({
+  ...tally,
+  acked: withNode(tally.acked, node),
+  durable: durable ? withNode(tally.durable, node) : tally.durable,
+});
+
+export const recordRefusal = (tally: WriteTally, node: NodeId): WriteTally => ({
+  ...tally,
+  refused: withNode(tally.refused, node),
+});
+
+/** Gives every slot in which nobody answered yet (or its node refused) to the next spare. */
+export const replaceSilent = (
+  tally: WriteTally,
+  which: 'refused' | 'all-silent',
+): { readonly tally: WriteTally; readonly placed: readonly Placement[] } => {
+  const spares = [...tally.spares];
+  const placed: Placement[] = [];
+  const slots = tally.slots.map((slot) => {
+    const last = slot.asked.at(-1);
+    const waiting = last !== undefined && !tally.refused.includes(last);
+    if (isStored(tally, slot) || (which === 'refused' && waiting)) return slot;
+    const spare = spares.shift();
+    if (spare === undefined) return slot;
+    placed.push({ node: spare, hintFor: slot.owner });
+    return { ...slot, asked: [...slot.asked, spare] };
+  });
+  return placed.length === 0 ? { tally, placed } : { tally: { ...tally, slots, spares }, placed };
+};
+
+export const writeVerdict = (tally: WriteTally): Verdict => {
+  const counts = (node: NodeId): boolean => tally.counting === 'anyone' || isOwner(tally, node);
+  const acked = tally.acked.filter(counts).length;
+  if (acked >= tally.w && tally.durable.filter(counts).length >= tally.dw) return 'won';
+  const waiting = waitingFor(tally).filter(counts).length;
+  const standIns = tally.counting === 'anyone' ? tally.spares.length : 0;
+  return acked + waiting + standIns < tally.w ? 'lost' : 'pending';
+};
+
+/** Whether every owner or its stand-in holds the write: nothing is left to linger for. */
+export const isSettled = (tally: WriteTally): boolean =>
+  tally.slots.every((slot) => isStored(tally, slot));
+
+/** Owners that have not acked and for whom nobody holds a hint yet. */
+export const ownersWithout = (tally: WriteTally): readonly NodeId[] =>
+  tally.slots.filter((slot) => !isStored(tally, slot)).map((slot) => slot.owner);
+
+/** Nodes that acked without fsync and could be asked to sync, as many as `dw` still lacks. */
+export const toSync = (tally: WriteTally): readonly NodeId[] =>
+  tally.acked
+    .filter((node) => !tally.durable.includes(node))
+    .filter((node) => tally.counting === 'anyone' || isOwner(tally, node));
+
+const waitingFor = (tally: WriteTally): readonly NodeId[] => [
+  ...new Set(
+    tally.slots
+      .flatMap((slot) => slot.asked)
+      .filter((node) => !tally.acked.includes(node) && !tally.refused.includes(node)),
+  ),
+];
+
+const isStored = (tally: WriteTally, slot: WriteSlot): boolean =>
+  tally.acked.includes(slot.owner) || slot.asked.some((node) => tally.acked.includes(node));
+
+const isOwner = (tally: WriteTally, node: NodeId): boolean =>
+  tally.slots.some((slot) => slot.owner === node);
+
+const placementOf = (slot: WriteSlot, node: NodeId): Placement =>
+  node === slot.owner ? { node } : { node, hintFor: slot.owner };
+
+const withNode = (nodes: readonly NodeId[], node: NodeId): readonly NodeId[] =>
+  nodes.includes(node) ? nodes : [...nodes, node];

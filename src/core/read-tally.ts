@@ -1,0 +1,76 @@
+/**
+ * The tally of one read, as a value: which replicas were asked, what they answered, and whether R
+ * answers that count are there (paper § 4.5).
+ */
+import type { NodeId } from './ids.ts';
+import type { RecordOfKey } from './record.ts';
+import { EMPTY_RECORD } from './record.ts';
+import type { ReplicaAnswer } from './reconcile.ts';
+import type { Verdict } from './quorum.ts';
+
+export type ReadTally = {
+  /** Reachable nodes of the preference list not asked yet, owners first. */
+  readonly candidates: readonly NodeId[];
+  readonly asked: readonly NodeId[];
+  readonly answers: readonly CountedAnswer[];
+  readonly refused: readonly NodeId[];
+  readonly r: number;
+  readonly counting: 'anyone' | 'real-owners';
+};
+
+/** A replica's answer; `counts` is false for a fallback that holds nothing (paper § 4.6). */
+export type CountedAnswer = ReplicaAnswer & {
+  readonly role: 'owner' | 'fallback';
+  readonly counts: boolean;
+};
+
+export const startRead = (
+  candidates: readonly NodeId[],
+  wish: Pick<ReadTally, 'r' | 'counting'>,
+): ReadTally => ({ candidates, asked: [], answers: [], refused: [], ...wish });
+
+/** Moves the next `count` candidates to the asked; they are the last of `asked` in the result. */
+export const askNext = (tally: ReadTally, count: number): ReadTally => ({
+  ...tally,
+  asked: [...tally.asked, ...tally.candidates.slice(0, count)],
+  candidates: tally.candidates.slice(count),
+});
+
+/** Records one answer; a second answer of a node replaces its first (values after a header). */
+export const recordAnswer = (
+  tally: ReadTally,
+  node: NodeId,
+  role: 'owner' | 'fallback',
+  record: RecordOfKey | undefined,
+): ReadTally => {
+  const counts = role === 'owner' || (record !== undefined && tally.counting === 'anyone');
+  const answer = { node, role, counts, record: record ?? EMPTY_RECORD };
+  const others = tally.answers.filter((earlier) => earlier.node !== node);
+  return { ...tally, answers: [...others, answer] };
+};
+
+export const recordReadRefusal = (tally: ReadTally, node: NodeId): ReadTally => ({
+  ...tally,
+  refused: tally.refused.includes(node) ? tally.refused : [...tally.refused, node],
+});
+
+export const countedAnswers = (tally: ReadTally): number =>
+  tally.answers.filter((answer) => answer.counts).length;
+
+/** How many more answers are wanted than could still come from those asked. */
+export const answersLacking = (tally: ReadTally): number =>
+  Math.max(0, tally.r - countedAnswers(tally) - outstanding(tally));
+
+export const readVerdict = (tally: ReadTally): Verdict => {
+  const counted = countedAnswers(tally);
+  if (counted >= tally.r) return 'won';
+  return counted + outstanding(tally) + tally.candidates.length < tally.r ? 'lost' : 'pending';
+};
+
+export const allAnswered = (tally: ReadTally): boolean => outstanding(tally) === 0;
+
+const outstanding = (tally: ReadTally): number =>
+  tally.asked.filter(
+    (node) =>
+      !tally.refused.includes(node) && !tally.answers.some((answer) => answer.node === node),
+  ).length;

@@ -1,0 +1,139 @@
+/**
+ * The one binary form of a record, on disk and between nodes.
+ *
+ *   format 1 │ header: vector, siblings without values, seen │ kinds and lengths │ value bytes
+ *            └── canonical: equal histories, equal bytes ────┘
+ *
+ * A header answer (`withheld` values) is the same form with the last part left out, so that the
+ * second replica of a read costs a header and never a value.
+ */
+import { ByteReader, ByteWriter } from './bytes.ts';
+import type { ActorId, PutId } from './ids.ts';
+import type { RecordOfKey, SeenPut, Sibling, SiblingValue } from './record.ts';
+import type { Dot, VersionVector } from './vector.ts';
+
+const FORMAT = 1;
+const ACTOR_BYTES = 14;
+const PUT_ID_BYTES = 8;
+const KINDS = { value: 0, tombstone: 1, withheld: 2, expired: 3 } as const;
+
+export const encodeRecord = (record: RecordOfKey, values: 'with-values' | 'header'): Uint8Array => {
+  const writer = new ByteWriter();
+  writer.byte(FORMAT);
+  writeHeader(writer, record);
+  const withheld = values === 'header';
+  for (const { value } of record.siblings) writeKind(writer, value, withheld);
+  if (!withheld) {
+    for (const { value } of record.siblings) if (value instanceof Uint8Array) writer.raw(value);
+  }
+  return writer.take();
+};
+
+/** The canonical part only: what Merkle leaves and comparisons hash; covers no value bytes. */
+export const headerBytes = (record: RecordOfKey): Uint8Array => {
+  const writer = new ByteWriter();
+  writeHeader(writer, record);
+  return writer.take();
+};
+
+/**
+ * Throws RangeError on anything that `encodeRecord` did not make. Values are views on `bytes`:
+ * whoever keeps the record keeps the bytes.
+ */
+export const decodeRecord = (bytes: Uint8Array): RecordOfKey => {
+  const reader = new ByteReader(bytes);
+  const format = reader.byte();
+  if (format !== FORMAT) throw new RangeError(`record format ${FORMAT} expected, found ${format}`);
+  const vector = readVector(reader);
+  const heads = Array.from({ length: reader.varint() }, () => readHead(reader, vector));
+  const seen = readSeen(reader);
+  const kinds = heads.map(() => readKind(reader));
+  const siblings = heads.map((head, index): Sibling => ({
+    ...head,
+    value: readValue(reader, kinds[index]!),
+  }));
+  reader.end();
+  return { vector, siblings, seen };
+};
+
+export const writeVector = (writer: ByteWriter, vector: VersionVector): void => {
+  writer.varint(vector.length);
+  for (const { actor, n, time } of vector) {
+    writer.hex(actor);
+    writer.varint(n);
+    writer.varint(time);
+  }
+};
+
+export const readVector = (reader: ByteReader): VersionVector =>
+  Array.from({ length: reader.varint() }, () => ({
+    actor: reader.hex(ACTOR_BYTES) as ActorId,
+    n: reader.varint(),
+    time: reader.varint(),
+  }));
+
+export const writeSeen = (writer: ByteWriter, seen: readonly SeenPut[]): void => {
+  writer.varint(seen.length);
+  for (const { putId, time } of seen) {
+    writer.hex(putId);
+    writer.varint(time);
+  }
+};
+
+export const readSeen = (reader: ByteReader): readonly SeenPut[] =>
+  Array.from({ length: reader.varint() }, () => ({
+    putId: reader.hex(PUT_ID_BYTES) as PutId,
+    time: reader.varint(),
+  }));
+
+const writeHeader = (writer: ByteWriter, record: RecordOfKey): void => {
+  writeVector(writer, record.vector);
+  writer.varint(record.siblings.length);
+  for (const sibling of record.siblings) writeHead(writer, sibling, record.vector);
+  writeSeen(writer, record.seen);
+};
+
+/** The actor of a live dot is always in the vector (A6), so its place there names it. */
+const writeHead = (writer: ByteWriter, sibling: Sibling, vector: VersionVector): void => {
+  const { dot } = sibling;
+  writer.varint(vector.findIndex((entry) => entry.actor === dot.actor));
+  writer.varint(dot.n);
+  writer.varint(dot.time);
+  writer.hex(sibling.putId);
+  writer.varint(sibling.writtenAt);
+  writer.varint(sibling.expiresAt === undefined ? 0 : sibling.expiresAt + 1);
+};
+
+const readHead = (reader: ByteReader, vector: VersionVector): Omit<Sibling, 'value'> => {
+  const entry = vector[reader.varint()];
+  if (entry === undefined) throw new RangeError('a sibling of an actor that the vector lacks');
+  const dot: Dot = { actor: entry.actor, n: reader.varint(), time: reader.varint() };
+  const putId = reader.hex(PUT_ID_BYTES) as PutId;
+  const writtenAt = reader.varint();
+  const expiry = reader.varint();
+  return { dot, putId, writtenAt, ...(expiry === 0 ? {} : { expiresAt: expiry - 1 }) };
+};
+
+const writeKind = (writer: ByteWriter, value: SiblingValue, withheld: boolean): void => {
+  if (typeof value === 'string') writer.byte(KINDS[value]);
+  else if (withheld) writer.byte(KINDS.withheld);
+  else {
+    writer.byte(KINDS.value);
+    writer.varint(value.length);
+  }
+};
+
+type Kind = { readonly kind: number; readonly bytes: number };
+
+const readKind = (reader: ByteReader): Kind => {
+  const kind = reader.byte();
+  return { kind, bytes: kind === KINDS.value ? reader.varint() : 0 };
+};
+
+const readValue = (reader: ByteReader, { kind, bytes }: Kind): SiblingValue => {
+  if (kind === KINDS.value) return reader.raw(bytes);
+  if (kind === KINDS.tombstone) return 'tombstone';
+  if (kind === KINDS.withheld) return 'withheld';
+  if (kind === KINDS.expired) return 'expired';
+  throw new RangeError(`sibling kind ${kind}`);
+};

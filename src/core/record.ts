@@ -1,0 +1,293 @@
+/**
+ * Records: what a replica keeps of one key, and the only two ways it changes (RULES.md A).
+ * `merge` is how two replicas meet; `write` is how a dot is born.
+ *
+ *   replica 1   {a:1} [cart1]            ── both clients read cart1 ──
+ *   replica 1   write → {a:2} [cart2]
+ *   replica 2   write → {a:1,b:1} [cart3]
+ *   merge       {a:2,b:1} [cart2, cart3]    two siblings, neither in the other's past
+ */
+import type { ActorId, PutId } from './ids.ts';
+import { compareDots, covers, entryOf, joinVectors, withDot } from './vector.ts';
+import type { Dot, VersionVector } from './vector.ts';
+
+/**
+ * What a sibling holds: bytes; a tombstone (a delete); `withheld` where a replica answered with its
+ * header only; `expired` once a time-to-live has passed and the bytes are gone.
+ */
+export type SiblingValue = Uint8Array | 'tombstone' | 'withheld' | 'expired';
+
+export type Sibling = {
+  readonly dot: Dot;
+  readonly putId: PutId;
+  /** Wall clock of the client when it first tried this put, ms since the epoch. */
+  readonly writtenAt: number;
+  /** Absolute expiry, ms since the epoch. */
+  readonly expiresAt?: number;
+  readonly value: SiblingValue;
+};
+
+/** A put that was overwritten: its retry must be recognised, not minted again (A2). */
+export type SeenPut = { readonly putId: PutId; readonly time: number };
+
+export type RecordOfKey = {
+  readonly vector: VersionVector;
+  /** Sorted by dot. */
+  readonly siblings: readonly Sibling[];
+  /** Sorted by put id; never lists a put id that a sibling holds. */
+  readonly seen: readonly SeenPut[];
+};
+
+/** K and M of A6: how many vector entries and seen put ids a record keeps. */
+export type RecordLimits = { readonly vectorEntriesMax: number; readonly seenPutsMax: number };
+
+export const RECORD_LIMITS: RecordLimits = { vectorEntriesMax: 64, seenPutsMax: 32 };
+
+export const EMPTY_RECORD: RecordOfKey = { vector: [], siblings: [], seen: [] };
+
+/** What a client has seen of a key: returned by a get, passed back by a put (A3). */
+export type CausalContext = {
+  readonly vector: VersionVector;
+  readonly seen: readonly SeenPut[];
+  /** The put ids of the values that were shown. */
+  readonly shown: readonly PutId[];
+};
+
+export const BLIND: CausalContext = { vector: [], seen: [], shown: [] };
+
+/** A1: everything either has seen, nothing either knows to be overwritten. */
+export const merge = (a: RecordOfKey, b: RecordOfKey, limits = RECORD_LIMITS): RecordOfKey => {
+  if (a === b || isEmpty(b)) return a;
+  if (isEmpty(a)) return b;
+  const siblings: Sibling[] = [];
+  for (const sibling of a.siblings) {
+    const twin = b.siblings.find((other) => sameDot(other.dot, sibling.dot));
+    if (twin !== undefined) siblings.push(fuller(sibling, twin));
+    else if (!isPastOf(sibling, b)) siblings.push(sibling);
+  }
+  for (const sibling of b.siblings) {
+    const held = a.siblings.some((other) => sameDot(other.dot, sibling.dot));
+    if (!held && !isPastOf(sibling, a)) siblings.push(sibling);
+  }
+  return normalForm(
+    {
+      vector: joinVectors(a.vector, b.vector),
+      siblings: onePerPut(siblings),
+      seen: joinSeen(a.seen, b.seen),
+    },
+    limits,
+  );
+};
+
+/** One put as its coordinator mints it. */
+export type Mint = {
+  /** Who mints: a living actor of this record, or a newborn (A4). */
+  readonly actor: ActorId;
+  readonly putId: PutId;
+  readonly value: Uint8Array | 'tombstone';
+  readonly writtenAt: number;
+  readonly expiresAt?: number;
+  /** The coordinator's own wall clock. */
+  readonly nowMs: number;
+  /** `all-seen`: drop what the context covers. `last-write-wins`: drop what is older (A8). */
+  readonly mode: 'causal' | 'last-write-wins';
+};
+
+export type WriteResult =
+  | { readonly type: 'minted'; readonly record: RecordOfKey; readonly dot: Dot }
+  /** A retry: the record is already the outcome of this put. */
+  | { readonly type: 'known'; readonly record: RecordOfKey }
+  /** The held put id carries other bytes (A7). */
+  | { readonly type: 'reused' };
+
+/** A2: mints one dot for a put, unless the put is known already. */
+export const write = (
+  record: RecordOfKey,
+  context: CausalContext,
+  mint: Mint,
+  limits = RECORD_LIMITS,
+): WriteResult => {
+  const held = record.siblings.find((sibling) => sibling.putId === mint.putId);
+  if (held !== undefined) {
+    return sameValue(held, mint) ? { type: 'known', record } : { type: 'reused' };
+  }
+  if (record.seen.some((seen) => seen.putId === mint.putId)) return { type: 'known', record };
+
+  const time = timeOfNext(record, context, mint);
+  const before = joinVectors(record.vector, context.vector);
+  const dot: Dot = { actor: mint.actor, n: (entryOf(before, mint.actor)?.n ?? 0) + 1, time };
+  const overwritten =
+    mint.mode === 'causal'
+      ? (sibling: Sibling) => isInContext(sibling, context)
+      : (sibling: Sibling) => isOlder(sibling, mint);
+  const dropped = record.siblings.filter(overwritten);
+  const overwrittenPuts = [...dropped.map((sibling) => sibling.putId), ...context.shown];
+  const minted: Sibling = {
+    dot,
+    putId: mint.putId,
+    writtenAt: mint.writtenAt,
+    ...(mint.expiresAt === undefined ? {} : { expiresAt: mint.expiresAt }),
+    value: mint.value,
+  };
+  return {
+    type: 'minted',
+    dot,
+    record: normalForm(
+      {
+        vector: withDot(before, dot),
+        siblings: [...record.siblings.filter((sibling) => !overwritten(sibling)), minted].sort(
+          bySiblingDot,
+        ),
+        seen: joinSeen(
+          joinSeen(record.seen, context.seen),
+          sortedSeen(overwrittenPuts.map((putId) => ({ putId, time }))),
+        ),
+      },
+      limits,
+    ),
+  };
+};
+
+/** The context that a reader of `record` is given. */
+export const contextOf = (record: RecordOfKey): CausalContext => ({
+  vector: record.vector,
+  seen: record.seen,
+  shown: record.siblings.map((sibling) => sibling.putId),
+});
+
+/**
+ * The context a put answers with: what its writer had seen, plus this one write by its put id. The
+ * new dot itself would also cover earlier, unseen writes of the same actor.
+ */
+export const contextAfter = (
+  context: CausalContext,
+  put: PutId,
+  time: number,
+  limits = RECORD_LIMITS,
+): CausalContext => ({
+  vector: context.vector,
+  seen: newestSeen(
+    joinSeen(context.seen, sortedSeen(context.shown.map((putId) => ({ putId, time })))),
+    limits.seenPutsMax,
+  ),
+  shown: [put],
+});
+
+/** Everything either of two contexts of one key has seen. */
+export const joinContexts = (a: CausalContext, b: CausalContext): CausalContext => ({
+  vector: joinVectors(a.vector, b.vector),
+  seen: joinSeen(a.seen, b.seen),
+  shown: [...new Set([...a.shown, ...b.shown])],
+});
+
+/** What a reader sees: live values hide tombstones; expired and deleted are nothing. */
+export const liveSiblings = (record: RecordOfKey): readonly Sibling[] =>
+  record.siblings.filter((sibling) => sibling.value !== 'tombstone' && sibling.value !== 'expired');
+
+export const isEmpty = (record: RecordOfKey): boolean =>
+  record.vector.length === 0 && record.siblings.length === 0 && record.seen.length === 0;
+
+/** Equal as histories: same vector, same dots, same seen puts; the values follow from the dots. */
+export const sameRecord = (a: RecordOfKey, b: RecordOfKey): boolean =>
+  a === b ||
+  (sameList(a.vector, b.vector, (x, y) => sameDot(x, y) && x.time === y.time) &&
+    sameList(a.siblings, b.siblings, (x, y) => sameDot(x.dot, y.dot)) &&
+    sameList(a.seen, b.seen, (x, y) => x.putId === y.putId && x.time === y.time));
+
+/**
+ * A6: keep the newest K entries by (time, actor); an entry beyond them that a live sibling needs is
+ * lowered to that actor's highest live dot, the others go. `seen` keeps its newest M.
+ */
+export const normalForm = (record: RecordOfKey, limits = RECORD_LIMITS): RecordOfKey => {
+  const held = new Set(record.siblings.map((sibling) => sibling.putId));
+  const forgotten = record.seen.filter((seen) => !held.has(seen.putId));
+  return {
+    vector: truncateVector(record.vector, record.siblings, limits.vectorEntriesMax),
+    siblings: record.siblings,
+    seen: newestSeen(forgotten, limits.seenPutsMax),
+  };
+};
+
+const truncateVector = (
+  vector: VersionVector,
+  siblings: readonly Sibling[],
+  entriesMax: number,
+): VersionVector => {
+  if (vector.length <= entriesMax) return vector;
+  const newest = new Set(
+    [...vector]
+      .sort((a, b) => b.time - a.time || (a.actor < b.actor ? 1 : -1))
+      .slice(0, entriesMax),
+  );
+  return vector.flatMap((entry) => {
+    if (newest.has(entry)) return [entry];
+    const live = siblings.filter((sibling) => sibling.dot.actor === entry.actor);
+    return live.length === 0 ? [] : [live.reduce((a, b) => (a.dot.n > b.dot.n ? a : b)).dot];
+  });
+};
+
+const newestSeen = (seen: readonly SeenPut[], putsMax: number): readonly SeenPut[] =>
+  seen.length <= putsMax
+    ? seen
+    : sortedSeen(
+        [...seen].sort((a, b) => b.time - a.time || (a.putId < b.putId ? 1 : -1)).slice(0, putsMax),
+      );
+
+/** A5: later than everything this write knows of, whatever the clocks say. */
+const timeOfNext = (record: RecordOfKey, context: CausalContext, mint: Mint): number => {
+  let latest = Math.max(mint.nowMs, mint.writtenAt);
+  for (const { time } of record.vector) latest = Math.max(latest, time + 1);
+  for (const { time } of context.vector) latest = Math.max(latest, time + 1);
+  for (const { time } of record.seen) latest = Math.max(latest, time + 1);
+  for (const { time } of context.seen) latest = Math.max(latest, time + 1);
+  return latest;
+};
+
+const isPastOf = (sibling: Sibling, record: RecordOfKey): boolean =>
+  covers(record.vector, sibling.dot) || record.seen.some((seen) => seen.putId === sibling.putId);
+
+const isInContext = (sibling: Sibling, context: CausalContext): boolean =>
+  covers(context.vector, sibling.dot) ||
+  context.shown.includes(sibling.putId) ||
+  context.seen.some((seen) => seen.putId === sibling.putId);
+
+const isOlder = (sibling: Sibling, mint: Mint): boolean =>
+  sibling.writtenAt < mint.writtenAt ||
+  (sibling.writtenAt === mint.writtenAt && sibling.putId < mint.putId);
+
+/** Two dots of one put collapse to the smaller; the result is sorted by dot. */
+const onePerPut = (siblings: Sibling[]): Sibling[] => {
+  siblings.sort(bySiblingDot);
+  const puts = new Set<PutId>();
+  return siblings.filter((sibling) => !puts.has(sibling.putId) && puts.add(sibling.putId));
+};
+
+const joinSeen = (a: readonly SeenPut[], b: readonly SeenPut[]): readonly SeenPut[] => {
+  if (b.length === 0) return a;
+  if (a.length === 0) return b;
+  const times = new Map(a.map((seen) => [seen.putId, seen.time]));
+  for (const { putId, time } of b) times.set(putId, Math.max(time, times.get(putId) ?? time));
+  return sortedSeen([...times].map(([putId, time]) => ({ putId, time })));
+};
+
+const sortedSeen = (seen: SeenPut[]): SeenPut[] =>
+  seen.sort((a, b) => (a.putId < b.putId ? -1 : a.putId > b.putId ? 1 : 0));
+
+const fuller = (a: Sibling, b: Sibling): Sibling => {
+  if (a.value === 'withheld') return b;
+  return b.value === 'expired' ? b : a;
+};
+
+const sameDot = (a: Dot, b: Dot): boolean => a.n === b.n && a.actor === b.actor;
+
+const bySiblingDot = (a: Sibling, b: Sibling): number => compareDots(a.dot, b.dot);
+
+const sameList = <T>(a: readonly T[], b: readonly T[], same: (x: T, y: T) => boolean): boolean =>
+  a.length === b.length && a.every((item, index) => same(item, b[index]!));
+
+const sameValue = (held: Sibling, mint: Mint): boolean => {
+  const { value } = held;
+  if (value === 'expired' || value === 'withheld') return true;
+  if (value === 'tombstone' || mint.value === 'tombstone') return value === mint.value;
+  return value.length === mint.value.length && value.every((byte, i) => byte === mint.value[i]);
+};

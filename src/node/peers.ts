@@ -1,0 +1,281 @@
+/**
+ * Links to the other nodes: one connection per pair, hello first, mail of one turn in one frame,
+ * bounded queues, redialling with jitter. Everything above it may lose mail.
+ *
+ *   address ──dial──▶ connection ──hello──▶ link to a node ──closed──▶ (pause) ──dial──▶ …
+ *
+ * Both sides may dial at once; of two connections between one pair the one that the smaller id
+ * dialled stays, so both sides drop the same one.
+ */
+import type { NodeId } from '../core/ids.ts';
+import type { PeerSigns } from '../core/suspicion.ts';
+import type { Clock, Timer } from '../ports/clock.ts';
+import type { Connection, ConnectionEvents, Links } from '../ports/links.ts';
+import type { Random } from '../ports/random.ts';
+import type { Trace } from '../ports/trace.ts';
+import { decodePeerFrame, encodePeerFrame } from '../wire/peer-codec.ts';
+import type { Hello, PeerMessage } from '../wire/peer-messages.ts';
+import type { Config } from './config.ts';
+
+export const PEER_PROTOCOL = 1;
+
+export const PEER_CLOSE = {
+  duplicate: 4000,
+  silent: 4408,
+  wrongCluster: 4409,
+  malformed: 1008,
+} as const;
+
+export type PeersParts = {
+  readonly self: NodeId;
+  readonly links: Links;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly trace: Trace;
+  readonly config: Config;
+  readonly hello: () => Hello;
+  /**
+   * `reply` answers on the very link the message came by, or not at all: an answer to a former
+   * life of `from` must not count in its next one.
+   */
+  readonly receive: (from: NodeId, message: PeerMessage, reply: Reply) => void;
+  readonly linksChanged: () => void;
+};
+
+export type Reply = (message: PeerMessage) => void;
+
+type Link = {
+  readonly node: NodeId;
+  readonly connection: Connection;
+  readonly dialledBy: NodeId;
+  readonly outbox: PeerMessage[];
+  heardAtMs: number;
+};
+
+/** One address to be kept connected: a seed, or where a member says it is. */
+type Route = {
+  readonly address: string;
+  node: NodeId | undefined;
+  attempts: number;
+  state: 'idle' | 'dialling' | 'linked' | 'own';
+  timer: Timer | undefined;
+};
+
+export class Peers {
+  readonly #parts: PeersParts;
+  readonly #links = new Map<NodeId, Link>();
+  readonly #routes = new Map<string, Route>();
+  readonly #connections = new Set<Connection>();
+  #closed = false;
+  #dropped = 0;
+
+  constructor(parts: PeersParts) {
+    this.#parts = parts;
+  }
+
+  /** Messages lost because a link was absent or full. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  get linked(): readonly NodeId[] {
+    return [...this.#links.keys()];
+  }
+
+  /** Keeps a connection to whoever lives at `address`; `node` if that is known already. */
+  keepConnected(address: string, node?: NodeId): void {
+    const known = this.#routes.get(address);
+    if (known !== undefined) {
+      if (node !== undefined) known.node = node;
+      return;
+    }
+    if (node !== undefined) this.#forgetOldRoutes(node, address);
+    const route: Route = { address, node, attempts: 0, state: 'idle', timer: undefined };
+    this.#routes.set(address, route);
+    // The larger id of a pair waits a little, so that usually only one connection is made.
+    const polite = node !== undefined && node < this.#parts.self;
+    this.#dialLater(route, polite ? this.#parts.config.redialMaxMs / 2 : 0);
+  }
+
+  /** A connection that another node dialled. */
+  accept(connection: Connection): ConnectionEvents {
+    return this.#eventsOf(connection, undefined);
+  }
+
+  /** Queues `message` for the frame that leaves at the end of this turn; drops it without a link. */
+  send(to: NodeId, message: PeerMessage): void {
+    const link = this.#links.get(to);
+    if (link === undefined) {
+      this.#dropped += 1;
+      return;
+    }
+    link.outbox.push(message);
+    if (link.outbox.length === 1) this.#parts.clock.endOfTurn(() => this.#flush(link));
+  }
+
+  /** What is known of each of `nodes`, for the failure detector. */
+  signsOf(nodes: readonly NodeId[]): readonly PeerSigns[] {
+    const nowMs = this.#parts.clock.monotonicMs();
+    return nodes.map((node) => {
+      const link = this.#links.get(node);
+      const silentMs = link === undefined ? Infinity : nowMs - link.heardAtMs;
+      return { node, linked: link !== undefined, silentMs };
+    });
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const route of this.#routes.values()) this.#clearTimer(route);
+    for (const link of this.#links.values()) this.#flush(link);
+    for (const connection of this.#connections) connection.close(1001, 'going away');
+    this.#links.clear();
+  }
+
+  #flush(link: Link): void {
+    if (link.outbox.length === 0) return;
+    const messages = link.outbox.splice(0);
+    if (link.connection.bufferedBytes() > this.#parts.config.peerBufferBytesMax) {
+      this.#dropped += messages.length;
+      return;
+    }
+    for (const frame of encodePeerFrame(messages)) link.connection.send(frame);
+  }
+
+  #dialLater(route: Route, pauseMs: number): void {
+    this.#clearTimer(route);
+    route.timer = this.#parts.clock.setTimeout(() => this.#dial(route), pauseMs);
+  }
+
+  #dial(route: Route): void {
+    route.timer = undefined;
+    if (this.#closed || route.state !== 'idle') return;
+    if (route.node !== undefined && this.#links.has(route.node)) {
+      this.#redial(route);
+      return;
+    }
+    route.state = 'dialling';
+    // No event comes before dial has returned, so the handlers are there by then.
+    const connection: Connection = this.#parts.links.dial(route.address, 'peer', {
+      opened: () => connection.send(encodePeerFrame([this.#parts.hello()])[0]!),
+      received: (frame) => handlers.received(frame),
+      closed: (code, reason) => handlers.closed(code, reason),
+    });
+    const handlers = this.#eventsOf(connection, route);
+  }
+
+  /** Looks at the route again after a growing, jittered pause. */
+  #redial(route: Route): void {
+    if (this.#closed || route.state === 'own') return;
+    const { redialMinMs, redialMaxMs } = this.#parts.config;
+    const ceiling = Math.min(redialMaxMs, redialMinMs * 2 ** Math.min(route.attempts++, 10));
+    route.state = 'idle';
+    this.#dialLater(route, ceiling * (0.5 + this.#parts.random.fraction() / 2));
+  }
+
+  #eventsOf(connection: Connection, route: Route | undefined): ConnectionEvents {
+    const { clock, config, trace } = this.#parts;
+    let link: Link | undefined;
+    const replyOn = (via: Link) => (message: PeerMessage) => {
+      if (this.#links.get(via.node) === via) this.send(via.node, message);
+    };
+    this.#connections.add(connection);
+    const silent = clock.setTimeout(
+      () => connection.close(PEER_CLOSE.silent, 'no hello'),
+      config.helloTimeoutMs,
+    );
+    return {
+      opened: () => undefined,
+      received: (frame) => {
+        let messages: readonly PeerMessage[];
+        try {
+          messages = decodePeerFrame(frame);
+        } catch (error) {
+          trace.log('warn', 'peer.malformed', { remote: connection.remote, error: String(error) });
+          connection.close(PEER_CLOSE.malformed, 'malformed frame');
+          return;
+        }
+        for (const message of messages) {
+          if (link !== undefined) {
+            link.heardAtMs = clock.monotonicMs();
+            this.#parts.receive(link.node, message, replyOn(link));
+          } else if (message.type === 'hello') {
+            clock.clearTimeout(silent);
+            link = this.#meet(connection, route, message);
+          } else {
+            connection.close(PEER_CLOSE.malformed, 'hello expected first');
+            return;
+          }
+        }
+      },
+      closed: (code, reason) => {
+        clock.clearTimeout(silent);
+        this.#connections.delete(connection);
+        if (link !== undefined && this.#links.get(link.node) === link) {
+          this.#links.delete(link.node);
+          trace.log('info', 'peer.unlinked', { node: link.node, code, reason });
+          if (!this.#closed) this.#parts.linksChanged();
+        }
+        if (route !== undefined) this.#redial(route);
+      },
+    };
+  }
+
+  /** The other side said who it is: a link, a duplicate, a stranger or ourselves. */
+  #meet(connection: Connection, route: Route | undefined, hello: Hello): Link | undefined {
+    const { self, clock, trace } = this.#parts;
+    const own = this.#parts.hello();
+    if (hello.node === self) {
+      if (route !== undefined) route.state = 'own';
+      connection.close(PEER_CLOSE.duplicate, route === undefined ? 'duplicate node id' : 'myself');
+      return undefined;
+    }
+    const strangers = hello.cluster !== own.cluster && hello.cluster !== '' && own.cluster !== '';
+    if (strangers || hello.protocol !== PEER_PROTOCOL) {
+      trace.log('warn', 'peer.refused', { node: hello.node, cluster: hello.cluster });
+      connection.close(
+        PEER_CLOSE.wrongCluster,
+        `cluster ${own.cluster}, protocol ${PEER_PROTOCOL}`,
+      );
+      return undefined;
+    }
+    if (route === undefined) connection.send(encodePeerFrame([own])[0]!);
+    else this.#learn(route, hello.node);
+    const dialledBy = route === undefined ? hello.node : self;
+    const earlier = this.#links.get(hello.node);
+    if (earlier !== undefined && earlier.dialledBy !== dialledBy && earlier.dialledBy < dialledBy) {
+      connection.close(PEER_CLOSE.duplicate, 'already linked');
+      return undefined;
+    }
+    const outbox = earlier?.outbox.splice(0) ?? [];
+    const heardAtMs = clock.monotonicMs();
+    const link: Link = { node: hello.node, connection, dialledBy, outbox, heardAtMs };
+    this.#links.set(hello.node, link);
+    if (outbox.length > 0) this.#flush(link);
+    earlier?.connection.close(PEER_CLOSE.duplicate, 'linked anew');
+    if (earlier === undefined) {
+      trace.log('info', 'peer.linked', { node: hello.node });
+      this.#parts.linksChanged();
+    }
+    return link;
+  }
+
+  #learn(route: Route, node: NodeId): void {
+    route.node = node;
+    route.state = 'linked';
+    route.attempts = 0;
+  }
+
+  /** A member moved: its former address is not dialled any more. */
+  #forgetOldRoutes(node: NodeId, address: string): void {
+    for (const route of this.#routes.values()) {
+      if (route.node !== node || route.address === address) continue;
+      this.#clearTimer(route);
+      this.#routes.delete(route.address);
+    }
+  }
+
+  #clearTimer(route: Route): void {
+    if (route.timer !== undefined) this.#parts.clock.clearTimeout(route.timer);
+    route.timer = undefined;
+  }
+}

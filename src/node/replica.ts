@@ -1,0 +1,403 @@
+/**
+ * This node's part of every key: it mints, merges, answers reads and keeps hints, all through the
+ * memory buffer, and says "durable" only after a commit (paper §§ 4.5, 4.6, 6.1; RULES A).
+ *
+ *   request ─▶ Replica ─▶ Memtable ─(write-buffer actor)─▶ Storage
+ *      ▲          │                                          │
+ *      └──reply───┴──────────── waiting for durable ◀────────┘
+ */
+import { openContext, sealContext } from '../core/context.ts';
+import { CoterieError } from '../core/errors.ts';
+import type { ErrorCode } from '../core/errors.ts';
+import { actorId, bytesOfKey, showKey, startOf } from '../core/ids.ts';
+import type { ActorId, Key, NodeId, StartId } from '../core/ids.ts';
+import { decodeRecord, encodeRecord } from '../core/record-bytes.ts';
+import {
+  BLIND,
+  EMPTY_RECORD,
+  contextAfter,
+  contextOf,
+  joinContexts,
+  merge,
+  sameRecord,
+  write,
+} from '../core/record.ts';
+import type { CausalContext, RecordOfKey } from '../core/record.ts';
+import { entryOf } from '../core/vector.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Digest } from '../ports/digest.ts';
+import type { Storage, StorageOp } from '../ports/storage.ts';
+import type { Trace } from '../ports/trace.ts';
+import type { Handoff, PutCommand, ReplicaReply, ReplicaRequest } from '../wire/peer-messages.ts';
+import type { ReplicaLimits } from './config.ts';
+import { HintStore } from './hint-store.ts';
+import { Memtable } from './memtable.ts';
+import type { Hint, Layer, StoredRecord } from './memtable.ts';
+import type { RingView } from './ring-view.ts';
+import { decodeStored, encodeHint, encodeStored, hintKey, recordKey } from './stored.ts';
+
+export type ReplicaParts = {
+  readonly self: NodeId;
+  /** Random at each start of the process (A4). */
+  readonly start: StartId;
+  readonly storage: Storage;
+  readonly clock: Clock;
+  readonly digest: Digest;
+  readonly trace: Trace;
+  readonly ring: RingView;
+  /** The secret of the creation event that seals contexts. */
+  readonly contextSecret: Uint8Array;
+  readonly limits: ReplicaLimits;
+  /** Tells the write-buffer actor. */
+  readonly tellBuffer: (event: 'buffer.filled' | 'buffer.full' | 'sync.wanted') => void;
+};
+
+export type MintReply =
+  | { readonly type: 'minted'; readonly record: Uint8Array; readonly context: Uint8Array }
+  | { readonly type: 'refused'; readonly error: CoterieError };
+
+export class Replica {
+  readonly hints: HintStore;
+  readonly #parts: ReplicaParts;
+  readonly #memtable = new Memtable();
+  readonly #waiting: { readonly sequence: number; readonly task: () => void }[] = [];
+  #births = 0;
+  #spaceIsLow = false;
+
+  constructor(parts: ReplicaParts) {
+    this.#parts = parts;
+    this.hints = new HintStore(parts.storage, this.#memtable, parts.limits.hintsMax);
+    this.#lookAtSpace();
+  }
+
+  /** Changes in memory only. */
+  get buffered(): number {
+    return this.#memtable.size;
+  }
+
+  /**
+   * A2, A4, A7: mints the dot of one put, or says why not; nothing is written when it refuses. The
+   * record is buffered: ask `whenDurable`.
+   */
+  mint(put: PutCommand): MintReply {
+    const { clock, limits, self, ring } = this.#parts;
+    const nowMs = clock.wallMs();
+    const refused = this.#refusalOf(put, nowMs);
+    if (refused !== undefined) return refused;
+    const context = this.#contextOf(put);
+    if (context instanceof CoterieError) return { type: 'refused', error: context };
+
+    const stored = this.#load(put.key);
+    const me = this.#livingMe(stored);
+    if (me !== undefined && (entryOf(context.vector, me.actor)?.n ?? 0) > me.n) {
+      return refuse(
+        'BAD_CONTEXT',
+        `the context of ${showKey(put.key)} is ahead of its own replica`,
+      );
+    }
+    const actor = me?.actor ?? this.#newborn();
+    const past = put.mode === 'causal' ? context : BLIND;
+    const { value, putId, writtenAt, mode } = put;
+    const result = write(
+      stored.record,
+      past,
+      { actor, putId, value, writtenAt, nowMs, mode },
+      limits.record,
+    );
+    if (result.type === 'reused') {
+      return refuse('PUT_ID_REUSED', `put id ${putId} already wrote other bytes`);
+    }
+    if (result.type === 'minted') {
+      const tooMany = this.#siblingRefusal(put.key, result.record);
+      if (tooMany !== undefined) return tooMany;
+      const owners = ring.ownersOf(put.key);
+      const others = owners.includes(self) ? [] : owners;
+      if (others.some((owner) => !this.hints.hasRoomFor(owner, put.key))) {
+        return refuse('OVERLOADED', 'this node is no owner of the key and its hint store is full');
+      }
+      this.#change(() => {
+        this.#memtable.putRecord(put.key, {
+          record: result.record,
+          me: { actor, n: result.dot.n },
+        });
+        for (const owner of others) this.hints.keep(owner, put.key, nowMs);
+      });
+    }
+    const time = result.record.vector.reduce((latest, dot) => Math.max(latest, dot.time), nowMs);
+    return {
+      type: 'minted',
+      record: encodeRecord(result.record, 'with-values'),
+      context: this.sealContext(put.key, contextAfter(past, putId, time, limits.record), self),
+    };
+  }
+
+  /** What another node (or this one's coordinator) asks of this replica. */
+  receive(message: ReplicaRequest, reply: (reply: ReplicaReply) => void): void {
+    const { request } = message;
+    switch (message.type) {
+      case 'write': {
+        const refusal = this.#merge(message.key, message.record, message.hintFor);
+        if (refusal !== undefined) {
+          reply({ type: 'refused', request, code: refusal });
+          return;
+        }
+        if (!message.durable) reply({ type: 'written', request, durable: false });
+        else
+          this.whenDurable(message.key, () => reply({ type: 'written', request, durable: true }));
+        return;
+      }
+      case 'sync': {
+        // Only what is held can be made durable: after a crash the asker must not be misled.
+        if (this.read(message.key) === undefined) return;
+        this.whenDurable(message.key, () => reply({ type: 'written', request, durable: true }));
+        return;
+      }
+      case 'read': {
+        const record = this.read(message.key);
+        const role = this.#isOwner(message.key) ? 'owner' : 'fallback';
+        if (record === undefined) reply({ type: 'answer', request, role });
+        else reply({ type: 'answer', request, role, record: encodeRecord(record, message.want) });
+        return;
+      }
+    }
+  }
+
+  /** Takes in a batch of hinted records; `done` once all of it is durable. */
+  takeDelivery(delivery: Extract<Handoff, { type: 'deliver' }>, done: () => void): void {
+    for (const { key, record } of delivery.entries) {
+      if (this.#merge(key, record, undefined) !== undefined) return;
+    }
+    this.#whenSequenceDurable(this.#memtable.lastSequence, done);
+  }
+
+  /** The record of `key` as this node knows it, buffered or stored; undefined if it holds none. */
+  read(key: Key): RecordOfKey | undefined {
+    const stored = this.#load(key);
+    return stored === NOTHING ? undefined : stored.record;
+  }
+
+  sealContext(key: Key, context: CausalContext, fastest: NodeId): Uint8Array {
+    return sealContext(context, fastest, this.#sealOf(key));
+  }
+
+  /** The context of a whole record, as a get returns it. */
+  readerContext(key: Key, record: RecordOfKey, fastest: NodeId): Uint8Array {
+    return this.sealContext(key, contextOf(record), fastest);
+  }
+
+  /** Who answered the preceding read fastest, if the context of `put` says so (paper § 5). */
+  fastestIn(put: PutCommand): NodeId | undefined {
+    for (const bytes of put.contexts) {
+      const opened = openContext(bytes, this.#sealOf(put.key));
+      if (opened.type === 'context' && opened.fastest !== undefined) return opened.fastest;
+    }
+    return undefined;
+  }
+
+  /** Keeps "`owner` lacks `key`" here, by reference: for a coordinator that found no fallback. */
+  keepHint(key: Key, owner: NodeId): void {
+    const { clock, trace } = this.#parts;
+    if (!this.hints.hasRoomFor(owner, key)) {
+      trace.log('warn', 'hint.refused', { owner, key: showKey(key) });
+      return;
+    }
+    this.#change(() => this.hints.keep(owner, key, clock.wallMs()));
+  }
+
+  /** The owner has this: the hint goes, and with it the copy of a record that was only kept for it. */
+  forgetHint(hint: Hint, delivered: RecordOfKey): void {
+    this.#change(() => {
+      this.hints.forget(hint);
+      if (this.#isOwner(hint.key) || this.hints.isWantedFor(hint.key)) return;
+      const held = this.read(hint.key);
+      if (held !== undefined && sameRecord(held, delivered)) {
+        this.#memtable.putRecord(hint.key, 'removed');
+      }
+    });
+  }
+
+  /** Begins a commit of all that is buffered; `done` hears once whether it is durable. */
+  commit(done: (failure: string | undefined) => void): void {
+    this.#parts.storage.commit(this.#opsOf(this.#memtable.seal()), (result) => {
+      if (result.type === 'durable') {
+        this.#memtable.settle();
+        done(undefined);
+      } else done(result.reason);
+    });
+  }
+
+  /** Tells everyone who waited for what is durable now. */
+  releaseDurable(): void {
+    this.#lookAtSpace();
+    while ((this.#waiting[0]?.sequence ?? Infinity) <= this.#memtable.durableSequence) {
+      this.#waiting.shift()!.task();
+    }
+  }
+
+  /** Calls `task` once all that is known of `key` here survives a power cut; perhaps at once. */
+  whenDurable(key: Key, task: () => void): void {
+    const change = this.#memtable.record(key);
+    // Nothing of the record is buffered, but a hint for it may be: then wait for all.
+    const sequence = change?.sequence ?? (this.hints.total > 0 ? this.#memtable.lastSequence : 0);
+    this.#whenSequenceDurable(sequence, task);
+  }
+
+  #load(key: Key): StoredRecord {
+    const change = this.#memtable.record(key);
+    if (change !== undefined) return change.stored === 'removed' ? NOTHING : change.stored;
+    const bytes = this.#parts.storage.get('records', this.#recordKey(key));
+    return bytes === undefined ? NOTHING : decodeStored(bytes);
+  }
+
+  #merge(key: Key, bytes: Uint8Array, hintFor: NodeId | undefined): ErrorCode | undefined {
+    if (this.#spaceIsLow) return 'INSUFFICIENT_STORAGE';
+    const { ring, self, clock, limits } = this.#parts;
+    const owners = ring.ownersOf(key);
+    // What is not ours and came without a hint is kept for its owners: rings may disagree.
+    const unhinted = hintFor === undefined && !owners.includes(self) ? owners : [];
+    const targets = hintFor === undefined ? unhinted : [hintFor];
+    if (targets.some((target) => !this.hints.hasRoomFor(target, key))) return 'OVERLOADED';
+    let incoming: RecordOfKey;
+    try {
+      incoming = decodeRecord(bytes);
+    } catch {
+      return 'BAD_ARGUMENT';
+    }
+    const stored = this.#load(key);
+    const record = merge(stored.record, incoming, limits.record);
+    this.#change(() => {
+      if (!sameRecord(stored.record, record)) {
+        this.#memtable.putRecord(key, { ...stored, record });
+      }
+      for (const target of targets) this.hints.keep(target, key, clock.wallMs());
+    });
+    return undefined;
+  }
+
+  /** Makes buffered changes and tells the write buffer when it has to know. */
+  #change(make: () => void): void {
+    const { limits, tellBuffer } = this.#parts;
+    const before = this.#memtable.openSize;
+    make();
+    const after = this.#memtable.openSize;
+    if (before === 0 && after > 0) tellBuffer('buffer.filled');
+    if (before < limits.bufferedObjectsMax && after >= limits.bufferedObjectsMax) {
+      tellBuffer('buffer.full');
+    }
+  }
+
+  #whenSequenceDurable(sequence: number, task: () => void): void {
+    if (sequence <= this.#memtable.durableSequence) {
+      task();
+      return;
+    }
+    const at = this.#waiting.findLastIndex((other) => other.sequence <= sequence);
+    this.#waiting.splice(at + 1, 0, { sequence, task });
+    if (sequence > this.#memtable.sealedSequence) this.#parts.tellBuffer('sync.wanted');
+  }
+
+  #opsOf(layer: Layer): readonly StorageOp[] {
+    const ops: StorageOp[] = [];
+    for (const [key, { stored }] of layer.records) {
+      const name = this.#recordKey(key);
+      if (stored === 'removed') ops.push({ type: 'remove', table: 'records', key: name });
+      else ops.push({ type: 'put', table: 'records', key: name, value: encodeStored(stored) });
+    }
+    for (const { hint, state } of layer.hints.values()) {
+      const name = hintKey(hint.target, hint.key);
+      if (state === 'removed') ops.push({ type: 'remove', table: 'hints', key: name });
+      else ops.push({ type: 'put', table: 'hints', key: name, value: encodeHint(hint) });
+    }
+    return ops;
+  }
+
+  /** What forbids this put before anything is looked at, if anything does. */
+  #refusalOf(put: PutCommand, nowMs: number): MintReply | undefined {
+    const { limits } = this.#parts;
+    if (this.#spaceIsLow) {
+      return refuse('INSUFFICIENT_STORAGE', 'the disk of this node is below its free-space floor');
+    }
+    if (put.attempt > 1 && put.writtenAt < nowMs - limits.retryHorizonMs) {
+      return refuse('RETRY_TOO_OLD', `a retry first tried ${nowMs - put.writtenAt} ms ago`);
+    }
+    if (put.writtenAt > nowMs + limits.writtenAtAheadMs) {
+      return refuse('BAD_TIMESTAMP', `writtenAt is ${put.writtenAt - nowMs} ms ahead`);
+    }
+    return undefined;
+  }
+
+  #contextOf(put: PutCommand): CausalContext | CoterieError {
+    let context = BLIND;
+    for (const bytes of put.contexts) {
+      const opened = openContext(bytes, this.#sealOf(put.key));
+      if (opened.type === 'refused') {
+        return new CoterieError(
+          opened.code,
+          opened.code === 'BAD_CONTEXT'
+            ? 'expected a context that a get or put of this cluster returned'
+            : `the context belongs to another key than ${showKey(put.key)}`,
+        );
+      }
+      context = joinContexts(context, opened.context);
+    }
+    return context;
+  }
+
+  #siblingRefusal(key: Key, record: RecordOfKey): MintReply | undefined {
+    const { siblingsMax, recordBytesMax } = this.#parts.limits;
+    const { siblings } = record;
+    const bytes = siblings.reduce(
+      (sum, { value }) => sum + (value instanceof Uint8Array ? value.length : 0),
+      0,
+    );
+    if (siblings.length <= siblingsMax && bytes <= recordBytesMax) return undefined;
+    return refuse(
+      'TOO_MANY_SIBLINGS',
+      `${showKey(key)} would hold ${siblings.length} siblings of ${bytes} bytes; at most ` +
+        `${siblingsMax} of ${recordBytesMax}: read, merge and put with the context`,
+    );
+  }
+
+  /** A4: honoured only if born in this start and still the vector's own word. */
+  #livingMe({ me, record }: StoredRecord): StoredRecord['me'] {
+    if (me === undefined || startOf(me.actor) !== this.#parts.start) return undefined;
+    return entryOf(record.vector, me.actor)?.n === me.n ? me : undefined;
+  }
+
+  #newborn(): ActorId {
+    return actorId(this.#parts.start, this.#births++);
+  }
+
+  #isOwner(key: Key): boolean {
+    return this.#parts.ring.ownersOf(key).includes(this.#parts.self);
+  }
+
+  #recordKey(key: Key): Uint8Array {
+    const { partition, position } = this.#parts.ring.placeOf(key);
+    return recordKey(partition, position, key);
+  }
+
+  #sealOf(key: Key): { keyTag(): Uint8Array; sign(bytes: Uint8Array): Uint8Array } {
+    const { digest, contextSecret } = this.#parts;
+    return {
+      keyTag: () => digest.md5(bytesOfKey(key)),
+      sign: (bytes) => digest.keyed(contextSecret, bytes),
+    };
+  }
+
+  #lookAtSpace(): void {
+    const { storage, limits, trace } = this.#parts;
+    const low = storage.usage().freeBytes < limits.freeBytesMin;
+    if (low !== this.#spaceIsLow) {
+      trace.log(low ? 'error' : 'info', low ? 'disk.low' : 'disk.ok', storage.usage());
+    }
+    this.#spaceIsLow = low;
+  }
+}
+
+const NOTHING: StoredRecord = { record: EMPTY_RECORD };
+
+const refuse = (code: ErrorCode, message: string): MintReply => ({
+  type: 'refused',
+  error: new CoterieError(code, message),
+});

@@ -1,0 +1,52 @@
+/**
+ * One ordered, transactional store per node: named tables of binary keys, synchronous reads of the
+ * last commit, and atomic commits that are durable (fsynced) before they are visible.
+ *
+ * Both the LMDB adapter and the simulated disk pass `test/contract/storage.ts`.
+ */
+
+/** records: sorted by partition, hash, key · hints: by target · the rest small. */
+export const STORAGE_TABLES = ['records', 'hints', 'merkle', 'members', 'meta', 'log'] as const;
+export type StorageTable = (typeof STORAGE_TABLES)[number];
+
+export type StorageOp =
+  | {
+      readonly type: 'put';
+      readonly table: StorageTable;
+      readonly key: Uint8Array;
+      readonly value: Uint8Array;
+    }
+  | { readonly type: 'remove'; readonly table: StorageTable; readonly key: Uint8Array };
+
+export type CommitResult =
+  | { readonly type: 'durable' }
+  /** Nothing of this commit is promised; the node must stop (fail-stop), a fresh process may reopen. */
+  | { readonly type: 'failed'; readonly reason: string };
+
+export type StorageRange = {
+  /** Inclusive; absent: from the first key. */
+  readonly from?: Uint8Array;
+  /** Exclusive; absent: to the last key. */
+  readonly to?: Uint8Array;
+  /** At most this many entries; a bound is a must, since an open snapshot grows the file. */
+  readonly limit: number;
+};
+
+export type StorageEntry = { readonly key: Uint8Array; readonly value: Uint8Array };
+
+export type Storage = {
+  /** The committed value, a copy the caller may keep; undefined if there is none. Keys: 1–1,900 bytes. */
+  get(table: StorageTable, key: Uint8Array): Uint8Array | undefined;
+  /** Committed entries in ascending byte order, copied, snapshot closed on return. */
+  range(table: StorageTable, range: StorageRange): readonly StorageEntry[];
+  /**
+   * Applies all of `ops` in order in one atomic transaction, or none. The storage copies what it
+   * keeps before it returns. `done` is called exactly once, never within this call, in the order
+   * of the commits; after a failure every later commit fails too.
+   */
+  commit(ops: readonly StorageOp[], done: (result: CommitResult) => void): void;
+  /** Bytes of the file and bytes free on its disk, for the free-space floor. */
+  usage(): { readonly fileBytes: number; readonly freeBytes: number };
+  /** Waits for commits under way, then calls `done`; no call is allowed afterwards. */
+  close(done: () => void): void;
+};

@@ -1,0 +1,116 @@
+/**
+ * What nodes say to each other. Every protocol here survives loss, duplication and reordering: an
+ * answer names the request it belongs to, and doing anything twice is the same as once.
+ */
+import type { Announcement, MembershipEvent } from '../core/members.ts';
+import type { Key, NodeId, PutId, StartId } from '../core/ids.ts';
+import type { ErrorCode, ErrorDetails } from '../core/errors.ts';
+
+/** A request's number, unique in the life of the node that asks. */
+export type RequestId = number;
+
+/** The first frame each way on a link between nodes. */
+export type Hello = {
+  readonly type: 'hello';
+  readonly protocol: number;
+  /** Empty while a newcomer does not know its cluster yet. */
+  readonly cluster: string;
+  readonly node: NodeId;
+  readonly start: StartId;
+};
+
+/** What a replica is asked; the coordinator's own replica gets the very same messages. */
+export type ReplicaRequest =
+  | {
+      readonly type: 'write';
+      readonly request: RequestId;
+      readonly key: Key;
+      /** `encodeRecord(record, 'with-values')`. */
+      readonly record: Uint8Array;
+      readonly durable: boolean;
+      /** The owner this replica stands in for (paper § 4.6). */
+      readonly hintFor?: NodeId;
+    }
+  /** Make durable what you hold of this key, and say so. */
+  | { readonly type: 'sync'; readonly request: RequestId; readonly key: Key }
+  | {
+      readonly type: 'read';
+      readonly request: RequestId;
+      readonly key: Key;
+      readonly want: 'with-values' | 'header';
+    };
+
+export type ReplicaReply =
+  | { readonly type: 'written'; readonly request: RequestId; readonly durable: boolean }
+  | {
+      readonly type: 'answer';
+      readonly request: RequestId;
+      /** Absent: this replica holds nothing of the key. */
+      readonly record?: Uint8Array;
+      /** A fallback's "nothing" never counts as an answer. */
+      readonly role: 'owner' | 'fallback';
+    }
+  | { readonly type: 'refused'; readonly request: RequestId; readonly code: ErrorCode };
+
+export type PutCommand = {
+  readonly key: Key;
+  readonly value: Uint8Array | 'tombstone';
+  /** Contexts of gets of this key, sealed. */
+  readonly contexts: readonly Uint8Array[];
+  readonly putId: PutId;
+  readonly writtenAt: number;
+  /** 1 = first try; a retry repeats put id and writtenAt (A7). */
+  readonly attempt: number;
+  readonly mode: 'causal' | 'last-write-wins';
+  readonly w?: number;
+  readonly dw?: number;
+  readonly strict: boolean;
+  readonly timeoutMs: number;
+};
+
+export type PutReply =
+  | {
+      readonly type: 'applied';
+      readonly acks: readonly NodeId[];
+      readonly durable: readonly NodeId[];
+      readonly context: Uint8Array;
+    }
+  | FailedReply;
+
+export type FailedReply = {
+  readonly type: 'failed';
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly details: ErrorDetails;
+};
+
+/** A put handed to a node of the key's preference list, which coordinates it. */
+export type Forwarding =
+  | { readonly type: 'forward'; readonly request: RequestId; readonly put: PutCommand }
+  | { readonly type: 'forwarded'; readonly request: RequestId; readonly reply: PutReply };
+
+export type Gossip =
+  | { readonly type: 'gossip.digest'; readonly digest: string }
+  | {
+      readonly type: 'gossip.known';
+      /** Per issuer the highest sequence number held. */
+      readonly known: Readonly<Record<string, number>>;
+      readonly announcements: readonly Announcement[];
+      /** Whether the receiver should answer with its own `gossip.known`. */
+      readonly answer: boolean;
+    }
+  | { readonly type: 'gossip.events'; readonly events: readonly MembershipEvent[] };
+
+export type Handoff =
+  | {
+      readonly type: 'deliver';
+      readonly batch: number;
+      readonly entries: readonly { readonly key: Key; readonly record: Uint8Array }[];
+    }
+  /** All of the batch is durable here. */
+  | { readonly type: 'delivered'; readonly batch: number };
+
+export type Heartbeat = { readonly type: 'ping' } | { readonly type: 'pong' };
+
+export type PeerMessage =
+  Hello | ReplicaRequest | ReplicaReply | Forwarding | Gossip | Handoff | Heartbeat;
