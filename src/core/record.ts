@@ -121,7 +121,9 @@ export const write = (
       ? (sibling: Sibling) => isInContext(sibling, context)
       : (sibling: Sibling) => isOlder(sibling, mint);
   const dropped = record.siblings.filter(overwritten);
-  const overwrittenPuts = [...dropped.map((sibling) => sibling.putId), ...context.shown];
+  const overwrittenPuts = [
+    ...new Set([...dropped.map((sibling) => sibling.putId), ...context.shown]),
+  ];
   const minted: Sibling = {
     dot,
     putId: mint.putId,
