@@ -31,6 +31,7 @@ const SHAPES: { readonly [T in PeerMessage['type']]: readonly Exclude<FieldOf<T>
 };
 type FieldOf<T extends PeerMessage['type']> = keyof Extract<PeerMessage, { type: T }> & string;
 
+const FIELDS: Readonly<Record<string, readonly string[]>> = SHAPES;
 const TYPES = Object.keys(SHAPES) as PeerMessage['type'][];
 const NUMBERS = new Map(TYPES.map((type, number) => [type, number]));
 
@@ -62,7 +63,7 @@ export const decodePeerFrame = (frame: Uint8Array): readonly PeerMessage[] => {
     const type = TYPES[item[0] as number];
     // A number from a newer node: its message is skipped, the others are understood.
     if (type === undefined) return [];
-    const fields: readonly string[] = SHAPES[type];
+    const fields = FIELDS[type] ?? [];
     const message: Record<string, unknown> = { type };
     fields.forEach((field, index) => {
       const value: unknown = item[index + 1];
@@ -73,7 +74,7 @@ export const decodePeerFrame = (frame: Uint8Array): readonly PeerMessage[] => {
 };
 
 const positional = (message: PeerMessage): unknown[] => {
-  const fields: readonly string[] = SHAPES[message.type];
+  const fields = FIELDS[message.type] ?? [];
   const values = fields.map((field) =>
     toWire(field, (message as unknown as Record<string, unknown>)[field]),
   );

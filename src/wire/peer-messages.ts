@@ -2,7 +2,7 @@
  * What nodes say to each other. Every protocol here survives loss, duplication and reordering: an
  * answer names the request it belongs to, and doing anything twice is the same as once.
  */
-import type { Announcement, MembershipEvent } from '../core/members.ts';
+import type { GossipMessage } from '../core/gossip.ts';
 import type { Key, NodeId, PutId, StartId } from '../core/ids.ts';
 import type { ErrorCode, ErrorDetails } from '../core/errors.ts';
 
@@ -89,18 +89,7 @@ export type Forwarding =
   | { readonly type: 'forward'; readonly request: RequestId; readonly put: PutCommand }
   | { readonly type: 'forwarded'; readonly request: RequestId; readonly reply: PutReply };
 
-export type Gossip =
-  | { readonly type: 'gossip.digest'; readonly digest: string }
-  | {
-      readonly type: 'gossip.known';
-      /** Per issuer the highest sequence number held. */
-      readonly known: Readonly<Record<string, number>>;
-      readonly announcements: readonly Announcement[];
-      /** Whether the receiver should answer with its own `gossip.known`. */
-      readonly answer: boolean;
-    }
-  | { readonly type: 'gossip.events'; readonly events: readonly MembershipEvent[] };
-
+/** Hinted handoff: a batch of records for the owner they were meant for. */
 export type Handoff =
   | {
       readonly type: 'deliver';
@@ -113,4 +102,4 @@ export type Handoff =
 export type Heartbeat = { readonly type: 'ping' } | { readonly type: 'pong' };
 
 export type PeerMessage =
-  Hello | ReplicaRequest | ReplicaReply | Forwarding | Gossip | Handoff | Heartbeat;
+  Hello | ReplicaRequest | ReplicaReply | Forwarding | GossipMessage | Handoff | Heartbeat;

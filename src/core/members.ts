@@ -1,0 +1,212 @@
+/**
+ * The membership history (paper § 4.8): joins and removals are explicit, persisted with time and
+ * issuer, and reconciled by gossip. Every node folds the same history to the same members (RULES B1).
+ */
+import { isNodeId, nodeId } from './ids.ts';
+import type { NodeId } from './ids.ts';
+
+/** A founder as the bootstrap list names it. */
+export type Founder = { readonly id: NodeId; readonly zone: string; readonly weight: number };
+
+type EventHead = {
+  /** 1 + the highest lamport its issuer had seen. */
+  readonly lamport: number;
+  readonly issuer: NodeId;
+  /** Counts the events of one issuer, from 1. */
+  readonly sequence: number;
+  /** Wall clock of the issuer, for people only: never an order. */
+  readonly issuedAtMs: number;
+};
+
+export type MembershipEvent = EventHead &
+  (
+    | {
+        readonly type: 'create';
+        readonly clusterName: string;
+        readonly n: number;
+        readonly partitions: number;
+        /** Which version of the placement fold this cluster runs. */
+        readonly placement: 1;
+        readonly founders: readonly Founder[];
+      }
+    | {
+        readonly type: 'join';
+        readonly node: NodeId;
+        readonly zone: string;
+        readonly weight: number;
+      }
+    | { readonly type: 'leave' | 'remove'; readonly node: NodeId }
+    | { readonly type: 'replace'; readonly node: NodeId; readonly by: NodeId }
+    | { readonly type: 'set-weight'; readonly node: NodeId; readonly weight: number }
+    | { readonly type: 'set-zone'; readonly node: NodeId; readonly zone: string }
+    | { readonly type: 'set-n'; readonly n: number }
+  );
+
+/** Sorted by (lamport, issuer, sequence); the creation event first. */
+export type History = readonly MembershipEvent[];
+
+/** A node in its seat: `replace` hands the seat on, and the ring does not change (B1). */
+export type Member = {
+  readonly id: NodeId;
+  readonly seat: string;
+  readonly zone: string;
+  readonly weight: number;
+};
+
+export type Membership = {
+  readonly members: readonly Member[];
+  readonly n: number;
+  readonly partitions: number;
+  /** Ids that may never come back. */
+  readonly retired: readonly NodeId[];
+};
+
+/** Where a member says it is: its highest incarnation counts. */
+export type Announcement = {
+  readonly node: NodeId;
+  readonly incarnation: number;
+  readonly address: string;
+};
+
+/** The one creation event of these settings: identical lists give identical events. */
+export const creationEvent = (settings: {
+  readonly clusterName: string;
+  readonly n: number;
+  readonly partitions: number;
+  readonly founders: readonly Founder[];
+}): MembershipEvent => {
+  const founders = [...settings.founders].sort((a, b) => (a.id < b.id ? -1 : 1));
+  const issuer = founders[0]?.id;
+  if (issuer === undefined) throw new RangeError('a cluster is founded by at least one node');
+  return {
+    type: 'create',
+    lamport: 1,
+    issuer,
+    sequence: 1,
+    issuedAtMs: 0,
+    clusterName: settings.clusterName,
+    n: settings.n,
+    partitions: settings.partitions,
+    placement: 1,
+    founders,
+  };
+};
+
+/** B1: by lamport, issuer, sequence; never by wall time. */
+export const compareEvents = (a: MembershipEvent, b: MembershipEvent): number =>
+  a.lamport - b.lamport ||
+  (a.issuer < b.issuer ? -1 : a.issuer > b.issuer ? 1 : a.sequence - b.sequence);
+
+/** The union of two histories, in order. */
+export const mergeHistories = (a: History, b: History): History => {
+  const known = new Set(a.map(nameOf));
+  const added = b.filter((event) => !known.has(nameOf(event)));
+  return added.length === 0 ? a : [...a, ...added].sort(compareEvents);
+};
+
+/** Events of `history` that someone lacks whose highest sequence per issuer is `known`. */
+export const eventsMissing = (
+  history: History,
+  known: Readonly<Record<string, number>>,
+): readonly MembershipEvent[] =>
+  history.filter((event) => event.sequence > (known[event.issuer] ?? 0));
+
+/** Per issuer the highest sequence held without a gap. */
+export const knownOf = (history: History): Record<string, number> => {
+  const known: Record<string, number> = {};
+  for (const { issuer, sequence } of [...history].sort((a, b) => a.sequence - b.sequence)) {
+    if (sequence === (known[issuer] ?? 0) + 1) known[issuer] = sequence;
+  }
+  return known;
+};
+
+/** Per node its announcement of the highest incarnation, sorted by node. */
+export const mergeAnnouncements = (
+  a: readonly Announcement[],
+  b: readonly Announcement[],
+): readonly Announcement[] => {
+  const newest = new Map(a.map((announcement) => [announcement.node, announcement]));
+  for (const announcement of b) {
+    const held = newest.get(announcement.node);
+    if (held === undefined || held.incarnation < announcement.incarnation) {
+      newest.set(announcement.node, announcement);
+    }
+  }
+  return [...newest.values()].sort((x, y) => (x.node < y.node ? -1 : 1));
+};
+
+/** What two nodes compare to see whether they know the same: equal texts, equal knowledge. */
+export const digestText = (history: History, announcements: readonly Announcement[]): string =>
+  JSON.stringify([
+    history.map(nameOf),
+    announcements.map(({ node, incarnation }) => [node, incarnation]),
+  ]);
+
+/** Undefined before the creation event is known. */
+export const foldHistory = (history: History): Membership | undefined => {
+  let membership: Membership | undefined;
+  for (const event of history) membership = applyEvent(membership, event);
+  return membership;
+};
+
+/** One event on top of what was before; an event invalid at its place is void. */
+export const applyEvent = (
+  before: Membership | undefined,
+  event: MembershipEvent,
+): Membership | undefined => {
+  if (event.type === 'create') {
+    if (before !== undefined) return before;
+    const { n, partitions, founders } = event;
+    const members = founders.map((founder): Member => ({ ...founder, seat: founder.id }));
+    return { members, n, partitions, retired: [] };
+  }
+  if (before === undefined) return undefined;
+  if (event.type === 'set-n') return { ...before, n: event.n };
+  const held = before.members.find(({ id }) => id === event.node);
+  if (event.type === 'join') {
+    if (held !== undefined || before.retired.includes(event.node)) return before;
+    const { node: id, zone, weight } = event;
+    return { ...before, members: sorted([...before.members, { id, seat: id, zone, weight }]) };
+  }
+  if (held === undefined) return before;
+  const others = before.members.filter((member) => member !== held);
+  switch (event.type) {
+    case 'leave':
+    case 'remove':
+      return { ...before, members: others, retired: [...before.retired, held.id] };
+    case 'replace': {
+      const taken = others.some(({ id }) => id === event.by) || before.retired.includes(event.by);
+      if (taken) return before;
+      const members = sorted([...others, { ...held, id: event.by }]);
+      return { ...before, members, retired: [...before.retired, held.id] };
+    }
+    case 'set-weight':
+      return { ...before, members: sorted([...others, { ...held, weight: event.weight }]) };
+    case 'set-zone':
+      return { ...before, members: sorted([...others, { ...held, zone: event.zone }]) };
+  }
+};
+
+/**
+ * Reads a bootstrap list, `id[@zone][*weight]` separated by commas. Throws RangeError that names
+ * the entry and what was expected.
+ */
+export const parseFounders = (text: string): readonly Founder[] => {
+  const founders = text.split(',').map((entry): Founder => {
+    const parts = /^([^@*]+)(?:@([A-Za-z0-9._-]+))?(?:\*([0-9]+))?$/.exec(entry.trim());
+    const weight = Number(parts?.[3] ?? 1);
+    if (parts === null || !isNodeId(parts[1]) || weight < 1 || weight > 100) {
+      throw new RangeError(`expected id[@zone][*weight 1-100], found ${JSON.stringify(entry)}`);
+    }
+    return { id: nodeId(parts[1]), zone: parts[2] ?? 'default', weight };
+  });
+  const ids = new Set(founders.map(({ id }) => id));
+  if (ids.size !== founders.length) throw new RangeError(`an id stands twice in ${text}`);
+  return founders;
+};
+
+const sorted = (members: readonly Member[]): readonly Member[] =>
+  [...members].sort((a, b) => (a.seat < b.seat ? -1 : 1));
+
+const nameOf = ({ lamport, issuer, sequence }: MembershipEvent): string =>
+  `${lamport} ${issuer} ${sequence}`;

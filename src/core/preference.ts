@@ -1,0 +1,47 @@
+/**
+ * The preference list of a key (paper §§ 4.3, 4.6): the owners of its partition first, then every
+ * other member as a fallback, found clockwise on the ring, so that the load of a dead node spreads
+ * over many. Pure; liveness comes in as a function.
+ */
+import type { NodeId, PartitionId } from './ids.ts';
+import type { Member } from './members.ts';
+import type { OwnerTable } from './placement.ts';
+import type { Health } from './suspicion.ts';
+
+export type PreferenceEntry = {
+  readonly node: NodeId;
+  readonly role: 'owner' | 'fallback';
+  readonly health: Health;
+};
+
+export const preferenceList = (
+  table: OwnerTable,
+  partition: PartitionId,
+  members: readonly Member[],
+  healthOf: (node: NodeId) => Health,
+): readonly PreferenceEntry[] => {
+  const owners = table[partition] ?? [];
+  const fallbacks = fallbacksOf(table, partition, members);
+  return [
+    ...owners.map((node) => ({ node, role: 'owner' as const, health: healthOf(node) })),
+    ...fallbacks.map((node) => ({ node, role: 'fallback' as const, health: healthOf(node) })),
+  ];
+};
+
+/** Members that own nothing here, in the order in which a clockwise walk first meets them. */
+const fallbacksOf = (
+  table: OwnerTable,
+  partition: PartitionId,
+  members: readonly Member[],
+): readonly NodeId[] => {
+  const owners = table[partition] ?? [];
+  const wanted = new Set(members.map(({ id }) => id).filter((id) => !owners.includes(id)));
+  const found: NodeId[] = [];
+  for (let step = 1; step < table.length && found.length < wanted.size; step++) {
+    for (const node of table[(partition + step) % table.length]!) {
+      if (wanted.has(node) && !found.includes(node)) found.push(node);
+    }
+  }
+  // Members that own nothing anywhere (more nodes than replicas) come last, in the order of ids.
+  return [...found, ...[...wanted].filter((node) => !found.includes(node)).sort()];
+};

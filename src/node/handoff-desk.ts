@@ -1,0 +1,106 @@
+/**
+ * What the handoff actor's decisions mean: which hints make the next batch, and what is forgotten
+ * once their owner has made them durable (paper § 4.6).
+ */
+import type { HandoffEvent, HandoffPorts } from '../../actors/handoff.ts';
+import type { NodeId } from '../core/ids.ts';
+import { encodeRecord } from '../core/record-bytes.ts';
+import { EMPTY_RECORD } from '../core/record.ts';
+import type { RecordOfKey } from '../core/record.ts';
+import type { Handoff } from '../wire/peer-messages.ts';
+import type { Config } from './config.ts';
+import type { Hint } from './memtable.ts';
+import type { Replica } from './replica.ts';
+import type { RingView } from './ring-view.ts';
+
+export type HandoffDeskParts = {
+  readonly replica: Replica;
+  readonly ring: RingView;
+  readonly config: Config;
+  readonly send: (to: NodeId, message: Handoff) => void;
+  readonly tell: (event: HandoffEvent) => void;
+};
+
+type Batch = {
+  readonly number: number;
+  readonly target: NodeId;
+  readonly entries: readonly { readonly hint: Hint; readonly record: RecordOfKey }[];
+};
+
+export class HandoffDesk implements HandoffPorts {
+  readonly #parts: HandoffDeskParts;
+  readonly #passedOver = new Set<NodeId>();
+  #batch: Batch | undefined;
+  #lastNumber: number;
+
+  /** Batch numbers begin at `firstNumber`, drawn at random: no answer to a former life fits. */
+  constructor(parts: HandoffDeskParts, firstNumber: number) {
+    this.#parts = parts;
+    this.#lastNumber = firstNumber;
+  }
+
+  sendBatch(): void {
+    const { replica, ring, tell, send } = this.#parts;
+    const target = replica.hints
+      .gauges()
+      .map((gauge) => gauge.target)
+      .find((node) => !this.#passedOver.has(node) && ring.healthOf(node) === 'healthy');
+    const batch = target === undefined ? undefined : this.#batchFor(target);
+    if (batch === undefined) {
+      this.#passedOver.clear();
+      tell({ type: 'batch.none' });
+      return;
+    }
+    this.#batch = batch;
+    const entries = batch.entries.map(({ hint, record }) => ({
+      key: hint.key,
+      record: encodeRecord(record, 'with-values'),
+    }));
+    send(batch.target, { type: 'deliver', batch: batch.number, entries });
+    tell({ type: 'batch.sent', batch: batch.number });
+  }
+
+  forgetBatch(number: number): void {
+    if (this.#batch?.number !== number) return;
+    for (const { hint, record } of this.#batch.entries) {
+      this.#parts.replica.forgetHint(hint, record);
+    }
+    this.#batch = undefined;
+  }
+
+  giveUpBatch(number: number): void {
+    if (this.#batch?.number !== number) return;
+    this.#passedOver.add(this.#batch.target);
+    this.#batch = undefined;
+  }
+
+  /** `from` says a batch is durable there; only the batch under way to that very node counts. */
+  delivered(from: NodeId, number: number): void {
+    if (this.#batch?.number !== number || this.#batch.target !== from) return;
+    this.#parts.tell({ type: 'batch.delivered', batch: number });
+  }
+
+  #batchFor(target: NodeId): Batch | undefined {
+    const { replica, config } = this.#parts;
+    const entries: { hint: Hint; record: RecordOfKey }[] = [];
+    let bytes = 0;
+    for (const hint of replica.hints.next(target, config.hintBatchMax)) {
+      const record = replica.read(hint.key);
+      // A hint whose record is gone promises nothing any more.
+      if (record === undefined) replica.forgetHint(hint, EMPTY_RECORD);
+      else {
+        entries.push({ hint, record });
+        bytes += valueBytes(record);
+      }
+      if (bytes >= config.hintBatchBytesMax) break;
+    }
+    if (entries.length === 0) return undefined;
+    return { number: ++this.#lastNumber, target, entries };
+  }
+}
+
+const valueBytes = (record: RecordOfKey): number =>
+  record.siblings.reduce(
+    (sum, { value }) => sum + (value instanceof Uint8Array ? value.length : 0),
+    0,
+  );
