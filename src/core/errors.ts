@@ -68,10 +68,12 @@ export class CoterieError extends Error {
 
   /**
    * Of a write: `refused` = nothing was written anywhere; `unknown` = it may have been. One code
-   * (`QUORUM_NOT_MET`) can be either, before or after a dot was minted: its details say which.
+   * (`QUORUM_NOT_MET`) can be either, before or after a dot was minted, and any refusal is unknown
+   * once an earlier attempt of the same put was: then the details say which.
    */
   get outcome(): 'refused' | 'unknown' {
-    return this.details['outcome'] === 'refused' ? 'refused' : ERROR_KINDS[this.code].outcome;
+    const said = this.details['outcome'];
+    return said === 'refused' || said === 'unknown' ? said : ERROR_KINDS[this.code].outcome;
   }
 }
 

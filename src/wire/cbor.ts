@@ -1,18 +1,58 @@
-/** CBOR as both protocols use it: plain maps, plain byte strings, no tags, no record definitions. */
-import { Encoder, setSizeLimits } from 'cbor-x';
+/**
+ * CBOR as this project speaks it: cbor-x with the settings that interoperate (plain maps, plain
+ * byte strings, no records, no tags), and the checked readers of single fields.
+ *
+ * Bytes from strangers pass `checkCbor` (gate.ts) first: the decoder alone accepts too much.
+ */
+import { Decoder, Encoder, setSizeLimits } from 'cbor-x';
 
-setSizeLimits({ maxArraySize: 1_000_000, maxMapSize: 100_000, maxObjectSize: 64 * 1024 * 1024 });
+// A count is never believed beyond these, even from a peer whose bytes skip the gate.
+setSizeLimits({ maxArraySize: 1_000_000, maxMapSize: 100_000, maxObjectSize: 100_000 });
 
-const coder = new Encoder({
+const OPTIONS = {
+  // The defaults write tags that only cbor-x reads.
   useRecords: false,
-  variableMapSize: true,
   tagUint8Array: false,
   mapsAsObjects: true,
+  // The shortest map heads: other decoders are spared a 16-bit count of two.
+  variableMapSize: true,
+  // A decoded byte string must not pin, or change with, the frame it came in.
   copyBuffers: true,
-});
+};
 
-/** The bytes are the caller's own. */
-export const encodeCbor = (value: unknown): Uint8Array => coder.encode(value);
+const encoder = new Encoder({ ...OPTIONS });
+const decoder = new Decoder({ ...OPTIONS });
 
-/** Throws on damaged input; byte strings in the result are copies. Gate strangers' bytes first. */
-export const decodeCbor = (bytes: Uint8Array): unknown => coder.decode(bytes);
+/**
+ * The CBOR of plain data: numbers, bigints, text, bytes, booleans, null, arrays, objects. A number
+ * beyond 2^32 becomes a float unless it is given as a bigint. The result is the caller's to keep.
+ */
+export const encodeCbor = (value: unknown): Uint8Array => encoder.encode(value);
+
+/** Throws on what is not CBOR. Bytes in the result are copies; 64-bit integers are bigints. */
+export const decodeCbor = (bytes: Uint8Array): unknown =>
+  // A plain view: slices of a Buffer would be Buffers, and cbor-x leaves a property on its input.
+  decoder.decode(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+
+/** An unsigned integer up to 2^53 - 1 however it was encoded, else undefined. */
+export const uintOf = (item: unknown): number | undefined => {
+  const value = typeof item === 'bigint' ? Number(item) : item;
+  return Number.isSafeInteger(value) && (value as number) >= 0 ? (value as number) : undefined;
+};
+
+/** A map as an object of unknown fields, else undefined. */
+export const mapOf = (item: unknown): Readonly<Record<string, unknown>> | undefined =>
+  typeof item === 'object' && item !== null && !Array.isArray(item) && !(item instanceof Uint8Array)
+    ? (item as Readonly<Record<string, unknown>>)
+    : undefined;
+
+/** What a field holds, in a word, for messages of refusals: never its content. */
+export const kindOf = (item: unknown): string => {
+  if (item === undefined) return 'nothing';
+  if (item === null) return 'null';
+  if (item instanceof Uint8Array) return `${item.length} bytes`;
+  if (Array.isArray(item)) return 'an array';
+  if (typeof item === 'number' || typeof item === 'bigint') return String(item);
+  if (typeof item === 'object') return 'a map';
+  return typeof item === 'string' ? 'text' : String(item);
+};
