@@ -6,12 +6,31 @@
 import { CoterieError } from '../core/errors.ts';
 import { hexOf, keyOfBytes, keyOfText, putId } from '../core/ids.ts';
 import type { Key } from '../core/ids.ts';
-import type { GetOptions, PutOptions, ServerReply } from '../wire/client-messages.ts';
+import type { HandledReply, HandledRequest } from '../wire/client-messages.ts';
 import { NoReply } from './transport.ts';
-import type { Chance, StoreCall, Timers, Transport } from './transport.ts';
+import type { Chance, Timers, Transport } from './transport.ts';
 
 export type KeyInput = string | Uint8Array;
 export type ValueInput = string | Uint8Array;
+
+export type GetOptions = {
+  /** Replicas that must answer; by default the cluster's R. */
+  readonly r?: number;
+  /** Count real owners only. */
+  readonly strict?: boolean;
+  /** Deadline of the whole operation, ms. */
+  readonly timeoutMs?: number;
+};
+
+export type PutOptions = {
+  /** Replicas that must have it, and of these on disk. */
+  readonly w?: number;
+  readonly dw?: number;
+  readonly strict?: boolean;
+  /** Drop what is older by the writers' clocks instead of keeping siblings. */
+  readonly lastWriteWins?: boolean;
+  readonly timeoutMs?: number;
+};
 
 /** `context`: what earlier gets or puts of this key returned; without it a put overwrites nothing. */
 export type WriteOptions = PutOptions & { readonly context?: Uint8Array | readonly Uint8Array[] };
@@ -82,7 +101,9 @@ export class Client {
     const reply = await this.#request(options.timeoutMs, (timeoutMs) => ({
       type: 'get',
       key: name,
-      options: { ...options, timeoutMs },
+      ...(options.r === undefined ? {} : { r: options.r }),
+      strict: options.strict ?? false,
+      timeoutMs,
     }));
     if (reply.type !== 'value') throw unexpected(reply);
     return new Values(reply.state, reply.values, reply.context);
@@ -131,9 +152,9 @@ export class Client {
   }
 
   /** The cluster as the connected node sees it. */
-  async status(): Promise<unknown> {
+  async status(): Promise<Readonly<Record<string, unknown>>> {
     const reply = await this.#request(undefined, () => ({ type: 'status' }));
-    if (reply.type !== 'statusIs') throw unexpected(reply);
+    if (reply.type !== 'status-is') throw unexpected(reply);
     return reply.status;
   }
 
@@ -163,7 +184,11 @@ export class Client {
       putId: put,
       writtenAt,
       attempt,
-      options: { ...options, timeoutMs },
+      mode: options.lastWriteWins === true ? 'last-write-wins' : 'causal',
+      ...(options.w === undefined ? {} : { w: options.w }),
+      ...(options.dw === undefined ? {} : { dw: options.dw }),
+      strict: options.strict ?? false,
+      timeoutMs,
     }));
     if (reply.type !== 'applied') throw unexpected(reply);
     const { acks, durable } = reply;
@@ -173,8 +198,8 @@ export class Client {
   /** One operation: tries until it is answered for good, or its deadline passes. */
   async #request(
     wantedMs: number | undefined,
-    call: (timeoutMs: number, attempt: number) => StoreCall,
-  ): Promise<ServerReply> {
+    call: (timeoutMs: number, attempt: number) => HandledRequest,
+  ): Promise<HandledReply> {
     const timeoutMs = wantedMs ?? this.#timeoutMs;
     const deadlineMs = this.#timers.monotonicMs() + timeoutMs;
     let maybeWritten = false;
@@ -183,7 +208,7 @@ export class Client {
     for (let attempt = 1; ; attempt++) {
       const leftMs = Math.floor(deadlineMs - this.#timers.monotonicMs());
       if (leftMs < 1) throw asUnknown(last, maybeWritten);
-      let reply: ServerReply;
+      let reply: HandledReply;
       try {
         reply = await this.#transport.request(call(leftMs, attempt), leftMs);
       } catch (error) {
@@ -228,5 +253,5 @@ const asUnknown = (error: CoterieError, maybeWritten: boolean): CoterieError =>
     ? new CoterieError(error.code, error.message, { ...error.details, outcome: 'unknown' })
     : error;
 
-const unexpected = (reply: ServerReply): CoterieError =>
+const unexpected = (reply: HandledReply): CoterieError =>
   new CoterieError('INTERNAL', `the store answered with ${reply.type}`);

@@ -3,10 +3,14 @@
  * next request opens one to another node.
  */
 import { CoterieError } from '../core/errors.ts';
-import { CLIENT_PROTOCOL, decodeReply, encodeRequest } from '../wire/client-messages.ts';
-import type { ServerReply } from '../wire/client-messages.ts';
+import {
+  PROTOCOL_VERSION,
+  decodeServerReply,
+  encodeClientRequest,
+} from '../wire/client-messages.ts';
+import type { HandledReply, HandledRequest } from '../wire/client-messages.ts';
 import { NoReply } from './transport.ts';
-import type { Chance, StoreCall, Timers, Transport } from './transport.ts';
+import type { Chance, Timers, Transport } from './transport.ts';
 
 export type ClientSocket = { send(frame: Uint8Array): void; close(): void };
 
@@ -21,7 +25,7 @@ export type DialSocket = (
 ) => ClientSocket;
 
 type Pending = {
-  readonly resolve: (reply: ServerReply) => void;
+  readonly resolve: (reply: HandledReply) => void;
   readonly reject: (error: unknown) => void;
   readonly timer: object | number;
 };
@@ -103,26 +107,33 @@ const open = (
     const socket = dial(url, {
       opened: () =>
         socket.send(
-          encodeRequest({
+          encodeClientRequest(1, {
             type: 'hello',
-            id: 1,
-            versions: [CLIENT_PROTOCOL],
+            versionMin: PROTOCOL_VERSION,
+            versionMax: PROTOCOL_VERSION,
             client: 'coterie.js',
           }),
         ),
       received: (frame) => {
-        const reply = decodeReply(frame);
-        if (reply === undefined) return;
-        if (reply.type === 'goingAway') {
+        const decoded = decodeServerReply(frame);
+        if (decoded.type === 'bad') {
+          socket.close();
+          fail(`a malformed reply: ${decoded.reason}`);
+        }
+        if (decoded.type !== 'reply') return;
+        const { id, reply } = decoded;
+        if (reply.type === 'going-away') {
           session.leaving = true;
           lost();
         } else if (reply.type === 'welcome') {
           timers.clearTimeout(silence);
           resolve(session);
-        } else if (reply.type === 'failed' && reply.id === 1) {
+        } else if (reply.type === 'failed' && id === 1) {
           reject(new CoterieError(reply.code, reply.message, reply.details));
           socket.close();
-        } else settle(session, reply, timers);
+        } else if (reply.type !== 'pong' && reply.type !== 'ring-changed') {
+          settle(session, id, reply, timers);
+        }
       },
       closed: fail,
     });
@@ -131,10 +142,10 @@ const open = (
 
 const ask = (
   session: Session,
-  call: StoreCall,
+  call: HandledRequest,
   timeoutMs: number,
   timers: Timers,
-): Promise<ServerReply> =>
+): Promise<HandledReply> =>
   new Promise((resolve, reject) => {
     const id = ++session.lastId;
     // The node answers by the deadline; a little later nobody does.
@@ -143,13 +154,13 @@ const ask = (
       reject(new NoReply('no answer in time', true));
     }, timeoutMs + 100);
     session.pending.set(id, { resolve, reject, timer });
-    session.socket.send(encodeRequest({ ...call, id }));
+    session.socket.send(encodeClientRequest(id, call));
   });
 
-const settle = ({ pending }: Session, reply: ServerReply, timers: Timers): void => {
-  const waiting = pending.get(reply.id);
+const settle = ({ pending }: Session, id: number, reply: HandledReply, timers: Timers): void => {
+  const waiting = pending.get(id);
   if (waiting === undefined) return;
-  pending.delete(reply.id);
+  pending.delete(id);
   timers.clearTimeout(waiting.timer);
   waiting.resolve(reply);
 };

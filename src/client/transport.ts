@@ -1,8 +1,5 @@
 /** How a client's requests reach a store: over a socket, or by a call in the same process. */
-import type { ClientRequest, ServerReply } from '../wire/client-messages.ts';
-
-type WithoutId<T> = T extends unknown ? Omit<T, 'id'> : never;
-export type StoreCall = WithoutId<Extract<ClientRequest, { type: 'get' | 'put' | 'status' }>>;
+import type { HandledReply, HandledRequest } from '../wire/client-messages.ts';
 
 /** No reply came. `sent` tells whether the store may have got the request. */
 export class NoReply extends Error {
@@ -17,7 +14,7 @@ export class NoReply extends Error {
 
 export type Transport = {
   /** Resolves with the reply of the store; rejects with NoReply after `timeoutMs` or a lost connection. */
-  request(call: StoreCall, timeoutMs: number): Promise<ServerReply>;
+  request(request: HandledRequest, timeoutMs: number): Promise<HandledReply>;
   close(): Promise<void>;
 };
 

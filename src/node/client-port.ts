@@ -3,30 +3,30 @@
  * in what a slow reader may owe (DESIGN: the client protocol).
  */
 import { CoterieError } from '../core/errors.ts';
-import type { NodeId } from '../core/ids.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Connection, ConnectionEvents } from '../ports/links.ts';
-import { CLIENT_PROTOCOL, decodeRequest, encodeReply } from '../wire/client-messages.ts';
-import type { ClientRequest, ServerReply } from '../wire/client-messages.ts';
+import {
+  PROTOCOL_VERSION,
+  PUSH_ID,
+  decodeClientRequest,
+  encodeServerReply,
+  failedReply,
+} from '../wire/client-messages.ts';
+import type {
+  ClientHandler,
+  HandledRequest,
+  HelloRequest,
+  ServerReply,
+} from '../wire/client-messages.ts';
 import type { Config } from './config.ts';
 
-/** A request that reaches the store. */
-export type StoreRequest = Extract<ClientRequest, { type: 'get' | 'put' | 'status' }>;
-
-/** What serves requests: the router over a socket, or in the same process. */
-export type ClientHandler = {
-  handle(request: StoreRequest, reply: (reply: ServerReply) => void): void;
-};
-
 export type ClientPortParts = {
-  readonly self: NodeId;
-  readonly cluster: () => string;
   readonly clock: Clock;
   readonly config: Config;
   readonly handler: ClientHandler;
 };
 
-const CLOSE = { goingAway: 1001, unsupported: 4406, silent: 4408 } as const;
+const CLOSE = { unsupported: 4406, silent: 4408 } as const;
 
 export class ClientPort {
   readonly #parts: ClientPortParts;
@@ -42,50 +42,53 @@ export class ClientPort {
   }
 
   accept(connection: Connection): ConnectionEvents {
-    const { clock, config } = this.#parts;
-    const inFlight = new Set<number>();
+    const { clock, config, handler } = this.#parts;
+    const inFlight = new Map<number, { cancel(): void } | undefined>();
     let greeted = false;
     this.#sessions.add(connection);
     const silence = clock.setTimeout(
       () => connection.close(CLOSE.silent, 'HELLO expected'),
       config.helloTimeoutMs,
     );
-    const send = (reply: ServerReply): void => {
+    const send = (id: number, reply: ServerReply): void => {
       // Whoever does not read what it asked for is cut off before it costs memory.
       if (connection.bufferedBytes() > config.clientBufferBytesMax) connection.terminate();
-      else connection.send(encodeReply(reply));
+      else connection.send(encodeServerReply(id, reply));
     };
-    const answer = (reply: ServerReply): void => {
-      if (inFlight.delete(reply.id)) send(reply);
+    const refuse = (id: number, error: CoterieError): void => send(id, failedReply(error));
+    const start = (id: number, request: HandledRequest): void => {
+      inFlight.set(id, undefined);
+      const handled = handler.handle(request, (reply) => {
+        if (inFlight.delete(id)) send(id, reply);
+      });
+      if (inFlight.has(id)) inFlight.set(id, handled);
     };
-    const refuse = (id: number, error: CoterieError): void => send(failedReply(id, error));
 
     return {
       opened: () => undefined,
       received: (frame) => {
-        const decoded = decodeRequest(frame);
+        const decoded = decodeClientRequest(frame, config);
         if (decoded.type === 'bad') return refuse(decoded.id, decoded.error);
-        const { request } = decoded;
+        const { id, request } = decoded;
         if (request.type === 'hello') {
           clock.clearTimeout(silence);
-          greeted = this.#greet(request, connection, send);
+          greeted = this.#greet(id, request, connection, send);
         } else if (!greeted) {
           connection.close(CLOSE.silent, 'HELLO expected first');
         } else if (request.type === 'ping') {
-          send({ type: 'pong', id: request.id });
+          send(id, { type: 'pong' });
         } else if (request.type === 'cancel') {
-          if (inFlight.delete(request.request)) {
-            refuse(request.request, new CoterieError('CANCELLED', 'cancelled by its client'));
-          }
+          inFlight.get(id)?.cancel();
+          if (inFlight.delete(id)) refuse(id, new CoterieError('CANCELLED', 'cancelled'));
         } else {
-          const refusal = this.#refusalOf(request, inFlight);
-          if (refusal !== undefined) return refuse(request.id, refusal);
-          inFlight.add(request.id);
-          this.#parts.handler.handle(request, answer);
+          const refusal = this.#refusalOf(id, request, inFlight);
+          if (refusal !== undefined) refuse(id, refusal);
+          else start(id, request);
         }
       },
       closed: () => {
         clock.clearTimeout(silence);
+        for (const handled of inFlight.values()) handled?.cancel();
         inFlight.clear();
         this.#sessions.delete(connection);
       },
@@ -93,41 +96,37 @@ export class ClientPort {
   }
 
   /** Asks every client to go elsewhere; what is in flight is still answered. */
-  announceLeaving(): void {
+  announceGoingAway(): void {
     this.#leaving = true;
-    const push = encodeReply({ type: 'goingAway', id: 0 });
+    const push = encodeServerReply(PUSH_ID, { type: 'going-away' });
     for (const connection of this.#sessions) connection.send(push);
   }
 
   #greet(
-    request: Extract<ClientRequest, { type: 'hello' }>,
+    id: number,
+    { versionMin, versionMax }: HelloRequest,
     connection: Connection,
-    send: (reply: ServerReply) => void,
+    send: (id: number, reply: ServerReply) => void,
   ): boolean {
-    const { self, cluster, config } = this.#parts;
-    if (!request.versions.includes(CLIENT_PROTOCOL)) {
-      const message = `this node speaks version ${CLIENT_PROTOCOL}, you ${request.versions.join()}`;
-      send(failedReply(request.id, new CoterieError('UNSUPPORTED_VERSION', message)));
+    if (versionMin > PROTOCOL_VERSION || versionMax < PROTOCOL_VERSION) {
+      const message = `this node speaks ${PROTOCOL_VERSION}, you ${versionMin} to ${versionMax}`;
+      send(id, failedReply(new CoterieError('UNSUPPORTED_VERSION', message)));
       connection.close(CLOSE.unsupported, 'unsupported version');
       return false;
     }
-    const { valueBytesMax, inFlightMax } = config;
-    const limits = { keyBytesMax: 1024, valueBytesMax, inFlightMax, contextBytesMax: 8192 };
-    send({
-      type: 'welcome',
-      id: request.id,
-      version: CLIENT_PROTOCOL,
-      node: self,
-      cluster: cluster(),
-      limits,
-    });
+    const welcome = this.#parts.handler.welcome();
+    send(id, { type: 'welcome', version: PROTOCOL_VERSION, ...welcome });
     return true;
   }
 
-  #refusalOf(request: StoreRequest, inFlight: ReadonlySet<number>): CoterieError | undefined {
+  #refusalOf(
+    id: number,
+    request: HandledRequest,
+    inFlight: ReadonlyMap<number, unknown>,
+  ): CoterieError | undefined {
     const { inFlightMax } = this.#parts.config;
-    if (inFlight.has(request.id)) {
-      return new CoterieError('DUPLICATE_REQUEST', `id ${request.id} is in flight already`);
+    if (inFlight.has(id)) {
+      return new CoterieError('DUPLICATE_REQUEST', `id ${id} is in flight already`);
     }
     if (inFlight.size >= inFlightMax) {
       const message = `at most ${inFlightMax} requests in flight on one connection`;
@@ -139,11 +138,3 @@ export class ClientPort {
     return undefined;
   }
 }
-
-export const failedReply = (id: number, { code, message, details }: CoterieError): ServerReply => ({
-  type: 'failed',
-  id,
-  code,
-  message,
-  details,
-});

@@ -46,7 +46,7 @@ export type ReplicaParts = {
   readonly trace: Trace;
   readonly ring: RingView;
   /** The secret of the creation event that seals contexts. */
-  readonly contextSecret: Uint8Array;
+  readonly contextSecret: () => Uint8Array;
   readonly limits: ReplicaLimits;
   /** Tells the write-buffer actor. */
   readonly tellBuffer: (event: 'buffer.filled' | 'buffer.full' | 'sync.wanted') => void;
@@ -242,6 +242,11 @@ export class Replica {
     this.#whenSequenceDurable(sequence, task);
   }
 
+  /** Calls `task` once nothing is in memory only. */
+  whenAllDurable(task: () => void): void {
+    this.#whenSequenceDurable(this.#memtable.lastSequence, task);
+  }
+
   #load(key: Key): StoredRecord {
     const change = this.#memtable.record(key);
     if (change !== undefined) return change.stored === 'removed' ? NOTHING : change.stored;
@@ -381,7 +386,7 @@ export class Replica {
     const { digest, contextSecret } = this.#parts;
     return {
       keyTag: () => digest.md5(bytesOfKey(key)),
-      sign: (bytes) => digest.keyed(contextSecret, bytes),
+      sign: (bytes) => digest.keyed(contextSecret(), bytes),
     };
   }
 

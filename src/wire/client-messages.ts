@@ -277,7 +277,7 @@ export const checkedTimeoutMs = (item: unknown): number => {
 
 const setQuorumOptions = (
   options: Record<string, unknown>,
-  request: Partial<Pick<PutCommand, 'w' | 'dw'> & GetRequest>,
+  request: Partial<Pick<PutCommand, 'w' | 'dw'> & Omit<GetRequest, 'type'>>,
 ): void => {
   const { r, w, dw, timeoutMs, strict } = request;
   for (const [name, value] of Object.entries({ r, w, dw, timeout: timeoutMs })) {

@@ -6,7 +6,7 @@
 
 export type GateVerdict =
   | { readonly type: 'pass' }
-  | { readonly type: 'fault'; readonly offset: number; readonly reason: string };
+  | { readonly type: 'malformed'; readonly offset: number; readonly reason: string };
 
 const DEPTH_MAX = 8;
 const ITEMS_MAX = 4096;
@@ -28,7 +28,7 @@ export const checkCbor = (bytes: Uint8Array): GateVerdict => {
     return { type: 'pass' };
   } catch (fault) {
     if (fault instanceof Fault)
-      return { type: 'fault', offset: fault.offset, reason: fault.message };
+      return { type: 'malformed', offset: fault.offset, reason: fault.message };
     throw fault;
   }
 };

@@ -1,0 +1,15 @@
+/** Exit codes of every command. */
+export const EXIT = { ok: 0, notFound: 1, usage: 2, refused: 3, unknown: 4 } as const;
+
+/** Ends the command with a message for people on stderr. */
+export class CommandFailure extends Error {
+  override readonly name = 'CommandFailure';
+  readonly exitCode: number;
+
+  constructor(message: string, exitCode: number) {
+    super(message);
+    this.exitCode = exitCode;
+  }
+}
+
+export const usage = (message: string): CommandFailure => new CommandFailure(message, EXIT.usage);

@@ -1,0 +1,167 @@
+/**
+ * `coterie`: a node inside any Node.js program. This is where the real adapters are handed to the
+ * composition in `src/node`; everything else gets its time, chance, disk and network from there.
+ */
+import { lockDataDirectory } from './adapters/data-lock.ts';
+import { openLmdbStorage } from './adapters/lmdb-storage.ts';
+import { pinoTrace } from './adapters/pino-trace.ts';
+import { nodeDigest, systemClock, systemRandom } from './adapters/system.ts';
+import { openWsLinks } from './adapters/ws-links.ts';
+import { clientOver } from './client/index.ts';
+import type { Client } from './client/index.ts';
+import { hexOf, nodeId } from './core/ids.ts';
+import { parseFounders } from './core/members.ts';
+import type { Founder } from './core/members.ts';
+import { isPartitionCount } from './core/ring.ts';
+import { loadBook, loadIdentity } from './node/book-store.ts';
+import { DEFAULT_CONFIG } from './node/config.ts';
+import type { Config } from './node/config.ts';
+import { Node } from './node/node.ts';
+import type { Status } from './node/status.ts';
+import type { LogLevel } from './ports/trace.ts';
+import type { Storage } from './ports/storage.ts';
+
+export { CoterieError } from './core/errors.ts';
+export { DataDirectoryError } from './adapters/data-lock.ts';
+export { DEFAULT_CONFIG } from './node/config.ts';
+export type { Config } from './node/config.ts';
+export type { Status } from './node/status.ts';
+
+export type NodeOptions = {
+  /** Where this node keeps its data; one process at a time. */
+  readonly dataDir: string;
+  /** The node's stable name; by default the one in `dataDir`, else a random one. */
+  readonly id?: string;
+  /** `host:port`; port 0 (the default) picks a free one on 127.0.0.1. */
+  readonly listen?: string;
+  /** `ws://host:port` under which others reach this node; by default where it listens. */
+  readonly advertise?: string;
+  /** Founds a cluster at the first start: `id[@zone][*weight],…`, the same text on each founder. */
+  readonly bootstrap?: string;
+  /** `ws://host:port` of other nodes. Seeds never found a cluster. */
+  readonly seeds?: readonly string[];
+  /** Distinguishes clusters with equal founders. */
+  readonly clusterName?: string;
+  /** Replicas of each key, fixed when the cluster is founded (default 3). */
+  readonly n?: number;
+  /** Partitions of the ring, a power of two, fixed when the cluster is founded (default 256). */
+  readonly partitions?: number;
+  readonly logLevel?: LogLevel | 'silent';
+  /** A listen address beyond loopback has no protection yet: say that you know. */
+  readonly insecure?: boolean;
+  readonly config?: Partial<Config>;
+  /** The node ended by itself; by default the process exits with 3 and the reason on stderr. */
+  readonly onFailure?: (reason: string) => void;
+};
+
+export type RunningNode = {
+  readonly id: string;
+  readonly url: string;
+  status(): Status;
+  /** The client's API on this node, without a socket. */
+  client(): Client;
+  /** Finishes what is in flight, commits what is buffered, closes. */
+  stop(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+};
+
+/**
+ * Starts a node. Without `bootstrap` and `seeds` an empty `dataDir` founds a cluster of this one
+ * node. Throws RangeError for options that cannot be, DataDirectoryError for a directory that is in
+ * use or not ours, and the system's error for a listen address that cannot be had.
+ */
+export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
+  const { host, port } = parseListen(options.listen ?? '127.0.0.1:0');
+  if (!isLoopback(host) && options.insecure !== true) {
+    throw new RangeError(`listening on ${host} is open to everyone: say so with insecure`);
+  }
+  const { n = 3, partitions = 256, clusterName = 'coterie', seeds = [] } = options;
+  if (!Number.isInteger(n) || n < 1 || n > 16) throw new RangeError(`n is 1-16, found ${n}`);
+  if (!isPartitionCount(partitions)) {
+    throw new RangeError(`partitions is a power of two up to 65536, found ${partitions}`);
+  }
+  const asked = options.bootstrap === undefined ? undefined : parseFounders(options.bootstrap);
+  if (options.id !== undefined) nodeId(options.id);
+  const unlock = lockDataDirectory(options.dataDir);
+  let storage: Storage | undefined;
+  try {
+    storage = openLmdbStorage(options.dataDir);
+    const id = nodeId(options.id ?? loadIdentity(storage)?.id ?? randomId());
+    const founders = asked ?? (seeds.length === 0 ? [alone(id)] : undefined);
+    if (asked !== undefined && !asked.some((founder) => founder.id === id)) {
+      throw new RangeError(`--bootstrap must list this node, ${id}`);
+    }
+    const known = loadBook(storage).history.length > 0;
+    const links = await openWsLinks({ host, port });
+    const url = `ws://${host.includes(':') ? `[${host}]` : host}:${links.port}`;
+    const trace = pinoTrace(options.logLevel ?? 'info', { node: id });
+    const node = new Node({
+      self: id,
+      config: { ...DEFAULT_CONFIG, ...options.config },
+      clock: systemClock,
+      random: systemRandom,
+      digest: nodeDigest,
+      storage,
+      links,
+      trace,
+      advertise: options.advertise ?? url,
+      seeds,
+      ...(founders === undefined || known
+        ? {}
+        : { founding: { clusterName, n, partitions, founders } }),
+      failed: (reason) => {
+        unlock();
+        (options.onFailure ?? exitWith)(reason);
+      },
+    });
+    node.start();
+    const stop = once(
+      () =>
+        new Promise<void>((resolve) =>
+          node.stop(() => {
+            unlock();
+            resolve();
+          }),
+        ),
+    );
+    return {
+      id,
+      url,
+      status: () => node.status(),
+      client: () => clientOver(node.handler, { clock: systemClock, random: systemRandom }),
+      stop,
+      [Symbol.asyncDispose]: stop,
+    };
+  } catch (error) {
+    storage?.close(() => undefined);
+    unlock();
+    throw error;
+  }
+};
+
+/** `host:port`, `[v6]:port` or `:port`. Throws RangeError. */
+export const parseListen = (text: string): { readonly host: string; readonly port: number } => {
+  const parts = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(text);
+  const port = Number(parts?.[3]);
+  if (parts === null || port > 65535) {
+    throw new RangeError(`expected host:port with a port up to 65535, found ${text}`);
+  }
+  return { host: parts[1] ?? (parts[2] === '' ? '127.0.0.1' : parts[2]!), port };
+};
+
+const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || /^127\./.test(host);
+
+const alone = (id: Founder['id']): Founder => ({ id, zone: 'default', weight: 1 });
+
+const randomId = (): string => `node-${hexOf(systemRandom.bytes(4))}`;
+
+const exitWith = (reason: string): void => {
+  process.stderr.write(`coterie: the node stopped: ${reason}\n`);
+  process.exit(3);
+};
+
+const once = (task: () => Promise<void>): (() => Promise<void>) => {
+  let running: Promise<void> | undefined;
+  return () => (running ??= task());
+};

@@ -1,0 +1,420 @@
+/**
+ * One node, composed: it is handed its ports and wires replica, router, nursery, peers and the
+ * supervised actors together. The same composition runs on real parts and in the simulator.
+ *
+ *   clients ─▶ ClientPort ─▶ Router ─▶ Nursery (coordinators) ─▶ Peers ─▶ other nodes
+ *                              └─────────────▶ Replica ◀─────────┘
+ *   supervisor: membership · failure detector · write buffer · handoff
+ */
+import { createActor } from 'xstate';
+import type { ActorRefFrom, AnyActorRef } from 'xstate';
+import type { FailureDetectorEvent } from '../../actors/failure-detector.ts';
+import type { HandoffEvent } from '../../actors/handoff.ts';
+import type { MembershipEventIn } from '../../actors/membership.ts';
+import { nodeMachine } from '../../actors/node.ts';
+import type { LongLivedActor } from '../../actors/node.ts';
+import type { WriteBufferEvent } from '../../actors/write-buffer.ts';
+import { digestText } from '../core/members.ts';
+import type { Book } from '../core/gossip.ts';
+import { withBook } from '../core/gossip.ts';
+import { hexOf, startId } from '../core/ids.ts';
+import type { NodeId } from '../core/ids.ts';
+import { placeHistory } from '../core/placement.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Digest } from '../ports/digest.ts';
+import type { Links } from '../ports/links.ts';
+import type { Random } from '../ports/random.ts';
+import type { Storage } from '../ports/storage.ts';
+import type { Trace } from '../ports/trace.ts';
+import type { ClientHandler } from '../wire/client-messages.ts';
+import type { PeerMessage } from '../wire/peer-messages.ts';
+import { foundingBook, loadBook, loadIdentity, saveBook, saveIdentity } from './book-store.ts';
+import type { Founding } from './book-store.ts';
+import { clientHandler } from './client-handler.ts';
+import { ClientPort } from './client-port.ts';
+import type { Config } from './config.ts';
+import { HandoffDesk } from './handoff-desk.ts';
+import { Nursery, xstateClock } from './nursery.ts';
+import { PEER_PROTOCOL, Peers } from './peers.ts';
+import type { Reply } from './peers.ts';
+import { Replica } from './replica.ts';
+import { RingView } from './ring-view.ts';
+import { Router } from './router.ts';
+import { statusOf } from './status.ts';
+import type { Status } from './status.ts';
+
+export type NodeParts = {
+  readonly self: NodeId;
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly digest: Digest;
+  readonly storage: Storage;
+  readonly links: Links;
+  readonly trace: Trace;
+  /** Where others reach this node, `ws://host:port`. */
+  readonly advertise: string;
+  readonly seeds: readonly string[];
+  /** Only for a founder's first start; ignored once the storage knows a history. */
+  readonly founding?: Founding;
+  /** The node ended by itself: an unrecoverable failure, in words. */
+  readonly failed: (reason: string) => void;
+};
+
+export type NodeState = 'joining' | 'serving' | 'draining' | 'stopped';
+
+export class Node {
+  readonly handler: ClientHandler;
+  readonly #parts: NodeParts;
+  readonly #ring: RingView;
+  readonly #nursery: Nursery;
+  readonly #replica: Replica;
+  readonly #router: Router;
+  readonly #peers: Peers;
+  readonly #desk: HandoffDesk;
+  readonly #clientPort: ClientPort;
+  readonly #supervisor: ActorRefFrom<typeof nodeMachine>;
+  readonly #incarnation: number;
+  #book: Book;
+  #cluster: string;
+  #state: NodeState = 'joining';
+  #onStopped: (() => void) | undefined;
+
+  /** Throws Error if the storage belongs to another node id. */
+  constructor(parts: NodeParts) {
+    this.#parts = parts;
+    const { self, config, clock, random, digest, storage, trace, links } = parts;
+    const earlier = loadIdentity(storage);
+    if (earlier !== undefined && earlier.id !== self) {
+      throw new Error(`this data directory belongs to node ${earlier.id}, not to ${self}`);
+    }
+    this.#incarnation = (earlier?.incarnation ?? 0) + 1;
+    const start = startId(hexOf(random.bytes(8)));
+    this.#book = this.#firstBook();
+    this.#cluster = this.#clusterId(this.#book);
+    this.#ring = new RingView(self, digest, this.#foldedRing(this.#book));
+    this.#nursery = new Nursery(clock, trace, config.coordinatorsMax, firstNumber(random));
+    this.#replica = new Replica({
+      self,
+      start,
+      storage,
+      clock,
+      digest,
+      trace,
+      ring: this.#ring,
+      contextSecret: () => digest.keyed(utf8('coterie context'), utf8(creationText(this.#book))),
+      limits: config.replica,
+      tellBuffer: (type) => this.#tell('writeBuffer', { type }),
+    });
+    this.#peers = new Peers({
+      self,
+      links,
+      clock,
+      random,
+      trace,
+      config,
+      hello: () => ({
+        type: 'hello',
+        protocol: PEER_PROTOCOL,
+        cluster: this.#cluster,
+        node: self,
+        start,
+      }),
+      receive: (from, message, reply) => this.#receive(from, message, reply),
+      linksChanged: () => this.#tell('failureDetector', { type: 'links.changed' }),
+    });
+    const send = (to: NodeId, message: PeerMessage) => this.#peers.send(to, message);
+    this.#router = new Router({
+      self,
+      config,
+      ring: this.#ring,
+      replica: this.#replica,
+      nursery: this.#nursery,
+      send,
+    });
+    this.#desk = new HandoffDesk(
+      {
+        replica: this.#replica,
+        ring: this.#ring,
+        config,
+        send,
+        tell: (event) => this.#tell('handoff', event),
+      },
+      firstNumber(random),
+    );
+    this.handler = clientHandler({
+      self,
+      cluster: () => this.#cluster,
+      state: () => this.#state,
+      router: this.#router,
+      replica: this.#replica,
+      status: () => this.status(),
+      addresses: () => this.#book.announcements.map(({ address }) => address),
+      config,
+    });
+    this.#clientPort = new ClientPort({ clock, config, handler: this.handler });
+    this.#supervisor = this.#createSupervisor();
+  }
+
+  get state(): NodeState {
+    return this.#state;
+  }
+
+  /** Persists who this node is, then listens, greets its peers and serves as soon as it may. */
+  start(): void {
+    const { self, storage, links, seeds, advertise } = this.#parts;
+    const announcement = { node: self, incarnation: this.#incarnation, address: advertise };
+    this.#book = withBook(this.#book, [], [announcement]);
+    saveIdentity(storage, { id: self, incarnation: this.#incarnation }, () => undefined);
+    saveBook(storage, this.#book, (result) => {
+      if (result.type === 'failed') return this.#fail(`commit failed: ${result.reason}`);
+      this.#supervisor.start();
+      links.listen((connection, purpose) =>
+        purpose === 'peer' ? this.#peers.accept(connection) : this.#clientPort.accept(connection),
+      );
+      for (const seed of seeds) if (seed !== advertise) this.#peers.keepConnected(seed);
+      this.#publishBook(this.#book);
+    });
+  }
+
+  /** Refuses new requests, finishes those in flight, commits what is buffered; then `done`. */
+  stop(done: () => void): void {
+    this.#onStopped = done;
+    this.#supervisor.send({ type: 'node.drain' });
+  }
+
+  status(): Status {
+    return statusOf({
+      self: this.#parts.self,
+      state: this.#state,
+      cluster: this.#cluster,
+      ring: this.#ring,
+      replica: this.#replica,
+      coordinators: this.#nursery.alive,
+      sessions: this.#clientPort.sessions,
+      dropped: this.#peers.dropped,
+      announcements: this.#book.announcements,
+    });
+  }
+
+  #createSupervisor(): ActorRefFrom<typeof nodeMachine> {
+    const { clock, config, trace } = this.#parts;
+    const supervisor = createActor(nodeMachine, {
+      clock: xstateClock(clock),
+      input: {
+        ports: {
+          serve: () => {
+            this.#state = 'serving';
+            trace.log('info', 'node.serving', { cluster: this.#cluster });
+          },
+          drain: () => this.#drain(),
+          stopped: () => this.#finish(),
+          failed: (actor) => this.#fail(`the actor ${actor} crashed too often`),
+          crashed: (actor, error) =>
+            trace.log('error', 'actor.crashed', { actor, error: String(error) }),
+        },
+        membership: this.#membershipInput(),
+        failureDetector: {
+          tickMs: config.detectorTickMs,
+          limits: config.suspicion,
+          ports: {
+            signs: () => this.#peers.signsOf(this.#otherMembers()),
+            monotonicMs: () => clock.monotonicMs(),
+            ping: (node) => this.#peers.send(node, { type: 'ping' }),
+            publish: (table) => this.#ring.replaceHealth(table),
+            recovered: (node) => {
+              trace.log('info', 'peer.recovered', { node });
+              this.#tell('handoff', { type: 'peer.recovered' });
+            },
+          },
+        },
+        writeBuffer: {
+          flushIntervalMs: config.flushIntervalMs,
+          groupCommitMs: config.groupCommitMs,
+          ports: {
+            buffered: () => this.#replica.buffered,
+            commit: () => this.#commit(),
+            committed: () => this.#replica.releaseDurable(),
+            failStop: (reason) => this.#fail(`commit failed: ${reason}`),
+          },
+        },
+        handoff: {
+          ports: this.#desk,
+          scanIntervalMs: config.hintScanIntervalMs,
+          deliveryTimeoutMs: config.hintDeliveryTimeoutMs,
+        },
+        restartBackoffMs: config.restartBackoffMs,
+        restartsMax: config.restartsMax,
+        drainTimeoutMs: config.drainTimeoutMs,
+      },
+    });
+    supervisor.subscribe({
+      error: (error) => this.#fail(`the supervisor crashed: ${String(error)}`),
+    });
+    return supervisor;
+  }
+
+  #membershipInput() {
+    const { config, storage, random } = this.#parts;
+    return {
+      gossipIntervalMs: config.gossipIntervalMs,
+      load: () => this.#book,
+      ports: {
+        randomPeer: (): NodeId | undefined => {
+          const { linked } = this.#peers;
+          return linked.length === 0 ? undefined : linked[random.integer(linked.length)];
+        },
+        send: (to: NodeId, message: PeerMessage) => this.#peers.send(to, message),
+        persist: (book: Book) =>
+          saveBook(storage, book, (result) => {
+            if (result.type === 'failed') this.#fail(`commit failed: ${result.reason}`);
+            else this.#tell('membership', { type: 'book.persisted', book });
+          }),
+        publish: (book: Book) => this.#publishBook(book),
+      },
+    };
+  }
+
+  #receive(from: NodeId, message: PeerMessage, reply: Reply): void {
+    switch (message.type) {
+      case 'write':
+      case 'sync':
+      case 'read':
+        if (this.#state !== 'joining') this.#replica.receive(message, reply);
+        return;
+      case 'written':
+      case 'answer':
+      case 'refused':
+        this.#router.replicaReplied(from, message);
+        return;
+      case 'forward': {
+        const { request, put } = message;
+        this.#router.put(put, 'node', (result) =>
+          reply({ type: 'forwarded', request, reply: result }),
+        );
+        return;
+      }
+      case 'forwarded':
+        this.#router.forwardReplied(from, message.request, message.reply);
+        return;
+      case 'gossip.digest':
+      case 'gossip.known':
+      case 'gossip.events':
+        this.#tell('membership', { type: 'gossip.heard', from, message });
+        return;
+      case 'deliver':
+        this.#replica.takeDelivery(message, () =>
+          reply({ type: 'delivered', batch: message.batch }),
+        );
+        return;
+      case 'delivered':
+        this.#desk.delivered(from, message.batch);
+        return;
+      case 'ping':
+        reply({ type: 'pong' });
+        return;
+      case 'pong':
+      case 'hello':
+        return;
+    }
+  }
+
+  #commit(): void {
+    this.#replica.commit((failure) =>
+      this.#tell(
+        'writeBuffer',
+        failure === undefined
+          ? { type: 'commit.done' }
+          : { type: 'commit.failed', reason: failure },
+      ),
+    );
+  }
+
+  /** What membership has persisted comes into force: addresses, ring, and the right to serve. */
+  #publishBook(book: Book): void {
+    const { self } = this.#parts;
+    this.#book = book;
+    this.#cluster = this.#clusterId(book);
+    this.#ring.replaceRing(this.#foldedRing(book));
+    const members = new Set(this.#ring.ring.members.map(({ id }) => id));
+    for (const { node, address } of book.announcements) {
+      if (node !== self && members.has(node)) this.#peers.keepConnected(address, node);
+    }
+    if (members.has(self)) this.#supervisor.send({ type: 'ring.known' });
+  }
+
+  #drain(): void {
+    this.#state = 'draining';
+    this.#clientPort.announceGoingAway();
+    this.#nursery.whenEmpty(() =>
+      this.#replica.whenAllDurable(() => this.#supervisor.send({ type: 'node.drained' })),
+    );
+  }
+
+  #finish(): void {
+    this.#state = 'stopped';
+    this.#nursery.stop();
+    this.#peers.close();
+    // Not from within its own transition: the supervisor has just reached its last state.
+    this.#parts.clock.endOfTurn(() => {
+      this.#supervisor.stop();
+      this.#parts.links.close(() => this.#parts.storage.close(() => this.#onStopped?.()));
+    });
+  }
+
+  #fail(reason: string): void {
+    if (this.#state === 'stopped') return;
+    this.#state = 'stopped';
+    this.#parts.trace.log('error', 'node.failed', { reason });
+    this.#parts.failed(reason);
+  }
+
+  #tell(actor: 'membership', event: MembershipEventIn): void;
+  #tell(actor: 'failureDetector', event: FailureDetectorEvent): void;
+  #tell(actor: 'writeBuffer', event: WriteBufferEvent): void;
+  #tell(actor: 'handoff', event: HandoffEvent): void;
+  #tell(actor: LongLivedActor, event: { readonly type: string }): void {
+    // Mail to an actor that is backing off is lost: every protocol survives that.
+    const ref = this.#supervisor.system.get(actor) as AnyActorRef | undefined;
+    ref?.send(event);
+  }
+
+  #otherMembers(): readonly NodeId[] {
+    const { self } = this.#parts;
+    return this.#ring.ring.members.map(({ id }) => id).filter((id) => id !== self);
+  }
+
+  #firstBook(): Book {
+    const { storage, founding } = this.#parts;
+    const book = loadBook(storage);
+    return book.history.length > 0 || founding === undefined ? book : foundingBook(founding);
+  }
+
+  #foldedRing(book: Book) {
+    const placed = placeHistory(book.history);
+    if (placed === undefined) return { table: [], members: [], partitions: 1, n: 0 };
+    const { membership, table } = placed;
+    return {
+      table,
+      members: membership.members,
+      partitions: membership.partitions,
+      n: membership.n,
+    };
+  }
+
+  #clusterId(book: Book): string {
+    if (book.history.length === 0) return '';
+    return hexOf(this.#parts.digest.md5(utf8(creationText(book)))).slice(0, 16);
+  }
+}
+
+const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+/** Everything the creation event says, in one text: what cluster id and context secret derive from. */
+const creationText = ({ history }: Book): string => {
+  const created = history.find(({ type }) => type === 'create');
+  return created === undefined ? '' : JSON.stringify(created) + digestText([created], []);
+};
+
+/** Request and batch numbers start anywhere: an answer to a former life then finds nobody. */
+const firstNumber = (random: Random): number => random.integer(2 ** 20) * 2 ** 32;

@@ -1,0 +1,83 @@
+/** What one node knows of the cluster and of itself: the answer to `status`. */
+import type { Announcement } from '../core/members.ts';
+import type { NodeId } from '../core/ids.ts';
+import type { NodeState } from './node.ts';
+import type { Replica } from './replica.ts';
+import type { RingView } from './ring-view.ts';
+
+export type NodeStatus = {
+  readonly id: NodeId;
+  /** Its own word for the answering node; `unknown` where only a link would tell. */
+  readonly state: string;
+  /** As the answering node sees it. */
+  readonly health: string;
+  readonly zone: string;
+  readonly weight: number;
+  readonly address: string;
+  /** Partitions it owns a replica of. */
+  readonly partitions: number;
+  /** Hints kept *for* this node by the answering one; for the answering node, all it keeps. */
+  readonly hints: number;
+};
+
+export type Status = {
+  readonly node: NodeId;
+  readonly cluster: string;
+  readonly n: number;
+  readonly partitions: number;
+  readonly nodes: readonly NodeStatus[];
+  /** Work of the answering node. */
+  readonly coordinators: number;
+  readonly clients: number;
+  readonly buffered: number;
+  readonly peerMailDropped: number;
+  /** What an operator should know, in sentences. */
+  readonly notes: readonly string[];
+};
+
+export type StatusParts = {
+  readonly self: NodeId;
+  readonly state: NodeState;
+  readonly cluster: string;
+  readonly ring: RingView;
+  readonly replica: Replica;
+  readonly coordinators: number;
+  readonly sessions: number;
+  readonly dropped: number;
+  readonly announcements: readonly Announcement[];
+};
+
+export const statusOf = (parts: StatusParts): Status => {
+  const { self, state, ring, replica, announcements } = parts;
+  const { members, n, partitions } = ring.ring;
+  const hintsFor = new Map(replica.hints.gauges().map(({ target, count }) => [target, count]));
+  const nodes = members.map(({ id, zone, weight }): NodeStatus => {
+    const health = ring.healthOf(id);
+    return {
+      id,
+      state: id === self ? state : health === 'down' ? 'unknown' : 'serving',
+      health,
+      zone,
+      weight,
+      address: announcements.find(({ node }) => node === id)?.address ?? '',
+      partitions: ring.partitionsOf(id),
+      hints: id === self ? replica.hints.total : (hintsFor.get(id) ?? 0),
+    };
+  });
+  const owners = Math.min(n, members.length);
+  return {
+    node: self,
+    cluster: parts.cluster,
+    n,
+    partitions,
+    nodes,
+    coordinators: parts.coordinators,
+    clients: parts.sessions,
+    buffered: replica.buffered,
+    peerMailDropped: parts.dropped,
+    notes:
+      owners < n
+        ? [`N is ${n}, there are ${members.length} nodes: each key has ${owners} replicas`]
+        : [],
+  };
+};
