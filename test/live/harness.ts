@@ -1,0 +1,137 @@
+/** Real node processes on loopback for the live tests: started, killed, restarted, and gone after. */
+import { fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { connect } from '../../src/client/index.ts';
+import type { Status } from '../../src/index.ts';
+
+const MAIN = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
+
+export class LiveCluster {
+  readonly dir = mkdtempSync(join(tmpdir(), 'coterie-live-'));
+  readonly ids: readonly string[];
+  readonly urls: readonly string[];
+  readonly #running = new Map<string, ChildProcess>();
+
+  private constructor(ids: readonly string[], urls: readonly string[]) {
+    this.ids = ids;
+    this.urls = urls;
+  }
+
+  static async start(count: number): Promise<LiveCluster> {
+    const ids = Array.from({ length: count }, (_, i) => `n${i + 1}`);
+    const ports = await freePorts(count);
+    const cluster = new LiveCluster(
+      ids,
+      ports.map((port) => `ws://127.0.0.1:${port}`),
+    );
+    await Promise.all(ids.map((id) => cluster.startNode(id)));
+    await cluster.until((status) => status.nodes.every(({ health }) => health === 'healthy'));
+    return cluster;
+  }
+
+  dataDir(id: string): string {
+    return join(this.dir, id);
+  }
+
+  /** Resolves when the node listens. */
+  async startNode(id: string): Promise<void> {
+    const url = this.urlOf(id);
+    const args = ['start', '--id', id, '--data', this.dataDir(id), '--listen', url.slice(5)];
+    args.push('--bootstrap', this.ids.join(','), '--log-level', 'error');
+    for (const seed of this.urls) if (seed !== url) args.push('--seed', seed);
+    const child = fork(MAIN, args, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+    this.#running.set(id, child);
+    await new Promise<void>((resolve, reject) => {
+      child.once('message', () => resolve());
+      child.once('exit', (code) =>
+        reject(new Error(`${id} ended with ${code} before it listened`)),
+      );
+    });
+  }
+
+  /** SIGKILL: no goodbye, nothing flushed. */
+  async kill(...ids: readonly string[]): Promise<void> {
+    const gone = ids.map((id) => exitOf(this.#running.get(id)!));
+    for (const id of ids) this.#running.get(id)!.kill('SIGKILL');
+    await Promise.all(gone);
+    for (const id of ids) this.#running.delete(id);
+  }
+
+  /** SIGTERM: drains; the exit code. */
+  async stop(id: string): Promise<number | null> {
+    const child = this.#running.get(id)!;
+    const gone = exitOf(child);
+    child.kill('SIGTERM');
+    const code = await gone;
+    this.#running.delete(id);
+    return code;
+  }
+
+  /** Waits until what every running node says of the cluster satisfies `met`; fails after 30 s. */
+  async until(met: (status: Status) => boolean): Promise<void> {
+    const deadlineMs = Date.now() + 30_000;
+    for (const id of this.#running.keys()) {
+      const client = connect(this.urlOf(id));
+      try {
+        for (;;) {
+          const status = (await client.status()) as unknown as Status;
+          if (met(status)) break;
+          if (Date.now() > deadlineMs) throw new Error(`still ${JSON.stringify(status)}`);
+          await new Promise((resolve) => setTimeout(resolve, 25));
+        }
+      } finally {
+        await client.close();
+      }
+    }
+  }
+
+  async end(): Promise<void> {
+    await this.kill(...this.#running.keys());
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+
+  urlOf(id: string): string {
+    return this.urls[this.ids.indexOf(id)]!;
+  }
+}
+
+const exitOf = (child: ChildProcess): Promise<number | null> =>
+  new Promise((resolve) => {
+    if (child.exitCode !== null || child.signalCode !== null) resolve(child.exitCode);
+    else child.once('exit', (code) => resolve(code));
+  });
+
+const freePorts = async (count: number): Promise<readonly number[]> => {
+  const servers = Array.from({ length: count }, () => createServer());
+  const ports = await Promise.all(
+    servers.map(
+      (server) =>
+        new Promise<number>((resolve) =>
+          server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port)),
+        ),
+    ),
+  );
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+};
+
+/** Runs one command of the CLI as a user would: its exit code and output. */
+export const cli = (
+  args: readonly string[],
+  url?: string,
+): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> =>
+  new Promise((resolve) => {
+    const env = { ...process.env, ...(url === undefined ? {} : { COTERIE_URL: url }) };
+    const child = fork(MAIN, [...args], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], env });
+    let stdout = '';
+    let stderr = '';
+    child.stdout!.on('data', (text: Buffer) => (stdout += text.toString()));
+    child.stderr!.on('data', (text: Buffer) => (stderr += text.toString()));
+    child.once('close', (code) => resolve({ code, stdout, stderr }));
+  });
