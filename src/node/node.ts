@@ -18,7 +18,8 @@ import { digestText } from '../core/members.ts';
 import type { Book } from '../core/gossip.ts';
 import { withBook } from '../core/gossip.ts';
 import { hexOf, startId } from '../core/ids.ts';
-import type { NodeId } from '../core/ids.ts';
+import type { Key, NodeId } from '../core/ids.ts';
+import type { RecordOfKey } from '../core/record.ts';
 import { placeHistory } from '../core/placement.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Digest } from '../ports/digest.ts';
@@ -195,6 +196,15 @@ export class Node {
       dropped: this.#peers.dropped,
       announcements: this.#book.announcements,
     });
+  }
+
+  /** Who owns `key` and what this replica holds of it: for checkers and explanations. */
+  ownersOf(key: Key): readonly NodeId[] {
+    return this.#ring.ownersOf(key);
+  }
+
+  recordOf(key: Key): RecordOfKey | undefined {
+    return this.#replica.read(key);
   }
 
   #createSupervisor(): ActorRefFrom<typeof nodeMachine> {

@@ -1,0 +1,201 @@
+/**
+ * One seed, one story: a cluster under a workload, first with faults, then calm, and the demand
+ * that everything converges and nothing acknowledged is lost.
+ */
+import { keyOfText } from '../core/ids.ts';
+import type { Digest } from '../ports/digest.ts';
+import type { Random } from '../ports/random.ts';
+import { InvariantBroken, checkConvergence, checkHistory, checkIdle } from './checks.ts';
+import { World } from './world.ts';
+import { Workload } from './workload.ts';
+
+export type RunOptions = {
+  readonly seed: number;
+  readonly digest: Digest;
+  readonly nodes?: number;
+  readonly operations?: number;
+  readonly faults?: 'all' | 'none';
+};
+
+export type RunResult = {
+  readonly seed: number;
+  readonly virtualMs: number;
+  readonly operations: number;
+  readonly transcript: readonly string[];
+  /** How often each rare path was visited. */
+  readonly counters: ReadonlyMap<string, number>;
+  readonly broken?: InvariantBroken;
+};
+
+const KEYS = 6;
+const PHASE_MS_MAX = 60_000;
+
+export const runSeed = (options: RunOptions): RunResult => {
+  const { seed, digest } = options;
+  const nodes = options.nodes ?? 3 + (seed % 3);
+  const world = new World({ seed, nodes, digest });
+  const workload = new Workload(world, {
+    keys: KEYS,
+    clients: 4,
+    operations: options.operations ?? 120,
+  });
+  const faults = new Faults(world, options.faults ?? 'all');
+  let broken: InvariantBroken | undefined;
+  try {
+    for (const host of world.hosts) world.start(host);
+    world.clock.advance(3000);
+    workload.start();
+    faults.begin();
+    advanceUntil(world, 'the workload ends', () => workload.isDone);
+    faults.end();
+    calm(world);
+    const values = readAll(world, 'first');
+    checkHistory(workload.writes, values, (write) => write.dw === 0 && faults.crashes > 0);
+    checkConvergence(world, [...values.keys()]);
+    checkIdle(world);
+  } catch (error) {
+    if (!(error instanceof InvariantBroken)) throw error;
+    broken = error;
+  }
+  return {
+    seed,
+    virtualMs: world.clock.nowMs,
+    operations: workload.writes.length,
+    transcript: world.transcript,
+    counters: new Map([...workload.counters, ['crashes', faults.crashes]]),
+    ...(broken === undefined ? {} : { broken }),
+  };
+};
+
+/** Every node alive and healthy, hints drained, nothing under way. */
+const calm = (world: World): void => {
+  world.say('calm');
+  for (const host of world.hosts) if (host.node === undefined) world.start(host);
+  advanceUntil(world, 'hints drain', () =>
+    world.hosts.every(({ node }) => {
+      const status = node?.status();
+      return status?.nodes.every(({ health, hints }) => health === 'healthy' && hints === 0);
+    }),
+  );
+  world.clock.advance(3000);
+};
+
+/** Reads each key once with R = N at one node: read repair makes the replicas equal. */
+const readAll = (world: World, pass: string): ReadonlyMap<string, readonly string[]> => {
+  const values = new Map<string, readonly string[]>();
+  for (let i = 0; i < KEYS; i++) {
+    const key = `key${i}`;
+    let failure = 'no answer';
+    world.ask(
+      world.hosts[i % world.hosts.length]!,
+      { type: 'get', key: keyOfText(key), r: 3, strict: true, timeoutMs: 5000 },
+      (reply) => {
+        if (reply.type === 'value') {
+          values.set(
+            key,
+            reply.values.map((value) => new TextDecoder().decode(value)),
+          );
+        } else if (reply.type === 'failed') failure = reply.message;
+      },
+    );
+    world.clock.advance(3000);
+    if (!values.has(key))
+      throw new InvariantBroken('calm reads succeed', key, `${pass}: ${failure}`);
+    world.say(`final ${key} = ${values.get(key)!.join()}`);
+  }
+  return values;
+};
+
+const advanceUntil = (world: World, what: string, met: () => boolean | undefined): void => {
+  const end = world.clock.nowMs + PHASE_MS_MAX;
+  while (met() !== true) {
+    if (world.clock.nowMs > end)
+      throw new InvariantBroken('progress', '', `waited in vain: ${what}`);
+    world.clock.advance(20);
+  }
+};
+
+type Strike = 'crash' | 'cut' | 'reset' | 'pause' | 'skew' | 'slowDisk';
+
+/** Faults of one run, each kind with a chance of its own drawn from the seed, some exactly zero. */
+class Faults {
+  crashes = 0;
+  readonly #world: World;
+  readonly #random: Random;
+  readonly #chances: Readonly<Record<Strike, number>>;
+  #active = false;
+
+  constructor(world: World, which: 'all' | 'none') {
+    this.#world = world;
+    const random = world.random('faults');
+    this.#random = random;
+    const chance = (most: number): number =>
+      which === 'none' || random.fraction() < 0.4 ? 0 : random.fraction() * most;
+    this.#chances = {
+      crash: chance(0.12),
+      cut: chance(0.15),
+      reset: chance(0.3),
+      pause: chance(0.1),
+      skew: chance(0.1),
+      slowDisk: chance(0.1),
+    };
+    world.network.faults.loss = chance(0.1);
+    world.network.faults.duplication = chance(0.1);
+    world.network.faults.reordering = chance(0.2);
+  }
+
+  begin(): void {
+    this.#active = true;
+    this.#tick();
+  }
+
+  end(): void {
+    this.#active = false;
+    const { network, hosts } = this.#world;
+    network.heal();
+    Object.assign(network.faults, { loss: 0, duplication: 0, reordering: 0 });
+    for (const { disk, clock } of hosts) {
+      disk.faults.commitMs = [0.2, 3];
+      clock.skewMs = 0;
+    }
+  }
+
+  #tick(): void {
+    if (!this.#active) return;
+    this.#strike();
+    this.#world.clock.schedule(() => this.#tick(), 100);
+  }
+
+  #strike(): void {
+    const { network, hosts, clock } = this.#world;
+    const pick = () => hosts[this.#random.integer(hosts.length)]!;
+    const strikes = (name: Strike): boolean => this.#random.fraction() < this.#chances[name];
+    if (strikes('crash')) {
+      const host = pick();
+      if (host.node !== undefined) {
+        this.crashes += 1;
+        this.#world.crash(host);
+        const lives = host.lives;
+        clock.schedule(
+          () => {
+            if (host.lives === lives && host.node === undefined) this.#world.start(host);
+          },
+          50 + this.#random.fraction() * 4000,
+        );
+      }
+    }
+    if (strikes('cut')) {
+      const [from, to] = [pick(), pick()];
+      if (from !== to) {
+        this.#world.say(`cut ${from.id} to ${to.id}`);
+        network.cut(from.address.slice(5), to.address.slice(5));
+        if (this.#random.fraction() < 0.5) network.cut(to.address.slice(5), from.address.slice(5));
+        clock.schedule(() => network.heal(), this.#random.fraction() * 3000);
+      }
+    }
+    if (strikes('reset')) network.resetOne();
+    if (strikes('pause')) pick().clock.pause(this.#random.fraction() * 1500);
+    if (strikes('skew')) pick().clock.skewMs = (this.#random.fraction() - 0.5) * 600_000;
+    if (strikes('slowDisk')) pick().disk.faults.commitMs = [5, this.#random.fraction() * 600];
+  }
+}

@@ -1,0 +1,126 @@
+/**
+ * A whole cluster in one process: the very same nodes as in production on simulated clock, disk
+ * and network, in one synchronous, deterministic loop.
+ */
+import { nodeId } from '../core/ids.ts';
+import type { NodeId } from '../core/ids.ts';
+import { DEFAULT_CONFIG } from '../node/config.ts';
+import type { Config } from '../node/config.ts';
+import { Node } from '../node/node.ts';
+import type { Digest } from '../ports/digest.ts';
+import type { Random } from '../ports/random.ts';
+import type { HandledReply, HandledRequest } from '../wire/client-messages.ts';
+import { LifeClock, WorldClock } from './clock.ts';
+import { SimDisk } from './disk.ts';
+import { SimNetwork } from './network.ts';
+import { randomStream } from './random.ts';
+
+export type WorldOptions = {
+  readonly seed: number;
+  readonly nodes: number;
+  readonly partitions?: number;
+  readonly config?: Partial<Config>;
+  readonly digest: Digest;
+};
+
+/** A node's place in the world: it outlives the lives of its process. */
+export type Host = {
+  readonly id: NodeId;
+  readonly address: string;
+  readonly disk: SimDisk;
+  clock: LifeClock;
+  /** Undefined while the process is dead. */
+  node: Node | undefined;
+  lives: number;
+};
+
+export class World {
+  readonly clock = new WorldClock();
+  readonly network: SimNetwork;
+  readonly hosts: readonly Host[];
+  /** What happened, line by line: equal for equal seeds. */
+  readonly transcript: string[] = [];
+  readonly #options: WorldOptions;
+
+  constructor(options: WorldOptions) {
+    this.#options = options;
+    this.network = new SimNetwork(this.clock, this.random('network'));
+    this.hosts = Array.from({ length: options.nodes }, (_, i) => ({
+      id: nodeId(`n${i + 1}`),
+      address: `ws://n${i + 1}:1`,
+      disk: new SimDisk(),
+      clock: new LifeClock(this.clock),
+      node: undefined,
+      lives: 0,
+    }));
+  }
+
+  /** The stream of chance of this name. */
+  random(name: string): Random {
+    return randomStream(this.#options.seed, name);
+  }
+
+  say(line: string): void {
+    this.transcript.push(`${this.clock.nowMs.toFixed(3)} ${line}`);
+  }
+
+  start(host: Host): void {
+    const { digest, config, partitions = 8 } = this.#options;
+    const { skewMs } = host.clock;
+    const life = ++host.lives;
+    const clock = new LifeClock(this.clock, skewMs);
+    host.clock = clock;
+    const random = this.random(`${host.id} life ${life}`);
+    this.say(`${host.id} starts, life ${life}`);
+    host.node = new Node({
+      self: host.id,
+      config: { ...DEFAULT_CONFIG, ...config },
+      clock,
+      random,
+      digest,
+      storage: host.disk.open(clock, random),
+      links: this.network.linksOf(host.address.slice(5)),
+      trace: {
+        log: (level, event, facts) =>
+          this.say(`${host.id} ${level} ${event} ${JSON.stringify(facts ?? {})}`),
+      },
+      advertise: host.address,
+      seeds: this.hosts.map(({ address }) => address),
+      founding: {
+        clusterName: 'sim',
+        n: 3,
+        partitions,
+        founders: this.hosts.map(({ id }) => ({ id, zone: 'default', weight: 1 })),
+      },
+      failed: (reason) => {
+        this.say(`${host.id} fails: ${reason}`);
+        this.crash(host);
+      },
+    });
+    host.node.start();
+  }
+
+  /** The process dies: memory is gone, the platter stays. */
+  crash(host: Host): void {
+    if (host.node === undefined) return;
+    this.say(`${host.id} dies`);
+    host.node = undefined;
+    host.clock.end();
+    host.disk.crash(this.random(`${host.id} crash ${host.lives}`));
+    this.network.dropHost(host.address.slice(5));
+  }
+
+  /** Hands a client's request to a node over a lossless client connection of some delay. */
+  ask(host: Host, request: HandledRequest, reply: (reply: HandledReply) => void): void {
+    const { lives } = host;
+    const alive = (): boolean => host.node !== undefined && host.lives === lives;
+    this.clock.schedule(() => {
+      if (!alive()) return;
+      host.node!.handler.handle(request, (answer) =>
+        this.clock.schedule(() => {
+          if (alive()) reply(answer);
+        }, 0.3),
+      );
+    }, 0.3);
+  }
+}
