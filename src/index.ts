@@ -23,6 +23,7 @@ import type { Storage } from './ports/storage.ts';
 
 export { CoterieError } from './core/errors.ts';
 export { DataDirectoryError } from './adapters/data-lock.ts';
+export { nodeDigest } from './adapters/system.ts';
 export { DEFAULT_CONFIG } from './node/config.ts';
 export type { Config } from './node/config.ts';
 export type { Status } from './node/status.ts';

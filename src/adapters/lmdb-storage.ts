@@ -1,125 +1,281 @@
 /**
  * The storage port on LMDB: one environment, a database for each table, binary keys, and
  * `overlappingSync` off, so that what is visible is durable. The first failed or late commit ends
- * this storage: nothing is promised after it.
+ * this storage: nothing is promised after it, and the node above stops.
  */
-import { existsSync, openSync, readSync, closeSync, statSync, statfsSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readSync,
+  statSync,
+  statfsSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { open } from 'lmdb';
 import type { Database, RootDatabase } from 'lmdb';
 import { STORAGE_TABLES } from '../ports/storage.ts';
-import type { CommitResult, Storage, StorageTable } from '../ports/storage.ts';
+import type { CommitResult, Storage, StorageOp, StorageTable } from '../ports/storage.ts';
 import { DataDirectoryError } from './data-lock.ts';
 
 const FILE = 'coterie.mdb';
-/** The magic number of an LMDB meta page, at this offset of the file. */
-const MAGIC = 0xbeefc0de;
-const MAGIC_OFFSET = 24;
+/** LMDB with pages of 4 KiB could take 1,978; the port promises less. */
+const KEY_BYTES_MAX = 1900;
+/** A failed environment may never finish closing; the process is about to exit anyway. */
+const CLOSE_TIMEOUT_MS = 2000;
 
 export type LmdbOptions = {
-  /** A commit that takes longer counts as failed: the disk is stuck. */
-  readonly commitDeadlineMs: number;
+  /** A commit that takes longer counts as failed, for the disk is stuck. */
+  readonly commitDeadlineMs?: number;
+  /** Address space mapped at first; the map grows by itself. Default: LMDB's. */
+  readonly mapBytes?: number;
 };
 
-/** Throws DataDirectoryError if the file there is no LMDB file, and leaves it untouched. */
+type Table = Database<Uint8Array, Uint8Array>;
+
+/**
+ * Opens, or creates, the store in `dataDir`, which the caller has locked. Throws DataDirectoryError
+ * if the file there is no intact LMDB file, and leaves it untouched.
+ */
 export const openLmdbStorage = (
   dataDir: string,
-  { commitDeadlineMs }: LmdbOptions = { commitDeadlineMs: 10_000 },
+  { commitDeadlineMs = 10_000, mapBytes }: LmdbOptions = {},
 ): Storage => {
   const path = join(dataDir, FILE);
-  refuseForeignFile(path);
-  let root: RootDatabase<Uint8Array, Uint8Array>;
-  try {
-    root = open<Uint8Array, Uint8Array>({
-      path,
-      noSubdir: true,
-      maxDbs: STORAGE_TABLES.length + 1,
-      overlappingSync: false,
-      keyEncoding: 'binary',
-      encoding: 'binary',
-    });
-  } catch (error) {
-    throw new DataDirectoryError(`${path} cannot be opened: ${String(error)}`);
-  }
-  const tables = new Map<StorageTable, Database<Uint8Array, Uint8Array>>(
-    STORAGE_TABLES.map((name) => [
-      name,
-      root.openDB<Uint8Array, Uint8Array>({ name, keyEncoding: 'binary', encoding: 'binary' }),
-    ]),
-  );
-  const table = (name: StorageTable) => tables.get(name)!;
-  let failure: string | undefined;
-  let last: Promise<unknown> = Promise.resolve();
+  refuseDamagedFile(path);
+  const { root, tables } = openEnvironment(path, mapBytes);
+  syncFile(path);
+  const commits = new CommitQueue(commitDeadlineMs);
 
   return {
     get: (name, key) => {
-      const value = table(name).get(key);
-      return value === undefined ? undefined : Uint8Array.from(value);
+      checkKey(key);
+      const value = tables[name].get(key);
+      return value === undefined ? undefined : new Uint8Array(value);
     },
     range: (name, { from, to, limit }) => {
-      const options = {
+      if (to?.length === 0) return [];
+      const entries = tables[name].getRange({
         limit,
-        ...(from === undefined ? {} : { start: from }),
-        ...(to === undefined ? {} : { end: to }),
-      };
-      return [...table(name).getRange(options)].map(({ key, value }) => ({
-        key: Uint8Array.from(key),
-        value: Uint8Array.from(value),
+        // LMDB would take an empty or overlong bound for none at all.
+        ...(from === undefined || from.length === 0 ? {} : { start: cut(from) }),
+        ...(to === undefined ? {} : { end: cut(to) }),
+      });
+      return [...entries].map(({ key, value }) => ({
+        key: new Uint8Array(key),
+        value: new Uint8Array(value),
       }));
     },
     commit: (ops, done) => {
-      let answered = false;
-      const answer = (result: CommitResult): void => {
-        if (answered) return;
-        answered = true;
-        clearTimeout(deadline);
-        if (result.type === 'failed') failure ??= result.reason;
-        done(failure === undefined ? result : { type: 'failed', reason: failure });
-      };
-      const deadline = setTimeout(
-        () => answer({ type: 'failed', reason: `a commit took over ${commitDeadlineMs} ms` }),
-        commitDeadlineMs,
-      );
-      if (failure !== undefined) {
-        queueMicrotask(() => answer({ type: 'failed', reason: failure! }));
-        return;
-      }
-      // Copied now: lmdb keeps the very buffers it is given until the commit.
-      const copies = ops.map((op) =>
-        op.type === 'put' ? { ...op, value: Buffer.from(op.value) } : op,
-      );
-      const committed = root.batch(() => {
-        for (const op of copies) {
-          if (op.type === 'put') void table(op.table).put(op.key, op.value);
-          else void table(op.table).remove(op.key);
-        }
-      });
-      last = committed.then(
-        () => answer({ type: 'durable' }),
-        (error: unknown) => answer({ type: 'failed', reason: String(error) }),
-      );
+      for (const { key } of ops) checkKey(key);
+      commits.add(() => root.batch(() => applyAll(tables, ops)), done);
     },
     usage: () => {
       const { bavail, bsize } = statfsSync(dataDir);
       return { fileBytes: statSync(path).size, freeBytes: bavail * bsize };
     },
     close: (done) => {
-      void last.then(() => root.close()).then(done, done);
+      commits.whenIdle(() => {
+        const end = once(() => {
+          clearTimeout(deadline);
+          done();
+        });
+        const deadline = setTimeout(end, CLOSE_TIMEOUT_MS);
+        root.close().then(end, end);
+      });
     },
   };
 };
 
-const refuseForeignFile = (path: string): void => {
-  if (!existsSync(path)) return;
+/** Commits under way, answered once each, in order, and all refused after the first failure. */
+class CommitQueue {
+  readonly #deadlineMs: number;
+  readonly #waiting: ((result: CommitResult) => void)[] = [];
+  #failure: CommitResult | undefined;
+  #idle: (() => void) | undefined;
+
+  constructor(deadlineMs: number) {
+    this.#deadlineMs = deadlineMs;
+  }
+
+  add(begin: () => Promise<unknown>, done: (result: CommitResult) => void): void {
+    if (this.#failure !== undefined) {
+      this.#waiting.push(done);
+      queueMicrotask(() => this.#answerAll());
+      return;
+    }
+    const committed = begin();
+    const deadline = setTimeout(
+      () => this.#fail(`a commit took longer than ${this.#deadlineMs} ms`),
+      this.#deadlineMs,
+    );
+    this.#waiting.push((result) => {
+      clearTimeout(deadline);
+      done(result);
+    });
+    committed.then(
+      // LMDB commits in the order of the calls, so this is the oldest.
+      () => this.#answerOldest(),
+      (error: unknown) => void reasonOf(error).then((reason) => this.#fail(reason)),
+    );
+  }
+
+  /** Calls `task` when no commit is under way, never within this call. */
+  whenIdle(task: () => void): void {
+    this.#idle = task;
+    queueMicrotask(() => this.#checkIdle());
+  }
+
+  #answerOldest(): void {
+    // After a failure all were answered; what a late success says counts for nothing.
+    if (this.#failure !== undefined) return;
+    this.#waiting.shift()?.({ type: 'durable' });
+    this.#checkIdle();
+  }
+
+  #fail(reason: string): void {
+    this.#failure ??= { type: 'failed', reason };
+    this.#answerAll();
+  }
+
+  #answerAll(): void {
+    for (const answer of this.#waiting.splice(0)) answer(this.#failure!);
+    this.#checkIdle();
+  }
+
+  #checkIdle(): void {
+    if (this.#waiting.length > 0) return;
+    const task = this.#idle;
+    this.#idle = undefined;
+    task?.();
+  }
+}
+
+/** LMDB's rejection carries the cause as a promise of its own, unhandled unless we take it. */
+const reasonOf = async (error: unknown): Promise<string> => {
+  const cause: unknown = (error as { readonly commitError?: Promise<never> }).commitError;
+  return Promise.resolve(cause).then(
+    () => String(error),
+    (reason: unknown) => String(reason),
+  );
+};
+
+const openEnvironment = (
+  path: string,
+  mapBytes: number | undefined,
+): { readonly root: RootDatabase; readonly tables: Readonly<Record<StorageTable, Table>> } => {
+  const binary = { keyEncoding: 'binary', encoding: 'binary' } as const;
+  try {
+    const root = open({
+      path,
+      noSubdir: true,
+      maxDbs: STORAGE_TABLES.length + 1,
+      overlappingSync: false,
+      ...binary,
+      ...(mapBytes === undefined ? {} : { mapSize: mapBytes }),
+    });
+    const tables = Object.fromEntries(
+      STORAGE_TABLES.map((name) => [name, root.openDB({ name, ...binary })]),
+    ) as Record<StorageTable, Table>;
+    return { root, tables };
+  } catch (error) {
+    throw new DataDirectoryError({ type: 'unusable', path, reason: String(error) });
+  }
+};
+
+/**
+ * A process killed between the write and the sync of a commit leaves it readable in the page cache:
+ * without this, we could show it to others and a power cut would take it back.
+ */
+const syncFile = (path: string): void => {
+  for (const each of [path, dirname(path)]) {
+    const file = openSync(each, 'r');
+    try {
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+  }
+};
+
+const applyAll = (tables: Readonly<Record<StorageTable, Table>>, ops: readonly StorageOp[]) => {
+  for (const op of ops) {
+    // A copy, for LMDB reads the value later, in another thread; the key it copies itself.
+    if (op.type === 'put') void tables[op.table].put(op.key, Buffer.from(op.value));
+    else void tables[op.table].remove(op.key);
+  }
+};
+
+const checkKey = ({ length }: Uint8Array): void => {
+  if (length === 0 || length > KEY_BYTES_MAX) {
+    throw new RangeError(`a storage key is 1-${KEY_BYTES_MAX} bytes, found ${length}`);
+  }
+};
+
+/** A bound longer than every key sorts as its first KEY_BYTES_MAX + 1 bytes do. */
+const cut = (bound: Uint8Array): Uint8Array =>
+  bound.length > KEY_BYTES_MAX ? bound.subarray(0, KEY_BYTES_MAX + 1) : bound;
+
+// Where things are in a meta page of LMDB's format 2 (mdb.c: MDB_page_header, MDB_meta).
+const META = {
+  magic: 24,
+  version: 28,
+  pageBytes: 48,
+  roots: [88, 136],
+  transaction: 152,
+  end: 160,
+};
+const MAGIC = 0xbeefc0de;
+const VERSION = 2;
+const EMPTY_TREE = 2n ** 64n - 1n;
+
+/**
+ * LMDB maps the file and believes it: a file cut short would end the process with SIGBUS at the
+ * first read. So the newest meta page must be whole, and the roots it names inside the file.
+ */
+const refuseDamagedFile = (path: string): void => {
+  if (!existsSync(path) || statSync(path).size === 0) return;
+  const found = damageOf(path);
+  if (found !== undefined) throw new DataDirectoryError({ type: 'corrupt', path, found });
+};
+
+const damageOf = (path: string): string | undefined => {
+  const { size } = statSync(path);
   const file = openSync(path, 'r');
   try {
-    const head = Buffer.alloc(MAGIC_OFFSET + 4);
-    const read = readSync(file, head, 0, head.length, 0);
-    const empty = read === 0;
-    if (!empty && (read < head.length || head.readUInt32LE(MAGIC_OFFSET) !== MAGIC)) {
-      throw new DataDirectoryError(`${path} is damaged or no data file: left untouched`);
+    const metaAt = (offset: number): Buffer | undefined => {
+      const page = Buffer.alloc(META.end);
+      return readSync(file, page, 0, META.end, offset) === META.end ? page : undefined;
+    };
+    const first = metaAt(0);
+    if (first === undefined) return `${size} bytes are too few for an LMDB file`;
+    if (first.readUInt32LE(META.magic) !== MAGIC) return 'no LMDB magic number';
+    if (first.readUInt32LE(META.version) !== VERSION) return 'another format version of LMDB';
+    const pageBytes = first.readUInt32LE(META.pageBytes);
+    if (pageBytes < 512 || pageBytes > 65536 || (pageBytes & (pageBytes - 1)) !== 0) {
+      return `a page size of ${pageBytes}`;
     }
+    const second = metaAt(pageBytes);
+    if (second?.readUInt32LE(META.magic) !== MAGIC) return 'the second meta page is gone';
+    const age = (meta: Buffer): bigint => meta.readBigUInt64LE(META.transaction);
+    const newest = age(first) > age(second) ? first : second;
+    for (const offset of META.roots) {
+      const root = newest.readBigUInt64LE(offset);
+      if (root !== EMPTY_TREE && (root + 1n) * BigInt(pageBytes) > BigInt(size)) {
+        return `cut short at ${size} bytes, page ${root} is missing`;
+      }
+    }
+    return undefined;
   } finally {
     closeSync(file);
   }
+};
+
+const once = (task: () => void): (() => void) => {
+  let done = false;
+  return () => {
+    if (!done) task();
+    done = true;
+  };
 };

@@ -1,6 +1,7 @@
 /**
  * The links port on WebSockets: one listening address, `/v1` for clients and `/peer` for nodes,
- * and every refusal a stranger may need (PROTOCOL.md).
+ * and every refusal a stranger may need (PROTOCOL.md). A stranger is told what was expected and
+ * costs bounded time and memory; no input of his ends the process.
  */
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server } from 'node:http';
@@ -10,7 +11,34 @@ import { WebSocket, WebSocketServer } from 'ws';
 import type { Connection, ConnectionEvents, LinkPurpose, Links } from '../ports/links.ts';
 
 export const SUBPROTOCOLS = { client: 'coterie.1.cbor', peer: 'coterie-peer.1' } as const;
-const PATHS: Readonly<Record<string, LinkPurpose>> = { '/v1': 'client', '/peer': 'peer' };
+const PATHS = { client: '/v1', peer: '/peer' } as const;
+
+export type WsLimits = {
+  /** Largest frame from a client: a value, its key and contexts; from a peer: a batch of records. */
+  readonly frameBytesMax: Readonly<Record<LinkPurpose, number>>;
+  /** Pieces of one message; each costs an object, however small. */
+  readonly fragmentsMax: number;
+  /** Pings answered within one second; whoever sends more is cut with 4429. */
+  readonly pingsPerSecondMax: number;
+  /** Open sockets of strangers, upgraded or not; further ones are dropped at once. */
+  readonly connectionsMax: number;
+  /** Time for the whole HTTP request, and for the answer to our own. */
+  readonly handshakeTimeoutMs: number;
+  /** Pause between pings. A connection silent for two of them is half open, and cut. */
+  readonly heartbeatMs: number;
+  /** How long a goodbye may take, sending what was queued included. */
+  readonly closeTimeoutMs: number;
+};
+
+export const WS_LIMITS: WsLimits = {
+  frameBytesMax: { client: 2 * 1024 * 1024, peer: 32 * 1024 * 1024 },
+  fragmentsMax: 1024,
+  pingsPerSecondMax: 50,
+  connectionsMax: 10_000,
+  handshakeTimeoutMs: 5000,
+  heartbeatMs: 15_000,
+  closeTimeoutMs: 5000,
+};
 
 export type WsLinksOptions = {
   readonly host: string;
@@ -18,161 +46,285 @@ export type WsLinksOptions = {
   readonly port: number;
   /** Browser origins that may connect; a connection without an Origin always may. */
   readonly origins?: readonly string[];
-  /** Host names this node answers to, besides loopback names and its own address. */
+  /**
+   * Names this node answers to, besides loopback names and `host`. On a wildcard address without
+   * this list every name will do: there the Origin list alone keeps web pages out.
+   */
   readonly hosts?: readonly string[];
+  readonly limits?: Partial<WsLimits>;
 };
 
 export type WsLinks = Links & {
-  /** Where it listens. */
   readonly port: number;
+  /** `ws://host:port` of where it listens. */
+  address(): string;
 };
 
-/** Largest frame from a client: a value, its key and contexts; from a peer: a batch of records. */
-const FRAME_BYTES_MAX = { client: 2 * 1024 * 1024, peer: 32 * 1024 * 1024 } as const;
-const HANDSHAKE_TIMEOUT_MS = 5000;
 const HEADER_BYTES_MAX = 8192;
-/** Pings answered within one second; a client that sends more is cut (close 4429). */
-const PINGS_PER_SECOND_MAX = 50;
-const HEARTBEAT_MS = 15_000;
+/** Grace for goodbyes when the whole node leaves. */
+const LEAVE_TIMEOUT_MS = 500;
+const LOOPBACK = ['localhost', '127.0.0.1', '::1'];
+const WILDCARDS = ['0.0.0.0', '::', ''];
+const SECRET_PARAMETERS = ['token', 'access_token', 'auth', 'secret'];
 
-/** Rejects if the address cannot be had. */
+/** Rejects with the system's error if the address cannot be had. */
 export const openWsLinks = async (options: WsLinksOptions): Promise<WsLinks> => {
-  const http = createServer(
-    { maxHeaderSize: HEADER_BYTES_MAX, headersTimeout: 5000, connectionsCheckingInterval: 1000 },
-    (request, response) => {
-      const known = PATHS[pathOf(request)] !== undefined;
-      response.writeHead(known ? 426 : 404, { connection: 'close', 'content-type': 'text/plain' });
-      response.end(known ? 'a WebSocket is expected here\n' : 'nothing is here\n');
-    },
-  );
-  const servers = { client: webSocketServer('client'), peer: webSocketServer('peer') };
+  const limits = { ...WS_LIMITS, ...options.limits };
+  const http = plainServer(limits);
+  const servers = { client: upgrader('client', limits), peer: upgrader('peer', limits) };
+  const open = new Set<WsConnection>();
   let accept: Parameters<Links['listen']>[0] | undefined;
+  let whenGone: (() => void) | undefined;
+
+  const keep = (connection: WsConnection): WsConnection => {
+    open.add(connection);
+    connection.whenClosed(() => {
+      open.delete(connection);
+      if (open.size === 0) whenGone?.();
+    });
+    return connection;
+  };
+
   http.on('upgrade', (request, socket, head) => {
     socket.on('error', () => socket.destroy());
-    const purpose = PATHS[pathOf(request)];
-    const refusal = refusalOf(request, purpose, options);
-    if (refusal !== undefined || purpose === undefined || accept === undefined) {
-      refuse(socket, ...(refusal ?? ([503, 'not listening yet'] as const)));
-      return;
-    }
-    servers[purpose].handleUpgrade(request, socket, head, (ws) => {
-      const connection = connectionOf(ws, request.socket.remoteAddress ?? '');
-      attach(ws, accept!(connection, purpose));
+    const verdict = judge(request, options);
+    if (typeof verdict !== 'string') return refuse(socket, ...verdict);
+    if (accept === undefined) return refuse(socket, 503, 'not listening yet');
+    servers[verdict].handleUpgrade(request, socket, head, (ws) => {
+      const { remoteAddress, remotePort } = request.socket;
+      const connection = keep(new WsConnection(ws, `${remoteAddress}:${remotePort}`, limits));
+      connection.deliverTo(accept!(connection, verdict));
     });
   });
   await listening(http, options);
-  const dialled = new Set<WebSocket>();
+  const { port } = http.address() as AddressInfo;
+  const heartbeat = setInterval(() => {
+    for (const connection of open) connection.beat();
+  }, limits.heartbeatMs).unref();
 
   return {
-    port: (http.address() as AddressInfo).port,
+    port,
+    address: () =>
+      `ws://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`,
     dial: (address, purpose, events) => {
-      const ws = new WebSocket(
-        `${address.replace(/\/$/, '')}${pathFor(purpose)}`,
-        SUBPROTOCOLS[purpose],
-        {
-          perMessageDeflate: false,
-          handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
-          maxPayload: FRAME_BYTES_MAX[purpose],
-          // Between our own nodes the mask hides nothing; a zero mask skips a copy.
-          generateMask: (mask) => void mask.fill(0),
-        },
-      );
-      dialled.add(ws);
-      ws.on('close', () => dialled.delete(ws));
+      const ws = dialled(address, purpose, limits);
+      if (ws === undefined) {
+        queueMicrotask(() => events.closed(1006, 'no address'));
+        return NOWHERE(address);
+      }
+      const connection = keep(new WsConnection(ws, address, limits));
       ws.on('open', () => events.opened());
-      attach(ws, events);
-      return connectionOf(ws, address);
+      connection.deliverTo(events);
+      return connection;
     },
     listen: (handler) => {
       accept = handler;
     },
     close: (done) => {
-      const open = [...dialled, ...servers.client.clients, ...servers.peer.clients];
-      for (const ws of open) ws.close(1001, 'going away');
-      // A peer that does not answer the close would hold us for half a minute.
-      const cut = setTimeout(() => open.forEach((ws) => ws.terminate()), 200);
-      http.close(() => {
+      accept = undefined;
+      clearInterval(heartbeat);
+      // Whoever does not answer a goodbye must not hold us.
+      const cut = setTimeout(() => open.forEach((each) => each.terminate()), LEAVE_TIMEOUT_MS);
+      const stopped = new Promise<void>((resolve) => http.close(() => resolve()));
+      const gone = new Promise<void>((resolve) => (whenGone = resolve));
+      if (open.size === 0) whenGone?.();
+      for (const connection of [...open]) connection.close(1001, 'going away');
+      http.closeAllConnections();
+      void Promise.all([stopped, gone]).then(() => {
         clearTimeout(cut);
         done();
       });
-      http.closeAllConnections();
-      for (const ws of open) if (ws.readyState === WebSocket.CONNECTING) ws.terminate();
     },
   };
 };
 
-const webSocketServer = (purpose: LinkPurpose): WebSocketServer =>
-  new WebSocketServer({
-    noServer: true,
-    perMessageDeflate: false,
-    maxPayload: FRAME_BYTES_MAX[purpose],
-    handleProtocols: () => SUBPROTOCOLS[purpose],
-  });
+/** One end of a WebSocket, dialled or accepted. */
+class WsConnection implements Connection {
+  readonly remote: string;
+  readonly #ws: WebSocket;
+  readonly #limits: WsLimits;
+  #heard = true;
+  #pings = 0;
+  #pingsSinceMs = 0;
 
-const connectionOf = (ws: WebSocket, remote: string): Connection => ({
+  constructor(ws: WebSocket, remote: string, limits: WsLimits) {
+    this.#ws = ws;
+    this.remote = remote;
+    this.#limits = limits;
+    // Without a listener one malformed frame would end the process; `close` follows in any case.
+    ws.on('error', () => undefined);
+    ws.on('pong', () => (this.#heard = true));
+    ws.on('ping', () => this.#pinged());
+  }
+
+  send(frame: Uint8Array): void {
+    // ws keeps the bytes until the socket takes them, and the caller may reuse his.
+    if (this.#ws.readyState === WebSocket.OPEN) this.#ws.send(Buffer.from(frame), { binary: true });
+  }
+
+  bufferedBytes(): number {
+    return this.#ws.bufferedAmount;
+  }
+
+  close(code: number, reason: string): void {
+    if (this.#ws.readyState === WebSocket.CONNECTING || !maySend(code)) this.#ws.terminate();
+    else this.#ws.close(code, shortened(reason));
+  }
+
+  terminate(): void {
+    this.#ws.terminate();
+  }
+
+  deliverTo(events: ConnectionEvents): void {
+    this.#ws.on('message', (data: Buffer, isBinary: boolean) => {
+      this.#heard = true;
+      // After our own goodbye nobody listens any more.
+      if (this.#ws.readyState !== WebSocket.OPEN) return;
+      if (isBinary) events.received(data);
+      else this.close(1003, 'binary frames only');
+    });
+    this.#ws.on('close', (code, reason) => events.closed(code, reason.toString()));
+  }
+
+  whenClosed(task: () => void): void {
+    this.#ws.on('close', task);
+  }
+
+  /** Called once per heartbeat. */
+  beat(): void {
+    if (this.#ws.readyState !== WebSocket.OPEN) return;
+    if (!this.#heard) return this.terminate();
+    this.#heard = false;
+    this.#ws.ping();
+  }
+
+  #pinged(): void {
+    this.#heard = true;
+    const now = performance.now();
+    if (now - this.#pingsSinceMs > 1000) {
+      this.#pingsSinceMs = now;
+      this.#pings = 0;
+    }
+    if (++this.#pings > this.#limits.pingsPerSecondMax) this.close(4429, 'too many pings');
+  }
+}
+
+/** What a dial to something that is no address returns. */
+const NOWHERE = (remote: string): Connection => ({
   remote,
-  send: (frame) => {
-    // ws may keep the bytes until the socket takes them: the caller keeps its own.
-    if (ws.readyState === WebSocket.OPEN) ws.send(Uint8Array.from(frame), { binary: true });
-  },
-  bufferedBytes: () => ws.bufferedAmount,
-  close: (code, reason) => {
-    if (ws.readyState === WebSocket.CONNECTING) ws.terminate();
-    else ws.close(code, reason);
-  },
-  terminate: () => ws.terminate(),
+  send: () => undefined,
+  bufferedBytes: () => 0,
+  close: () => undefined,
+  terminate: () => undefined,
 });
 
-const attach = (ws: WebSocket, events: ConnectionEvents): void => {
-  let pings = 0;
-  let answered = true;
-  const heartbeat = setInterval(() => {
-    if (ws.readyState !== WebSocket.OPEN) return;
-    // A half-open connection answers no ping: cut it, whoever is above reconnects.
-    if (!answered) return ws.terminate();
-    answered = false;
-    ws.ping();
-  }, HEARTBEAT_MS);
-  const everySecond = setInterval(() => (pings = 0), 1000);
-  ws.on('error', () => undefined);
-  ws.on('pong', () => (answered = true));
-  ws.on('ping', () => {
-    if (++pings > PINGS_PER_SECOND_MAX) ws.close(4429, 'too many pings');
-  });
-  ws.on('message', (data: Buffer, isBinary: boolean) => {
-    answered = true;
-    if (isBinary) events.received(data);
-    else ws.close(1003, 'binary frames only');
-  });
-  ws.on('close', (code, reason) => {
-    clearInterval(heartbeat);
-    clearInterval(everySecond);
-    events.closed(code, reason.toString());
+/** The settings both ends of a connection share; two of them are newer than the types of ws. */
+const socketOptions = (purpose: LinkPurpose, limits: WsLimits) => ({
+  perMessageDeflate: false,
+  maxPayload: limits.frameBytesMax[purpose],
+  maxFragments: limits.fragmentsMax,
+  closeTimeout: limits.closeTimeoutMs,
+});
+
+const upgrader = (purpose: LinkPurpose, limits: WsLimits): WebSocketServer => {
+  const shared = socketOptions(purpose, limits);
+  return new WebSocketServer({
+    ...shared,
+    noServer: true,
+    clientTracking: false,
+    handleProtocols: () => SUBPROTOCOLS[purpose],
   });
 };
 
-const refusalOf = (
+/** `undefined` if `address` is no WebSocket URL. */
+const dialled = (
+  address: string,
+  purpose: LinkPurpose,
+  limits: WsLimits,
+): WebSocket | undefined => {
+  const shared = socketOptions(purpose, limits);
+  const options = { ...shared, handshakeTimeout: limits.handshakeTimeoutMs };
+  // Between our own nodes the mask hides nothing; a zero mask skips a copy.
+  const unmasked = { ...options, generateMask: (mask: Buffer) => void mask.fill(0) };
+  try {
+    return new WebSocket(
+      `${address.replace(/\/$/, '')}${PATHS[purpose]}`,
+      SUBPROTOCOLS[purpose],
+      purpose === 'peer' ? unmasked : options,
+    );
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+};
+
+/** Answers everything that is no WebSocket handshake. */
+const plainServer = (limits: WsLimits): Server => {
+  const http = createServer(
+    {
+      maxHeaderSize: HEADER_BYTES_MAX,
+      headersTimeout: limits.handshakeTimeoutMs,
+      requestTimeout: limits.handshakeTimeoutMs,
+      connectionsCheckingInterval: Math.min(500, limits.handshakeTimeoutMs),
+    },
+    (request, response) => {
+      const known = purposeOf(request) !== undefined;
+      const headers = { connection: 'close', 'content-type': 'text/plain' };
+      response.writeHead(known ? 426 : 404, known ? { ...headers, upgrade: 'websocket' } : headers);
+      response.end(known ? 'a WebSocket is expected here\n' : 'nothing is here\n');
+    },
+  );
+  http.maxConnections = limits.connectionsMax;
+  return http;
+};
+
+/** What the handshake asks for, or the status and reason of the refusal. */
+const judge = (
   request: IncomingMessage,
-  purpose: LinkPurpose | undefined,
-  { origins = [], hosts = [], host }: WsLinksOptions,
-): readonly [number, string] | undefined => {
+  { origins = [], hosts, host }: WsLinksOptions,
+): LinkPurpose | readonly [number, string] => {
+  const purpose = purposeOf(request);
   if (purpose === undefined) return [404, 'nothing is here'];
-  const { searchParams } = new URL(request.url ?? '/', 'ws://here');
-  if (searchParams.has('token')) return [400, 'a token belongs into HELLO, never into the URL'];
-  const name = (request.headers.host ?? '').replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
-  const own = ['localhost', '127.0.0.1', '::1', host, ...hosts];
-  if (!own.includes(name) && host !== '0.0.0.0' && host !== '::') return [421, `not ${name}`];
+  if (request.headers.upgrade?.toLowerCase() !== 'websocket') {
+    return [426, 'a WebSocket is expected here'];
+  }
+  const parameters = new URLSearchParams((request.url ?? '').split('?')[1]);
+  if (SECRET_PARAMETERS.some((name) => parameters.has(name))) {
+    return [400, 'a token belongs into HELLO, never into the URL'];
+  }
+  const name = hostName(request.headers.host ?? '');
+  const anyName = WILDCARDS.includes(host) && hosts === undefined;
+  if (!anyName && ![...LOOPBACK, host, ...(hosts ?? [])].includes(name)) {
+    return [421, `this node does not answer to ${JSON.stringify(name)}`];
+  }
   const { origin } = request.headers;
-  if (origin !== undefined && !origins.includes(origin)) return [403, 'this origin is not allowed'];
+  if (origin !== undefined && !origins.includes(origin)) {
+    return [403, `the origin ${JSON.stringify(origin)} is not on the list`];
+  }
   const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',');
   if (!offered.some((each) => each.trim() === SUBPROTOCOLS[purpose])) {
-    return [400, `the subprotocol ${SUBPROTOCOLS[purpose]} is expected`];
+    return [400, `the subprotocol ${SUBPROTOCOLS[purpose]} is expected on ${PATHS[purpose]}`];
   }
-  return undefined;
+  return purpose;
 };
+
+const purposeOf = (request: IncomingMessage): LinkPurpose | undefined => {
+  const path = (request.url ?? '').split('?')[0];
+  if (path === PATHS.client) return 'client';
+  return path === PATHS.peer ? 'peer' : undefined;
+};
+
+/** The name of a Host header: without port and brackets. */
+const hostName = (header: string): string =>
+  header
+    .toLowerCase()
+    .replace(/:\d+$/, '')
+    .replace(/^\[(.*)\]$/, '$1');
 
 const refuse = (socket: Duplex, status: number, reason: string): void => {
   const body = `${reason}\n`;
+  // A stranger who keeps his half open must not keep the socket.
+  socket.once('finish', () => socket.destroy());
   socket.end(
     `HTTP/1.1 ${status} Refused\r\nconnection: close\r\ncontent-type: text/plain\r\n` +
       `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
@@ -184,9 +336,20 @@ const listening = (http: Server, { host, port }: WsLinksOptions): Promise<void> 
     http.once('error', reject);
     http.listen(port, host, () => {
       http.off('error', reject);
+      // Accepting may fail for a while (out of descriptors): those already here are served on.
+      http.on('error', () => undefined);
       resolve();
     });
   });
 
-const pathOf = (request: IncomingMessage): string => (request.url ?? '/').split('?')[0]!;
-const pathFor = (purpose: LinkPurpose): string => (purpose === 'client' ? '/v1' : '/peer');
+/** Whether a close frame may carry this code (RFC 6455, 7.4). */
+const maySend = (code: number): boolean =>
+  (code >= 3000 && code <= 4999) ||
+  (code >= 1000 && code <= 1014 && ![1004, 1005, 1006].includes(code));
+
+/** A close frame has room for 123 bytes of UTF-8. */
+const shortened = (reason: string): string => {
+  let text = reason.slice(0, 123);
+  while (Buffer.byteLength(text) > 123) text = text.slice(0, -1);
+  return text;
+};

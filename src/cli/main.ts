@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { addClusterCommand } from './cluster.ts';
 import { addDataCommands } from './data.ts';
 import { CommandFailure, EXIT } from './exit.ts';
+import { addSimulateCommand } from './simulate.ts';
 import { addStartCommand } from './start.ts';
 import { addStatusCommand } from './status.ts';
 
@@ -13,7 +14,13 @@ const program = new Command('coterie')
   .showHelpAfterError()
   .configureHelp({ showGlobalOptions: true });
 
-for (const add of [addStartCommand, addClusterCommand, addDataCommands, addStatusCommand]) {
+for (const add of [
+  addStartCommand,
+  addClusterCommand,
+  addDataCommands,
+  addStatusCommand,
+  addSimulateCommand,
+]) {
   add(program);
 }
 for (const command of program.commands) command.exitOverride();

@@ -21,6 +21,8 @@ export type DiskFaults = {
 
 export class SimDisk {
   readonly faults: DiskFaults = { commitMs: [0.2, 3], freeBytes: 2 ** 40, failing: false };
+  /** Commits begun in all lives. */
+  commits = 0;
   #tables = new Map<StorageTable, Map<string, Uint8Array>>();
   /** Commits of the present life that have not reached the platter. */
   #underWay: (readonly StorageOp[])[] = [];
@@ -34,6 +36,7 @@ export class SimDisk {
       range: (table, { from, to, limit }) => this.#range(table, from, to, limit),
       commit: (ops, done) => {
         const copies = ops.map(copyOf);
+        this.commits += 1;
         this.#underWay.push(copies);
         const [least, most] = this.faults.commitMs;
         const due = clock.monotonicMs() + least + random.fraction() * (most - least);

@@ -60,6 +60,10 @@ export class World {
     return randomStream(this.#options.seed, name);
   }
 
+  get commits(): number {
+    return this.hosts.reduce((sum, { disk }) => sum + disk.commits, 0);
+  }
+
   say(line: string): void {
     this.transcript.push(`${this.clock.nowMs.toFixed(3)} ${line}`);
   }
