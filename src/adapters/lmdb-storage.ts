@@ -43,9 +43,7 @@ export const openLmdbStorage = (
   { commitDeadlineMs = 10_000, mapBytes }: LmdbOptions = {},
 ): Storage => {
   const path = join(dataDir, FILE);
-  refuseDamagedFile(path);
-  const { root, tables } = openEnvironment(path, mapBytes);
-  syncFile(path);
+  const { root, tables } = openIntact(path, mapBytes);
   const commits = new CommitQueue(commitDeadlineMs);
 
   return {
@@ -161,27 +159,37 @@ const reasonOf = async (error: unknown): Promise<string> => {
   );
 };
 
-const openEnvironment = (
-  path: string,
-  mapBytes: number | undefined,
-): { readonly root: RootDatabase; readonly tables: Readonly<Record<StorageTable, Table>> } => {
-  const binary = { keyEncoding: 'binary', encoding: 'binary' } as const;
+type Environment = {
+  readonly root: RootDatabase;
+  readonly tables: Readonly<Record<StorageTable, Table>>;
+};
+
+const openIntact = (path: string, mapBytes: number | undefined): Environment => {
   try {
-    const root = open({
-      path,
-      noSubdir: true,
-      maxDbs: STORAGE_TABLES.length + 1,
-      overlappingSync: false,
-      ...binary,
-      ...(mapBytes === undefined ? {} : { mapSize: mapBytes }),
-    });
-    const tables = Object.fromEntries(
-      STORAGE_TABLES.map((name) => [name, root.openDB({ name, ...binary })]),
-    ) as Record<StorageTable, Table>;
-    return { root, tables };
+    refuseDamagedFile(path);
+    const environment = openEnvironment(path, mapBytes);
+    syncFile(path);
+    return environment;
   } catch (error) {
+    if (error instanceof DataDirectoryError) throw error;
     throw new DataDirectoryError({ type: 'unusable', path, reason: String(error) });
   }
+};
+
+const openEnvironment = (path: string, mapBytes: number | undefined): Environment => {
+  const binary = { keyEncoding: 'binary', encoding: 'binary' } as const;
+  const root = open({
+    path,
+    noSubdir: true,
+    maxDbs: STORAGE_TABLES.length + 1,
+    overlappingSync: false,
+    ...binary,
+    ...(mapBytes === undefined ? {} : { mapSize: mapBytes }),
+  });
+  const tables = Object.fromEntries(
+    STORAGE_TABLES.map((name) => [name, root.openDB({ name, ...binary })]),
+  ) as Record<StorageTable, Table>;
+  return { root, tables };
 };
 
 /**

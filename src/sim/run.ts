@@ -64,8 +64,9 @@ export const runSeed = (options: RunOptions): RunResult => {
     faults.end();
     advanceUntil(world, 'the workload ends', () => workload.isDone);
     calm(world);
-    // Without a crash every owner has every write by hints alone, before anybody reads.
-    if (faults.crashes === 0) checkConvergence(world, KEY_NAMES);
+    // Without a crash every owner has every write by hints alone, before anybody reads. (Truncated
+    // records become equal only when replicas meet.)
+    if (faults.crashes === 0 && limits === 'roomy') checkConvergence(world, KEY_NAMES);
     const values = readAll(world);
     const forgiven = (write: WriteFate): boolean => write.dw === 0 && faults.crashes > 0;
     checkHistory(workload.writes, values, forgiven, limits === 'tiny' ? 'no-loss' : 'all');

@@ -16,7 +16,7 @@ export type StorageHarness = {
   /** Opens the same data anew, as the next process does after a clean close. */
   reopen(): void;
   /** Makes the commit given next, and thereby all later ones, fail. */
-  breakCommits(): void;
+  breakCommits(): Promise<void>;
   end(): Promise<void>;
 };
 
@@ -103,9 +103,12 @@ export const storageContract = (name: string, open: () => StorageHarness): void 
   });
 
   it('one commit spans all tables', async (harness) => {
-    const ops = STORAGE_TABLES.map(
-      (table): StorageOp => ({ type: 'put', table, key: text('k'), value: text(table) }),
-    );
+    const ops = STORAGE_TABLES.map((table): StorageOp => ({
+      type: 'put',
+      table,
+      key: text('k'),
+      value: text(table),
+    }));
     await commit(harness, ops);
     for (const table of STORAGE_TABLES) {
       assert.equal(show(harness.storage().get(table, text('k'))), table);
@@ -254,7 +257,7 @@ export const storageContract = (name: string, open: () => StorageHarness): void 
 
   it('after one failure every commit fails, in order, and reads and close go on', async (harness) => {
     await commit(harness, [put(text('a'), text('1'))]);
-    harness.breakCommits();
+    await harness.breakCommits();
     const results: string[] = [];
     for (let i = 0; i < 3; i++) {
       const ops = [put(text(`b${i}`), new Uint8Array(4 * 1024 * 1024))];
