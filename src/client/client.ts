@@ -1,121 +1,122 @@
 /**
- * The client: get, put, delete and update over a transport, with one deadline for the whole
- * operation. A put keeps its put id through every retry, so trying again never makes a sibling,
- * and after one attempt of unknown outcome an operation ends applied or unknown, never refused.
+ * The client: get, put, delete and update over a transport. Each operation has one deadline, within
+ * which it is tried as often as makes sense (operation.ts).
+ *
+ *   const cart = await client.get('cart:alice');
+ *   await client.put('cart:alice', next, { context: cart.context });   // replaces what was read
+ *   await client.update('cart:alice', addBread, { merge });            // both, siblings merged
+ *
+ * Every failure is a CoterieError: `retryable`, for writes `outcome` (refused: nothing was written;
+ * unknown: it may have been), and who acked in `details.acks`.
  */
 import { CoterieError } from '../core/errors.ts';
-import { hexOf, keyOfBytes, keyOfText, putId } from '../core/ids.ts';
+import { hexOf, putId } from '../core/ids.ts';
 import type { Key } from '../core/ids.ts';
-import type { HandledReply, HandledRequest } from '../wire/client-messages.ts';
-import { NoReply } from './transport.ts';
-import type { Chance, Timers, Transport } from './transport.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Random } from '../ports/random.ts';
+import { checkedKey, checkedTimeoutMs, kindOf } from '../wire/fields.ts';
+import type { HandledRequest } from '../wire/client-messages.ts';
+import { runOperation } from './operation.ts';
+import type { Answered } from './operation.ts';
+import type { Transport } from './transport.ts';
+import { Values } from './values.ts';
 
+/** Text stands for its UTF-8 bytes; a key is 1–1,024 of them. */
 export type KeyInput = string | Uint8Array;
 export type ValueInput = string | Uint8Array;
 
-export type GetOptions = {
+export type OperationOptions = {
+  /** Deadline of the whole operation with all its retries, ms, 1 … 600,000. */
+  readonly timeoutMs?: number;
+  /** Count real owners only, no stand-ins: R + W > N then reads your own writes. */
+  readonly strict?: boolean;
+  readonly signal?: AbortSignal;
+};
+export type GetOptions = OperationOptions & {
   /** Replicas that must answer; by default the cluster's R. */
   readonly r?: number;
-  /** Count real owners only. */
-  readonly strict?: boolean;
-  /** Deadline of the whole operation, ms. */
-  readonly timeoutMs?: number;
 };
-
-export type PutOptions = {
-  /** Replicas that must have it, and of these on disk. */
+export type PutOptions = OperationOptions & {
+  /** Replicas that must have it; by default the cluster's W. */
   readonly w?: number;
+  /** How many of these on disk; 0 is the paper's mode. */
   readonly dw?: number;
-  readonly strict?: boolean;
-  /** Drop what is older by the writers' clocks instead of keeping siblings. */
+  /** Replace what is older by the writers' clocks, instead of keeping siblings. */
   readonly lastWriteWins?: boolean;
-  readonly timeoutMs?: number;
 };
-
-/** `context`: what earlier gets or puts of this key returned; without it a put overwrites nothing. */
-export type WriteOptions = PutOptions & { readonly context?: Uint8Array | readonly Uint8Array[] };
+export type WriteOptions = PutOptions & {
+  /** What earlier gets or puts of this key returned. Without it a put overwrites nothing. */
+  readonly context?: Uint8Array | readonly Uint8Array[];
+};
+export type UpdateOptions = PutOptions & GetOptions;
+/** Makes one value of two or more siblings; the order it gets them in means nothing. */
+export type Merge = (siblings: readonly Uint8Array[]) => ValueInput;
+/** Makes the next value. */
+export type Change<Seen> = (seen: Seen) => ValueInput | Promise<ValueInput>;
 
 export type Applied = {
   readonly outcome: 'applied';
-  /** Nodes that hold the write, and those on whose disk it is. */
+  /** Nodes that hold the write. */
   readonly acks: readonly string[];
+  /** Those of them that had it on disk when they answered. */
   readonly durable: readonly string[];
   /** What this writer has now seen of the key. */
   readonly context: Uint8Array;
 };
 
-/** What R replicas know of a key: no value, one, or several concurrent siblings. */
-export class Values {
-  readonly state: 'found' | 'deleted' | 'never-seen';
-  readonly values: readonly Uint8Array[];
-  /** Pass it to the put that replaces what was read here. */
-  readonly context: Uint8Array;
-
-  constructor(state: Values['state'], values: readonly Uint8Array[], context: Uint8Array) {
-    this.state = state;
-    this.values = values;
-    this.context = context;
-  }
-
-  /** Each sibling as UTF-8 text; throws TypeError on bytes that are none. */
-  texts(): readonly string[] {
-    const utf8 = new TextDecoder('utf-8', { fatal: true });
-    return this.values.map((value) => utf8.decode(value));
-  }
-
-  /** Each sibling parsed as JSON; throws SyntaxError on bytes that are none. */
-  json<T = unknown>(): readonly T[] {
-    return this.texts().map((text) => JSON.parse(text) as T);
-  }
-}
-
 export type ClientOptions = {
   /** Deadline of an operation that names none, ms. */
   readonly timeoutMs?: number;
-  /** How often an answered but retryable failure is tried again within the deadline. */
+  /** How often a failure that a node answered is tried again, within the deadline. */
   readonly retriesMax?: number;
 };
 
-const RETRY_PAUSE_MS = 50;
-const RETRY_PAUSE_MS_MAX = 1000;
+export type ClientParts = { readonly clock: Clock; readonly random: Random };
+
+const TIMEOUT_MS = 5000;
+/** With doubling jittered pauses about 3 s: longer than a failure needs to be noticed. */
+const RETRIES_MAX = 10;
+/** Rounds of read and write in one update; each needs a refusal of the one before. */
 const UPDATE_ROUNDS_MAX = 10;
+
+/** A client over any transport; `connect` and `clientOver` make the usual ones. */
+export const createClient = (
+  transport: Transport,
+  parts: ClientParts,
+  options: ClientOptions = {},
+): Client => new Client(transport, parts, options);
 
 export class Client {
   readonly #transport: Transport;
-  readonly #timers: Timers;
-  readonly #chance: Chance;
+  readonly #parts: ClientParts;
   readonly #timeoutMs: number;
   readonly #retriesMax: number;
 
-  constructor(transport: Transport, timers: Timers, chance: Chance, options: ClientOptions = {}) {
+  /** Throws CoterieError BAD_TIMEOUT. */
+  constructor(transport: Transport, parts: ClientParts, options: ClientOptions) {
     this.#transport = transport;
-    this.#timers = timers;
-    this.#chance = chance;
-    this.#timeoutMs = options.timeoutMs ?? 5000;
-    this.#retriesMax = options.retriesMax ?? 3;
+    this.#parts = parts;
+    this.#timeoutMs = checkedTimeoutMs(options.timeoutMs ?? TIMEOUT_MS);
+    this.#retriesMax = options.retriesMax ?? RETRIES_MAX;
   }
 
-  /** All concurrent values of `key`. Throws CoterieError. */
+  /** All concurrent values of `key`. */
   async get(key: KeyInput, options: GetOptions = {}): Promise<Values> {
-    const name = keyFrom(key);
-    const reply = await this.#request(options.timeoutMs, (timeoutMs) => ({
-      type: 'get',
-      key: name,
-      ...(options.r === undefined ? {} : { r: options.r }),
-      strict: options.strict ?? false,
-      timeoutMs,
-    }));
-    if (reply.type !== 'value') throw unexpected(reply);
-    return new Values(reply.state, reply.values, reply.context);
+    return this.#read(keyOf(key), options, this.#deadlineOf(options));
   }
 
-  /**
-   * Writes one value, replacing exactly what `context` has seen. Throws CoterieError, whose
-   * `outcome` says whether the write may have happened.
-   */
+  /** As `get`, with each sibling parsed. */
+  async getJson<T = unknown>(
+    key: KeyInput,
+    options: GetOptions = {},
+  ): Promise<{ readonly values: readonly T[]; readonly context: Uint8Array }> {
+    const read = await this.get(key, options);
+    return { values: read.json<T>(), context: read.context };
+  }
+
+  /** Writes one value, replacing exactly what `context` has seen. */
   async put(key: KeyInput, value: ValueInput, options: WriteOptions = {}): Promise<Applied> {
-    const bytes = typeof value === 'string' ? new TextEncoder().encode(value) : value;
-    return this.#write(key, bytes, options);
+    return this.#write(keyOf(key), bytesOf(value), options, this.#deadlineOf(options));
   }
 
   async putJson(key: KeyInput, value: unknown, options: WriteOptions = {}): Promise<Applied> {
@@ -124,134 +125,151 @@ export class Client {
 
   /** Deletes what `context` has seen; without one it reads first. */
   async delete(key: KeyInput, options: WriteOptions = {}): Promise<Applied> {
-    if (options.context !== undefined) return this.#write(key, 'tombstone', options);
-    const { context } = await this.get(key, {
-      ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }),
-    });
-    return this.#write(key, 'tombstone', { ...options, context });
+    const name = keyOf(key);
+    const deadlineMs = this.#deadlineOf(options);
+    const context =
+      options.context ?? (await this.#read(name, readingOf(options), deadlineMs)).context;
+    return this.#write(name, 'tombstone', { ...options, context }, deadlineMs);
   }
 
   /**
-   * Reads, lets `change` make one value of all siblings, and writes that with the context of the
-   * read. `change` gets an empty list for a key without a value; it may run more than once.
+   * Reads, lets `change` make the next value, and writes it with the context of the read, all within
+   * one deadline. With `merge` the change sees the one value that siblings were merged into, or
+   * undefined where there is none; without it all siblings, and merges them itself. What others
+   * write meanwhile stays as a sibling. `change` runs again only after a write that certainly did
+   * not happen.
    */
+  update(
+    key: KeyInput,
+    change: Change<Uint8Array | undefined>,
+    options: UpdateOptions & { readonly merge: Merge },
+  ): Promise<Applied>;
+  update(
+    key: KeyInput,
+    change: Change<readonly Uint8Array[]>,
+    options?: UpdateOptions,
+  ): Promise<Applied>;
   async update(
     key: KeyInput,
-    change: (siblings: readonly Uint8Array[]) => ValueInput,
-    options: PutOptions & GetOptions = {},
+    change: Change<never>,
+    options: UpdateOptions & { readonly merge?: Merge } = {},
   ): Promise<Applied> {
+    const name = keyOf(key);
+    const deadlineMs = this.#deadlineOf(options);
     for (let round = 1; ; round++) {
-      const read = await this.get(key, options);
+      const { values, context } = await this.#read(name, options, deadlineMs);
+      const { merge } = options;
+      // The overloads pair `merge` with what `change` takes.
+      const seen = (merge === undefined ? values : mergedOf(values, merge)) as never;
+      const value = bytesOf(await change(seen));
       try {
-        return await this.put(key, change(read.values), { ...options, context: read.context });
+        return await this.#write(name, value, { ...options, context }, deadlineMs);
       } catch (error) {
-        const stale = error instanceof CoterieError && error.code === 'BAD_CONTEXT';
-        if (!stale || round >= UPDATE_ROUNDS_MAX) throw error;
+        if (round >= UPDATE_ROUNDS_MAX || !isStale(error)) throw error;
       }
     }
   }
 
   /** The cluster as the connected node sees it. */
-  async status(): Promise<Readonly<Record<string, unknown>>> {
-    const reply = await this.#request(undefined, () => ({ type: 'status' }));
+  async status(options: OperationOptions = {}): Promise<Readonly<Record<string, unknown>>> {
+    const reply = await this.#run(() => ({ type: 'status' }), options, this.#deadlineOf(options));
     if (reply.type !== 'status-is') throw unexpected(reply);
     return reply.status;
   }
 
+  /** Ends what is under way with CANCELLED and lets go of the connection. */
   async close(): Promise<void> {
-    await this.#transport.close();
+    this.#transport.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
+  #deadlineOf({ timeoutMs }: OperationOptions): number {
+    const ms = timeoutMs === undefined ? this.#timeoutMs : checkedTimeoutMs(timeoutMs);
+    return this.#parts.clock.monotonicMs() + ms;
+  }
+
+  async #read(key: Key, options: GetOptions, deadlineMs: number): Promise<Values> {
+    const { r, strict = false } = options;
+    const get = { type: 'get', key, strict, ...(r === undefined ? {} : { r }) } as const;
+    const reply = await this.#run((timeoutMs) => ({ ...get, timeoutMs }), options, deadlineMs);
+    if (reply.type !== 'value') throw unexpected(reply);
+    return new Values(reply);
+  }
+
   async #write(
-    key: KeyInput,
+    key: Key,
     value: Uint8Array | 'tombstone',
-    { context, ...options }: WriteOptions,
+    options: WriteOptions,
+    deadlineMs: number,
   ): Promise<Applied> {
-    const name = keyFrom(key);
-    const contexts =
-      context === undefined ? [] : context instanceof Uint8Array ? [context] : context;
-    const put = putId(hexOf(this.#chance.bytes(8)));
-    const writtenAt = Math.floor(this.#timers.wallMs());
-    const reply = await this.#request(options.timeoutMs, (timeoutMs, attempt) => ({
+    const { context, w, dw, strict = false, lastWriteWins = false } = options;
+    const { clock, random } = this.#parts;
+    const put = {
       type: 'put',
-      key: name,
+      key,
       value,
-      contexts,
-      putId: put,
-      writtenAt,
-      attempt,
-      mode: options.lastWriteWins === true ? 'last-write-wins' : 'causal',
-      ...(options.w === undefined ? {} : { w: options.w }),
-      ...(options.dw === undefined ? {} : { dw: options.dw }),
-      strict: options.strict ?? false,
-      timeoutMs,
-    }));
+      contexts: contextsOf(context),
+      // Every try of this write is the same write: one id, one time.
+      putId: putId(hexOf(random.bytes(8))),
+      writtenAt: Math.floor(clock.wallMs()),
+      mode: lastWriteWins ? 'last-write-wins' : 'causal',
+      strict,
+      ...(w === undefined ? {} : { w }),
+      ...(dw === undefined ? {} : { dw }),
+    } as const;
+    const build = (timeoutMs: number, attempt: number) => ({ ...put, timeoutMs, attempt });
+    const reply = await this.#run(build, options, deadlineMs);
     if (reply.type !== 'applied') throw unexpected(reply);
-    const { acks, durable } = reply;
-    return { outcome: 'applied', acks, durable, context: reply.context };
+    return { outcome: 'applied', acks: reply.acks, durable: reply.durable, context: reply.context };
   }
 
-  /** One operation: tries until it is answered for good, or its deadline passes. */
-  async #request(
-    wantedMs: number | undefined,
-    call: (timeoutMs: number, attempt: number) => HandledRequest,
-  ): Promise<HandledReply> {
-    const timeoutMs = wantedMs ?? this.#timeoutMs;
-    const deadlineMs = this.#timers.monotonicMs() + timeoutMs;
-    let maybeWritten = false;
-    let failures = 0;
-    let last = new CoterieError('UNREACHABLE', `no node answered within ${timeoutMs} ms`);
-    for (let attempt = 1; ; attempt++) {
-      const leftMs = Math.floor(deadlineMs - this.#timers.monotonicMs());
-      if (leftMs < 1) throw asUnknown(last, maybeWritten);
-      let reply: HandledReply;
-      try {
-        reply = await this.#transport.request(call(leftMs, attempt), leftMs);
-      } catch (error) {
-        if (!(error instanceof NoReply)) throw error;
-        maybeWritten ||= error.sent;
-        last = error.sent
-          ? new CoterieError('TIMEOUT', `${error.message}: the outcome is unknown`)
-          : new CoterieError('UNREACHABLE', error.message);
-        await this.#pause(attempt, deadlineMs);
-        continue;
-      }
-      if (reply.type !== 'failed') return reply;
-      last = new CoterieError(reply.code, reply.message, reply.details);
-      maybeWritten ||= last.outcome === 'unknown';
-      failures += 1;
-      if (!last.retryable || failures > this.#retriesMax) throw asUnknown(last, maybeWritten);
-      await this.#pause(attempt, deadlineMs);
-    }
-  }
-
-  /** Full jitter: anything from nothing to a doubling ceiling. */
-  #pause(attempt: number, deadlineMs: number): Promise<void> {
-    const ceiling = Math.min(RETRY_PAUSE_MS_MAX, RETRY_PAUSE_MS * 2 ** Math.min(attempt - 1, 10));
-    const leftMs = Math.max(0, deadlineMs - this.#timers.monotonicMs());
-    const pauseMs = Math.min(leftMs, ceiling * this.#chance.fraction());
-    return new Promise((resolve) => this.#timers.setTimeout(resolve, pauseMs));
+  #run(
+    build: (timeoutMs: number, attempt: number) => HandledRequest,
+    { signal }: OperationOptions,
+    deadlineMs: number,
+  ): Promise<Answered> {
+    const retriesMax = this.#retriesMax;
+    const plan = { build, deadlineMs, retriesMax, ...(signal === undefined ? {} : { signal }) };
+    return runOperation({ transport: this.#transport, ...this.#parts }, plan);
   }
 }
 
-/** Throws CoterieError KEY_EMPTY or KEY_TOO_LONG. */
-const keyFrom = (key: KeyInput): Key => {
-  try {
-    return typeof key === 'string' ? keyOfText(key) : keyOfBytes(key);
-  } catch (error) {
-    const code = key.length === 0 ? 'KEY_EMPTY' : 'KEY_TOO_LONG';
-    throw new CoterieError(code, error instanceof Error ? error.message : String(error));
-  }
+const utf8 = new TextEncoder();
+
+const keyOf = (key: KeyInput): Key => {
+  if (typeof key === 'string') return checkedKey(utf8.encode(key));
+  if (key instanceof Uint8Array) return checkedKey(key);
+  throw new CoterieError('BAD_ARGUMENT', `a key is text or bytes, found ${kindOf(key)}`);
 };
 
-const asUnknown = (error: CoterieError, maybeWritten: boolean): CoterieError =>
-  maybeWritten && error.outcome === 'refused'
-    ? new CoterieError(error.code, error.message, { ...error.details, outcome: 'unknown' })
-    : error;
+/** A copy: a retry must send what the first try sent, whatever the caller does meanwhile. */
+const bytesOf = (value: ValueInput): Uint8Array => {
+  if (typeof value === 'string') return utf8.encode(value);
+  if (value instanceof Uint8Array) return new Uint8Array(value);
+  throw new CoterieError('BAD_ARGUMENT', `a value is text or bytes, found ${kindOf(value)}`);
+};
 
-const unexpected = (reply: HandledReply): CoterieError =>
-  new CoterieError('INTERNAL', `the store answered with ${reply.type}`);
+const contextsOf = (context: WriteOptions['context']): readonly Uint8Array[] => {
+  if (context === undefined) return [];
+  const contexts = context instanceof Uint8Array ? [context] : context;
+  return contexts.map((each) => new Uint8Array(each));
+};
+
+/** What the read before a delete takes over: W and dw say nothing about it. */
+const readingOf = ({ strict, signal }: WriteOptions): GetOptions => ({
+  ...(strict === undefined ? {} : { strict }),
+  ...(signal === undefined ? {} : { signal }),
+});
+
+const mergedOf = (siblings: readonly Uint8Array[], merge: Merge): Uint8Array | undefined =>
+  siblings.length < 2 ? siblings[0] : bytesOf(merge(siblings));
+
+/** Nothing was written, and a fresh read may mend it: its context is newer. */
+const isStale = (error: unknown): boolean =>
+  error instanceof CoterieError && error.outcome === 'refused' && error.code === 'BAD_CONTEXT';
+
+const unexpected = (reply: Answered): CoterieError =>
+  new CoterieError('INTERNAL', `the node answered with ${reply.type}`);

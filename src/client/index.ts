@@ -1,46 +1,62 @@
 /** `coterie/client`: the client library for Node. */
-import { Client } from './client.ts';
-import type { ClientOptions } from './client.ts';
-import { dialNodeSocket, nodeChance, nodeTimers } from './node-socket.ts';
-import { socketTransport } from './socket-transport.ts';
-import { NoReply } from './transport.ts';
-import type { Chance, Timers, Transport } from './transport.ts';
 import type { ClientHandler } from '../wire/client-messages.ts';
+import { createClient } from './client.ts';
+import type { Client, ClientOptions, ClientParts } from './client.ts';
+import { directTransport } from './direct-transport.ts';
+import { nodeClock, nodeRandom, nodeSockets } from './node-socket.ts';
+import { socketTransport } from './socket-transport.ts';
 
-export { Client, Values } from './client.ts';
-export type { Applied, ClientOptions, KeyInput, ValueInput, WriteOptions } from './client.ts';
 export { CoterieError } from '../core/errors.ts';
-export type { ErrorCode } from '../core/errors.ts';
+export type { ErrorCode, ErrorDetails } from '../core/errors.ts';
+export { Client, createClient } from './client.ts';
+export type {
+  Applied,
+  Change,
+  ClientOptions,
+  ClientParts,
+  GetOptions,
+  KeyInput,
+  Merge,
+  OperationOptions,
+  PutOptions,
+  UpdateOptions,
+  ValueInput,
+  WriteOptions,
+} from './client.ts';
+export type { Sockets } from './node-connection.ts';
+export { socketTransport } from './socket-transport.ts';
+export type { Ending, Transport } from './transport.ts';
+export { Values } from './values.ts';
+
+export type ConnectOptions = ClientOptions & {
+  /** Names this program in the logs of the nodes. */
+  readonly name?: string;
+  readonly token?: string;
+};
 
 /**
- * A client of the cluster whose nodes answer at `seeds` (`ws://host:port`, one or several). It
- * connects with the first request, and to another node when that one fails.
+ * A client of the cluster whose nodes answer at `seeds` (`ws://host:port`, one or several, in one
+ * text by commas). It connects with the first request, and to another node when that one fails;
+ * an open client keeps the process alive until it is closed. Throws CoterieError BAD_ARGUMENT.
  */
-export const connect = (seeds: string | readonly string[], options: ClientOptions = {}): Client => {
-  const urls = typeof seeds === 'string' ? seeds.split(',') : seeds;
-  if (urls.length === 0) throw new RangeError('connect needs the address of at least one node');
-  const transport = socketTransport(urls, dialNodeSocket, nodeTimers, nodeChance);
-  return new Client(transport, nodeTimers, nodeChance, options);
+export const connect = (
+  seeds: string | readonly string[],
+  { name, token, ...options }: ConnectOptions = {},
+): Client => {
+  const addresses = typeof seeds === 'string' ? seeds.split(',') : seeds;
+  const parts = { clock: nodeClock, random: nodeRandom };
+  const transport = socketTransport(addresses, {
+    sockets: nodeSockets,
+    ...parts,
+    ...(name === undefined ? {} : { name }),
+    ...(token === undefined ? {} : { token }),
+  });
+  return createClient(transport, parts, options);
 };
 
 /** The same API on a store in this very process: no socket, no codec. */
 export const clientOver = (
   handler: ClientHandler,
-  { clock, random }: { readonly clock: Timers; readonly random: Chance },
+  parts: ClientParts,
   options: ClientOptions = {},
-): Client => new Client(directTransport(handler, clock), clock, random, options);
-
-const directTransport = (handler: ClientHandler, timers: Timers): Transport => ({
-  request: (request, timeoutMs) =>
-    new Promise((resolve, reject) => {
-      const timer = timers.setTimeout(
-        () => reject(new NoReply('no answer in time', true)),
-        timeoutMs + 100,
-      );
-      handler.handle(request, (reply) => {
-        timers.clearTimeout(timer);
-        resolve(reply);
-      });
-    }),
-  close: () => Promise.resolve(),
-});
+): Client => createClient(directTransport(handler), parts, options);

@@ -1,166 +1,156 @@
 /**
- * One connection to one of several nodes, with many requests in flight on it; when it breaks, the
- * next request opens one to another node.
+ * A transport over one connection at a time: opened with the first request, to the next known node
+ * when that one fails or goes away. Requests wait here until they can be sent; those already sent on
+ * a connection that breaks are lost, and their operation decides what that means.
  */
-import { CoterieError } from '../core/errors.ts';
-import {
-  PROTOCOL_VERSION,
-  decodeServerReply,
-  encodeClientRequest,
-} from '../wire/client-messages.ts';
-import type { HandledReply, HandledRequest } from '../wire/client-messages.ts';
-import { NoReply } from './transport.ts';
-import type { Chance, Timers, Transport } from './transport.ts';
+import type { Clock, Timer } from '../ports/clock.ts';
+import type { Random } from '../ports/random.ts';
+import type { HandledRequest } from '../wire/client-messages.ts';
+import { NodeConnection, checkedAddresses, isAddress } from './node-connection.ts';
+import type { Sockets } from './node-connection.ts';
+import { jitteredMs } from './operation.ts';
+import type { Ending, Transport } from './transport.ts';
 
-export type ClientSocket = { send(frame: Uint8Array): void; close(): void };
-
-/** Opens a WebSocket with the client subprotocol; `closed` comes exactly once, also if it never opened. */
-export type DialSocket = (
-  url: string,
-  events: {
-    readonly opened: () => void;
-    readonly received: (frame: Uint8Array) => void;
-    readonly closed: (reason: string) => void;
-  },
-) => ClientSocket;
-
-type Pending = {
-  readonly resolve: (reply: HandledReply) => void;
-  readonly reject: (error: unknown) => void;
-  readonly timer: object | number;
+export type SocketTransportOptions = {
+  readonly sockets: Sockets;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** The client program, for the node's logs. */
+  readonly name?: string;
+  readonly token?: string;
 };
 
-type Session = {
-  readonly socket: ClientSocket;
-  readonly pending: Map<number, Pending>;
-  lastId: number;
-  leaving: boolean;
+/** Addresses learnt from nodes beyond the seeds; more would only be noise. */
+const ADDRESSES_MAX = 256;
+
+type Waiting = {
+  readonly build: () => HandledRequest;
+  readonly ended: (ending: Ending) => void;
+  call: { cancel(): void } | undefined;
 };
 
+/** `seeds` are `ws://host:port`, at least one. Throws CoterieError BAD_ARGUMENT. */
 export const socketTransport = (
-  urls: readonly string[],
-  dial: DialSocket,
-  timers: Timers,
-  chance: Chance,
-): Transport => {
-  let next = Math.floor(chance.fraction() * urls.length);
-  let current: Promise<Session> | undefined;
-  let closed = false;
+  seeds: readonly string[],
+  options: SocketTransportOptions,
+): Transport => new SocketTransport(checkedAddresses(seeds), options);
 
-  const connect = (timeoutMs: number): Promise<Session> => {
-    if (closed) return Promise.reject(new NoReply('the client is closed', false));
-    current ??= open(
-      urls[next++ % urls.length]!,
-      dial,
-      timers,
-      timeoutMs,
-      () => (current = undefined),
-    );
-    return current;
-  };
+class SocketTransport implements Transport {
+  readonly #options: SocketTransportOptions;
+  readonly #addresses: string[];
+  readonly #waiting = new Set<Waiting>();
+  /** All that are not closed: the current one and those that only finish their answers. */
+  readonly #connections = new Set<NodeConnection>();
+  #current: NodeConnection | undefined;
+  #next: number;
+  #failures = 0;
+  #pause: Timer | undefined;
+  #problem: string | undefined;
+  #state: 'open' | 'closed' = 'open';
 
-  return {
-    request: async (call, timeoutMs) => {
-      const startedMs = timers.monotonicMs();
-      const session = await connect(timeoutMs);
-      // A node that is going away finishes what it has; the next request goes elsewhere.
-      if (session.leaving) current = undefined;
-      const leftMs = timeoutMs - (timers.monotonicMs() - startedMs);
-      if (leftMs <= 0) throw new NoReply('no connection in time', false);
-      return ask(session, call, leftMs, timers);
-    },
-    close: async () => {
-      closed = true;
-      const session = await current?.catch(() => undefined);
-      session?.socket.close();
-    },
-  };
-};
+  constructor(seeds: readonly string[], options: SocketTransportOptions) {
+    this.#options = options;
+    this.#addresses = [...seeds];
+    // Clients with equal seeds spread over the nodes.
+    this.#next = options.random.integer(seeds.length);
+  }
 
-const open = (
-  url: string,
-  dial: DialSocket,
-  timers: Timers,
-  timeoutMs: number,
-  lost: () => void,
-): Promise<Session> =>
-  new Promise((resolve, reject) => {
-    const pending = new Map<number, Pending>();
-    const fail = (reason: string): void => {
-      timers.clearTimeout(silence);
-      lost();
-      reject(new NoReply(`${url}: ${reason}`, false));
-      for (const { reject: rejectCall, timer } of pending.values()) {
-        timers.clearTimeout(timer);
-        rejectCall(new NoReply(`${url}: ${reason}`, true));
-      }
-      pending.clear();
+  request(build: () => HandledRequest, ended: (ending: Ending) => void): { cancel(): void } {
+    if (this.#state === 'closed') {
+      ended({ type: 'closed' });
+      return { cancel: () => undefined };
+    }
+    const waiting: Waiting = { build, ended, call: undefined };
+    this.#waiting.add(waiting);
+    this.#sendWaiting();
+    return {
+      cancel: () => {
+        if (!this.#waiting.delete(waiting)) waiting.call?.cancel();
+      },
     };
-    // A node that accepts and stays silent must not use up the whole deadline.
-    const silence = timers.setTimeout(
-      () => {
-        session.socket.close();
-        fail('no welcome');
+  }
+
+  problem(): string | undefined {
+    return this.#problem;
+  }
+
+  close(): void {
+    this.#state = 'closed';
+    if (this.#pause !== undefined) this.#options.clock.clearTimeout(this.#pause);
+    const unsent = [...this.#waiting];
+    this.#waiting.clear();
+    for (const connection of this.#connections) connection.close();
+    for (const { ended } of unsent) ended({ type: 'closed' });
+  }
+
+  #sendWaiting(): void {
+    if (this.#state === 'closed' || this.#waiting.size === 0) return;
+    if (this.#current === undefined) {
+      if (this.#pause === undefined) this.#dial();
+      return;
+    }
+    for (const waiting of this.#waiting) {
+      if (!this.#current.hasRoom) return;
+      this.#waiting.delete(waiting);
+      waiting.call = this.#current.ask(waiting.build(), (answer) => {
+        const closed = this.#state === 'closed' && answer.type === 'lost';
+        waiting.ended(closed ? { type: 'closed' } : answer);
+        this.#sendWaiting();
+      });
+    }
+  }
+
+  #dial(): void {
+    const { sockets, clock, name = 'coterie.js', token } = this.#options;
+    const address = this.#addresses[this.#next++ % this.#addresses.length]!;
+    const connection: NodeConnection = new NodeConnection({
+      sockets,
+      clock,
+      address,
+      name,
+      ...(token === undefined ? {} : { token }),
+      ready: (welcome) => {
+        this.#failures = 0;
+        this.#problem = undefined;
+        this.#learn(welcome.addresses);
+        this.#sendWaiting();
       },
-      Math.max(1, Math.min(2000, timeoutMs)),
-    );
-    const socket = dial(url, {
-      opened: () =>
-        socket.send(
-          encodeClientRequest(1, {
-            type: 'hello',
-            versionMin: PROTOCOL_VERSION,
-            versionMax: PROTOCOL_VERSION,
-            client: 'coterie.js',
-          }),
-        ),
-      received: (frame) => {
-        const decoded = decodeServerReply(frame);
-        if (decoded.type === 'bad') {
-          socket.close();
-          fail(`a malformed reply: ${decoded.reason}`);
-        }
-        if (decoded.type !== 'reply') return;
-        const { id, reply } = decoded;
-        if (reply.type === 'going-away') {
-          session.leaving = true;
-          lost();
-        } else if (reply.type === 'welcome') {
-          timers.clearTimeout(silence);
-          resolve(session);
-        } else if (reply.type === 'failed' && id === 1) {
-          reject(new CoterieError(reply.code, reply.message, reply.details));
-          socket.close();
-        } else if (reply.type !== 'pong' && reply.type !== 'ring-changed') {
-          settle(session, id, reply, timers);
-        }
+      leaving: () => {
+        if (this.#current === connection) this.#current = undefined;
+        this.#problem = `${address}: it is going away`;
+        this.#redialSoon();
       },
-      closed: fail,
+      closed: (reason) => {
+        this.#connections.delete(connection);
+        // One that was left behind may go as it likes.
+        if (this.#current !== connection) return;
+        this.#current = undefined;
+        this.#problem = `${address}: ${reason}`;
+        this.#redialSoon();
+      },
     });
-    const session: Session = { socket, pending, lastId: 1, leaving: false };
-  });
+    this.#connections.add(connection);
+    this.#current = connection;
+  }
 
-const ask = (
-  session: Session,
-  call: HandledRequest,
-  timeoutMs: number,
-  timers: Timers,
-): Promise<HandledReply> =>
-  new Promise((resolve, reject) => {
-    const id = ++session.lastId;
-    // The node answers by the deadline; a little later nobody does.
-    const timer = timers.setTimeout(() => {
-      session.pending.delete(id);
-      reject(new NoReply('no answer in time', true));
-    }, timeoutMs + 100);
-    session.pending.set(id, { resolve, reject, timer });
-    session.socket.send(encodeClientRequest(id, call));
-  });
+  /** A crowd of clients that lost the same node must not come to the next one all at once. */
+  #redialSoon(): void {
+    const { clock, random } = this.#options;
+    if (this.#state === 'closed' || this.#pause !== undefined) return;
+    this.#failures += 1;
+    this.#pause = clock.setTimeout(
+      () => {
+        this.#pause = undefined;
+        this.#sendWaiting();
+      },
+      jitteredMs(random, this.#failures),
+    );
+  }
 
-const settle = ({ pending }: Session, id: number, reply: HandledReply, timers: Timers): void => {
-  const waiting = pending.get(id);
-  if (waiting === undefined) return;
-  pending.delete(id);
-  timers.clearTimeout(waiting.timer);
-  waiting.resolve(reply);
-};
+  #learn(addresses: readonly string[]): void {
+    for (const address of addresses) {
+      if (this.#addresses.length >= ADDRESSES_MAX) return;
+      if (isAddress(address) && !this.#addresses.includes(address)) this.#addresses.push(address);
+    }
+  }
+}

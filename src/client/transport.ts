@@ -1,30 +1,21 @@
 /** How a client's requests reach a store: over a socket, or by a call in the same process. */
 import type { HandledReply, HandledRequest } from '../wire/client-messages.ts';
 
-/** No reply came. `sent` tells whether the store may have got the request. */
-export class NoReply extends Error {
-  override readonly name = 'NoReply';
-  readonly sent: boolean;
-
-  constructor(message: string, sent: boolean) {
-    super(message);
-    this.sent = sent;
-  }
-}
+/** How one try of a request ended. */
+export type Ending =
+  | { readonly type: 'replied'; readonly reply: HandledReply }
+  /** No answer will come of this try; another may have one. */
+  | { readonly type: 'lost'; readonly reason: string }
+  /** The transport was closed: no try will have an answer. */
+  | { readonly type: 'closed' };
 
 export type Transport = {
-  /** Resolves with the reply of the store; rejects with NoReply after `timeoutMs` or a lost connection. */
-  request(request: HandledRequest, timeoutMs: number): Promise<HandledReply>;
-  close(): Promise<void>;
+  /**
+   * Calls `build` when the request is about to be sent, once or never (until then nothing left this
+   * process), and `ended` once, perhaps within this call, unless the try is cancelled before.
+   */
+  request(build: () => HandledRequest, ended: (ending: Ending) => void): { cancel(): void };
+  /** Why nothing could be sent lately, in words. */
+  problem(): string | undefined;
+  close(): void;
 };
-
-/** The part of Clock a client needs. */
-export type Timers = {
-  wallMs(): number;
-  monotonicMs(): number;
-  setTimeout(task: () => void, delayMs: number): object | number;
-  clearTimeout(timer: object | number): void;
-};
-
-/** The part of Random a client needs. */
-export type Chance = { bytes(length: number): Uint8Array; fraction(): number };

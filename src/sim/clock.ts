@@ -87,22 +87,38 @@ const isBefore = (a: Task, b: Task): boolean =>
 /** 2026-01-01, so that wall times look like wall times. */
 const EPOCH_MS = 1_767_225_600_000;
 
-/** The clock of one life of one node. */
+/** Under a drift, due times are rounded: rather a little late than early and at once again. */
+const ROUNDING_MS = 1e-6;
+
+type LifeTimer = { task: (() => void) | undefined };
+
+/**
+ * The clock of one life of one node. Like that of a real process its monotonic time starts anew
+ * with each life, and it may run fast or slow.
+ */
 export class LifeClock implements Clock {
   readonly #world: WorldClock;
+  readonly #bornMs: number;
   #alive = true;
+  #pending = 0;
   #pausedUntil = 0;
-  /** How far this node's wall clock is ahead, ms; a fault may change it at any time. */
+  #rate = 1;
+  /** How far the drift had brought this clock ahead at the last change of rate, and when that was. */
+  #ahead = 0;
+  #rateSince = 0;
+  /** How far this node's wall clock is ahead, ms; a fault may change it at any time: a jump. */
   skewMs: number;
 
   constructor(world: WorldClock, skewMs = 0) {
     this.#world = world;
+    this.#bornMs = world.nowMs;
     this.skewMs = skewMs;
   }
 
-  /** Nothing this life scheduled will run any more. */
+  /** Nothing this life scheduled, or will schedule, runs any more. */
   end(): void {
     this.#alive = false;
+    this.#pending = 0;
   }
 
   /** The process is stopped for `ms`: its timers run late, all at once, as after SIGSTOP. */
@@ -110,32 +126,60 @@ export class LifeClock implements Clock {
     this.#pausedUntil = this.#world.nowMs + ms;
   }
 
+  /** From now on a second of the world is `rate` seconds here; timers already set keep their due. */
+  drift(rate: number): void {
+    this.#ahead = this.#drifted();
+    this.#rateSince = this.#world.nowMs;
+    this.#rate = rate;
+  }
+
+  /** Timers of this life that will still run: none when a node has stopped. */
+  get pending(): number {
+    return this.#pending;
+  }
+
   wallMs(): number {
-    return Math.floor(EPOCH_MS + this.#world.nowMs + this.skewMs);
+    return Math.floor(EPOCH_MS + this.#world.nowMs + this.#drifted() + this.skewMs);
   }
 
   monotonicMs(): number {
-    return this.#world.nowMs;
+    return this.#world.nowMs - this.#bornMs + this.#drifted();
   }
 
   setTimeout(task: () => void, delayMs: number): Timer {
-    const timer: { task: (() => void) | undefined } = { task };
-    this.#world.schedule(() => this.#run(timer), delayMs);
+    if (Number.isNaN(delayMs)) throw new RangeError('a delay is a number of ms, found NaN');
+    const timer: LifeTimer = { task };
+    if (!this.#alive) return timer;
+    this.#pending += 1;
+    const worldMs = this.#rate === 1 ? delayMs : delayMs / this.#rate + ROUNDING_MS;
+    this.#world.schedule(() => this.#run(timer), worldMs);
     return timer;
   }
 
   clearTimeout(timer: Timer): void {
-    (timer as { task: (() => void) | undefined }).task = undefined;
+    const mine = timer as LifeTimer;
+    if (mine.task !== undefined && this.#alive) this.#pending -= 1;
+    mine.task = undefined;
   }
 
   endOfTurn(task: () => void): void {
     this.setTimeout(task, 0);
   }
 
-  #run(timer: { task: (() => void) | undefined }): void {
-    if (!this.#alive || timer.task === undefined) return;
+  #run(timer: LifeTimer): void {
+    const { task } = timer;
+    if (!this.#alive || task === undefined) return;
     const leftMs = this.#pausedUntil - this.#world.nowMs;
-    if (leftMs > 0) this.#world.schedule(() => this.#run(timer), leftMs);
-    else timer.task();
+    if (leftMs > 0) {
+      this.#world.schedule(() => this.#run(timer), leftMs);
+      return;
+    }
+    timer.task = undefined;
+    this.#pending -= 1;
+    task();
+  }
+
+  #drifted(): number {
+    return this.#ahead + (this.#world.nowMs - this.#rateSince) * (this.#rate - 1);
   }
 }

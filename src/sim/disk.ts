@@ -1,6 +1,13 @@
 /**
- * The storage port on a simulated disk. The platter outlives the process: what was committed stays
- * through a crash; a commit under way when the process dies is there in whole or not at all.
+ * The storage port on a simulated disk. The platter outlives the process:
+ *
+ *     commit ──▶ under way ──▶ durable, visible, answered     power loss, wipe take what they can
+ *                    │ crash
+ *                    ▼
+ *                in the page cache, some of it ──▶ synced by the next open
+ *
+ * A commit under way when the process dies is there in whole or not at all, and none without those
+ * before it.
  */
 import type { Clock } from '../ports/clock.ts';
 import type { Random } from '../ports/random.ts';
@@ -9,71 +16,127 @@ import type {
   Storage,
   StorageEntry,
   StorageOp,
+  StorageRange,
   StorageTable,
 } from '../ports/storage.ts';
+
+/** As the adapter's: the port promises no more. */
+const KEY_BYTES_MAX = 1900;
+/** A commit that takes longer has failed, though it may reach the platter: the adapter's deadline. */
+const COMMIT_DEADLINE_MS = 10_000;
 
 export type DiskFaults = {
   /** How long a commit takes, ms: from, to. */
   commitMs: readonly [number, number];
+  /** A commit of more bytes than this fails: the disk is full. */
   freeBytes: number;
+  /** The next commit fails, and all that follow it in the same life. */
   failing: boolean;
 };
+
+/** Commits of one process life; those of an ended one change nothing any more. */
+type Life = { underWay: (readonly StorageOp[])[]; closing: (() => void) | undefined };
 
 export class SimDisk {
   readonly faults: DiskFaults = { commitMs: [0.2, 3], freeBytes: 2 ** 40, failing: false };
   /** Commits begun in all lives. */
   commits = 0;
-  #tables = new Map<StorageTable, Map<string, Uint8Array>>();
-  /** Commits of the present life that have not reached the platter. */
-  #underWay: (readonly StorageOp[])[] = [];
+  #tables = new Map<StorageTable, SortedTable>();
+  /** Written by a process that died before it was synced: readable, until a power loss. */
+  #pageCache: (readonly StorageOp[])[] = [];
+  #life: Life = { underWay: [], closing: undefined };
 
-  /** The platter as one life of a process sees it. */
+  /** The platter as one life of a process sees it; whatever life came before has ended. */
   open(clock: Clock, random: Random): Storage {
+    for (const ops of this.#pageCache.splice(0)) this.#apply(ops);
+    const life: Life = { underWay: [], closing: undefined };
+    this.#life = life;
     let lastDue = 0;
     let failure: string | undefined;
     return {
-      get: (table, key) => this.#table(table).get(nameOf(key))?.slice(),
-      range: (table, { from, to, limit }) => this.#range(table, from, to, limit),
+      get: (table, key) => {
+        checkKey(key);
+        return this.#table(table).get(nameOf(key))?.slice();
+      },
+      range: (table, range) => this.#table(table).range(range),
       commit: (ops, done) => {
+        for (const { key } of ops) checkKey(key);
+        if (this.#life !== life) return;
         const copies = ops.map(copyOf);
         this.commits += 1;
-        this.#underWay.push(copies);
+        life.underWay.push(copies);
         const [least, most] = this.faults.commitMs;
-        const due = clock.monotonicMs() + least + random.fraction() * (most - least);
+        const begunMs = clock.monotonicMs();
+        const due = begunMs + least + random.fraction() * (most - least);
         // In the order of the commits, whatever each of them takes.
-        lastDue = Math.max(lastDue, due);
+        lastDue = Math.max(lastDue, Math.min(due, begunMs + COMMIT_DEADLINE_MS));
         clock.setTimeout(() => {
+          if (this.#life !== life) return;
+          failure ??= this.#failureOf(copies, due - begunMs);
           let result: CommitResult = { type: 'durable' };
-          if (this.faults.failing) failure ??= 'EIO';
           if (failure === undefined) this.#apply(copies);
-          else result = { type: 'failed', reason: failure };
-          this.#underWay = this.#underWay.filter((each) => each !== copies);
+          else {
+            result = { type: 'failed', reason: failure };
+            // Failed is not undone: some of it may be found by the next process.
+            if (random.fraction() < 0.5) this.#pageCache.push(copies);
+          }
+          life.underWay = life.underWay.filter((each) => each !== copies);
           done(result);
-        }, lastDue - clock.monotonicMs());
+          if (life.underWay.length === 0) life.closing?.();
+        }, lastDue - begunMs);
       },
-      usage: () => ({ fileBytes: 0, freeBytes: this.faults.freeBytes }),
-      close: (done) => clock.endOfTurn(done),
+      usage: () => ({ fileBytes: this.#fileBytes(), freeBytes: this.faults.freeBytes }),
+      close: (done) => {
+        const finish = (): void => {
+          life.closing = undefined;
+          clock.endOfTurn(done);
+        };
+        if (life.underWay.length === 0 || this.#life !== life) finish();
+        else life.closing = finish;
+      },
     };
   }
 
-  /** The process died: each commit under way made it or did not, in order. */
+  /** The process died, the machine runs on: each commit under way made it or did not, in order. */
   crash(random: Random): void {
-    const made = random.integer(this.#underWay.length + 1);
-    for (const ops of this.#underWay.slice(0, made)) this.#apply(ops);
-    this.#underWay = [];
+    const { underWay } = this.#life;
+    const made = random.integer(underWay.length + 1);
+    this.#pageCache.push(...underWay.slice(0, made));
+    this.#endLife();
   }
 
+  /** The machine lost power: what was not synced is gone, also what an earlier crash left behind. */
+  powerLoss(): void {
+    this.#pageCache = [];
+    this.#endLife();
+  }
+
+  /** A new, empty disk. */
   wipe(): void {
     this.#tables = new Map();
-    this.#underWay = [];
+    this.#pageCache = [];
+    this.#life.underWay = [];
   }
 
   /** A copy of the platter, to be put back later as an old backup. */
   snapshot(): () => void {
-    const copy = new Map([...this.#tables].map(([name, table]) => [name, new Map(table)]));
+    const copyAll = (tables: ReadonlyMap<StorageTable, SortedTable>) =>
+      new Map([...tables].map(([name, table]) => [name, table.copy()]));
+    const copy = copyAll(this.#tables);
     return () => {
-      this.#tables = new Map([...copy].map(([name, table]) => [name, new Map(table)]));
+      this.#tables = copyAll(copy);
+      this.#pageCache = [];
     };
+  }
+
+  #endLife(): void {
+    this.#life = { underWay: [], closing: undefined };
+  }
+
+  #failureOf(ops: readonly StorageOp[], tookMs: number): string | undefined {
+    if (this.faults.failing) return 'EIO';
+    if (tookMs > COMMIT_DEADLINE_MS) return `a commit took longer than ${COMMIT_DEADLINE_MS} ms`;
+    return bytesIn(ops) > this.faults.freeBytes ? 'ENOSPC' : undefined;
   }
 
   #apply(ops: readonly StorageOp[]): void {
@@ -83,27 +146,80 @@ export class SimDisk {
     }
   }
 
-  #range(
-    table: StorageTable,
-    from: Uint8Array | undefined,
-    to: Uint8Array | undefined,
-    limit: number,
-  ): readonly StorageEntry[] {
-    const least = from === undefined ? '' : nameOf(from);
-    const end = to === undefined ? undefined : nameOf(to);
-    return [...this.#table(table)]
-      .filter(([name]) => name >= least && (end === undefined || name < end))
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .slice(0, limit)
-      .map(([name, value]) => ({ key: bytesOf(name), value: value.slice() }));
+  #fileBytes(): number {
+    let total = 0;
+    for (const table of this.#tables.values()) total += table.bytes;
+    return total;
   }
 
-  #table(name: StorageTable): Map<string, Uint8Array> {
+  #table(name: StorageTable): SortedTable {
     let table = this.#tables.get(name);
-    if (table === undefined) this.#tables.set(name, (table = new Map()));
+    if (table === undefined) this.#tables.set(name, (table = new SortedTable()));
     return table;
   }
 }
+
+/** Values by name, and the names in order, sorted anew only when one came or went. */
+class SortedTable {
+  readonly #values = new Map<string, Uint8Array>();
+  #sorted: readonly string[] | undefined;
+  /** Of all names and values. */
+  bytes = 0;
+
+  get(name: string): Uint8Array | undefined {
+    return this.#values.get(name);
+  }
+
+  set(name: string, value: Uint8Array): void {
+    const before = this.#values.get(name);
+    if (before === undefined) this.#sorted = undefined;
+    this.bytes += value.length + (before === undefined ? name.length : -before.length);
+    this.#values.set(name, value);
+  }
+
+  delete(name: string): void {
+    const before = this.#values.get(name);
+    if (before === undefined) return;
+    this.#values.delete(name);
+    this.bytes -= before.length + name.length;
+    this.#sorted = undefined;
+  }
+
+  range({ from, to, limit }: StorageRange): readonly StorageEntry[] {
+    const sorted = (this.#sorted ??= [...this.#values.keys()].sort());
+    const start = from === undefined ? 0 : firstAtLeast(sorted, nameOf(from));
+    const end = to === undefined ? sorted.length : firstAtLeast(sorted, nameOf(to));
+    return sorted.slice(start, Math.max(start, Math.min(end, start + limit))).map((name) => ({
+      key: bytesOf(name),
+      value: this.#values.get(name)!.slice(),
+    }));
+  }
+
+  copy(): SortedTable {
+    const copy = new SortedTable();
+    for (const [name, value] of this.#values) copy.set(name, value);
+    return copy;
+  }
+}
+
+const firstAtLeast = (sorted: readonly string[], name: string): number => {
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (sorted[middle]! < name) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+};
+
+const checkKey = ({ length }: Uint8Array): void => {
+  if (length === 0 || length > KEY_BYTES_MAX) {
+    throw new RangeError(`a storage key is 1-${KEY_BYTES_MAX} bytes, found ${length}`);
+  }
+};
+
+const bytesIn = (ops: readonly StorageOp[]): number =>
+  ops.reduce((sum, op) => sum + (op.type === 'put' ? op.key.length + op.value.length : 0), 0);
 
 const copyOf = (op: StorageOp): StorageOp =>
   op.type === 'put' ? { ...op, key: op.key.slice(), value: op.value.slice() } : op;

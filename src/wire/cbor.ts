@@ -1,6 +1,6 @@
 /**
  * CBOR as this project speaks it: cbor-x with the settings that interoperate (plain maps, plain
- * byte strings, no records, no tags), and the checked readers of single fields.
+ * byte strings, no records, no tags).
  *
  * Bytes from strangers pass `checkCbor` (gate.ts) first: the decoder alone accepts too much.
  */
@@ -33,26 +33,3 @@ export const encodeCbor = (value: unknown): Uint8Array => encoder.encode(value);
 export const decodeCbor = (bytes: Uint8Array): unknown =>
   // A plain view: slices of a Buffer would be Buffers, and cbor-x leaves a property on its input.
   decoder.decode(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
-
-/** An unsigned integer up to 2^53 - 1 however it was encoded, else undefined. */
-export const uintOf = (item: unknown): number | undefined => {
-  const value = typeof item === 'bigint' ? Number(item) : item;
-  return Number.isSafeInteger(value) && (value as number) >= 0 ? (value as number) : undefined;
-};
-
-/** A map as an object of unknown fields, else undefined. */
-export const mapOf = (item: unknown): Readonly<Record<string, unknown>> | undefined =>
-  typeof item === 'object' && item !== null && !Array.isArray(item) && !(item instanceof Uint8Array)
-    ? (item as Readonly<Record<string, unknown>>)
-    : undefined;
-
-/** What a field holds, in a word, for messages of refusals: never its content. */
-export const kindOf = (item: unknown): string => {
-  if (item === undefined) return 'nothing';
-  if (item === null) return 'null';
-  if (item instanceof Uint8Array) return `${item.length} bytes`;
-  if (Array.isArray(item)) return 'an array';
-  if (typeof item === 'number' || typeof item === 'bigint') return String(item);
-  if (typeof item === 'object') return 'a map';
-  return typeof item === 'string' ? 'text' : String(item);
-};

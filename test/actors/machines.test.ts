@@ -1,0 +1,111 @@
+/** Every machine is well-formed: targets exist, entry states start; XState checks them when run. */
+import * as assert from 'node:assert/strict';
+import { suite } from 'uvu';
+import { createActor } from 'xstate';
+import { writeBufferMachine } from '../../actors/write-buffer.ts';
+import { handoffMachine } from '../../actors/handoff.ts';
+import { xstateClock } from '../../src/node/nursery.ts';
+import { LifeClock, WorldClock } from '../../src/sim/clock.ts';
+
+const machines = suite('long-lived actors');
+
+const buffer = (buffered = 0) => {
+  const world = new WorldClock();
+  const log: string[] = [];
+  const actor = createActor(writeBufferMachine, {
+    clock: xstateClock(new LifeClock(world)),
+    input: {
+      ports: {
+        buffered: () => buffered,
+        commit: () => log.push('commit'),
+        committed: () => log.push('committed'),
+        failStop: (reason) => log.push(`stop: ${reason}`),
+      },
+      flushIntervalMs: 100,
+      groupCommitMs: 1,
+    },
+  });
+  actor.start();
+  return { world, log, actor };
+};
+
+machines('the write buffer commits after the flush interval, and waits for the disk', () => {
+  const { world, log, actor } = buffer();
+  actor.send({ type: 'buffer.filled' });
+  world.advance(99);
+  assert.deepEqual(log, []);
+  world.advance(2);
+  assert.deepEqual(log, ['commit']);
+  world.advance(1000);
+  assert.deepEqual(log, ['commit'], 'nobody is told before the disk has said so');
+  actor.send({ type: 'commit.done' });
+  assert.deepEqual(log, ['commit', 'committed']);
+});
+
+machines('a durable write hurries it; those that come meanwhile share the next commit', () => {
+  const { world, log, actor } = buffer();
+  actor.send({ type: 'buffer.filled' });
+  actor.send({ type: 'sync.wanted' });
+  world.advance(1.5);
+  assert.deepEqual(log, ['commit']);
+  actor.send({ type: 'buffer.filled' });
+  actor.send({ type: 'sync.wanted' });
+  actor.send({ type: 'sync.wanted' });
+  actor.send({ type: 'commit.done' });
+  assert.deepEqual(log, ['commit', 'committed', 'commit']);
+});
+
+machines('a failed commit stops the node, and nobody is told anything any more', () => {
+  const { world, log, actor } = buffer();
+  actor.send({ type: 'buffer.full' });
+  actor.send({ type: 'commit.failed', reason: 'EIO' });
+  actor.send({ type: 'sync.wanted' });
+  actor.send({ type: 'commit.done' });
+  world.advance(1000);
+  assert.deepEqual(log, ['commit', 'stop: EIO']);
+});
+
+machines('restarted after a crash it commits what was left in memory', () => {
+  assert.deepEqual(buffer(3).log, ['commit']);
+});
+
+const desk = () => {
+  const world = new WorldClock();
+  const log: string[] = [];
+  const actor = createActor(handoffMachine, {
+    clock: xstateClock(new LifeClock(world)),
+    input: {
+      ports: {
+        sendBatch: () => log.push('send'),
+        forgetBatch: (batch) => log.push(`forget ${batch}`),
+        giveUpBatch: (batch) => log.push(`give up ${batch}`),
+      },
+      scanIntervalMs: 1000,
+      deliveryTimeoutMs: 5000,
+    },
+  });
+  actor.start();
+  return { world, log, actor };
+};
+
+machines('handoff forgets a batch only after its durable ack, and only that batch', () => {
+  const { world, log, actor } = desk();
+  world.advance(1001);
+  actor.send({ type: 'batch.sent', batch: 7 });
+  actor.send({ type: 'batch.delivered', batch: 6 });
+  assert.deepEqual(log, ['send']);
+  actor.send({ type: 'batch.delivered', batch: 7 });
+  assert.deepEqual(log, ['send', 'forget 7', 'send']);
+  actor.send({ type: 'batch.delivered', batch: 7 });
+  assert.deepEqual(log, ['send', 'forget 7', 'send'], 'an old answer means nothing');
+});
+
+machines('handoff passes over a silent target and wakes when a peer recovers', () => {
+  const { world, log, actor } = desk();
+  actor.send({ type: 'peer.recovered' });
+  actor.send({ type: 'batch.sent', batch: 1 });
+  world.advance(5001);
+  assert.deepEqual(log, ['send', 'give up 1', 'send']);
+});
+
+machines.run();
