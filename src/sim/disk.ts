@@ -72,13 +72,14 @@ export class SimDisk {
         lastDue = Math.max(lastDue, Math.min(due, begunMs + COMMIT_DEADLINE_MS));
         clock.setTimeout(() => {
           if (this.#life !== life) return;
+          const failedBefore = failure !== undefined;
           failure ??= this.#failureOf(copies, due - begunMs);
           let result: CommitResult = { type: 'durable' };
           if (failure === undefined) this.#apply(copies);
           else {
             result = { type: 'failed', reason: failure };
-            // Failed is not undone: some of it may be found by the next process.
-            if (random.fraction() < 0.5) this.#pageCache.push(copies);
+            // Failed is not undone: the next process may find it. What came after was never tried.
+            if (!failedBefore && random.fraction() < 0.5) this.#pageCache.push(copies);
           }
           life.underWay = life.underWay.filter((each) => each !== copies);
           done(result);

@@ -1,7 +1,7 @@
 /**
  * The links port on a simulated network: connections between addresses with delay, loss,
- * duplication and reordering of frames, cuts in one direction or both, and resets. Worse than TCP
- * on purpose: every protocol of coterie is to survive it.
+ * duplication and reordering of frames, cuts in one direction or both, clogs, resets, and hosts that
+ * vanish without a word. Worse than TCP on purpose: every protocol of coterie is to survive it.
  */
 import type { Random } from '../ports/random.ts';
 import type { Connection, ConnectionEvents, LinkPurpose, Links } from '../ports/links.ts';
@@ -25,7 +25,14 @@ type End = {
   open: boolean;
   /** Frames of this end arrive no earlier than this: in order, unless reordering strikes. */
   arrivesAfter: number;
+  /** Bytes sent and not yet arrived or lost. */
+  underWay: number;
 };
+
+/** What the kernels on the way take without the sender noticing. */
+const KERNEL_BYTES = 256 * 1024;
+/** The adapter's heartbeat finds out after two rounds that nobody is there any more. */
+const SILENCE_MS = 30_000;
 
 export class SimNetwork {
   readonly faults: NetworkFaults = { delayMs: [0.1, 1], loss: 0, duplication: 0, reordering: 0 };
@@ -34,6 +41,8 @@ export class SimNetwork {
   readonly #acceptors = new Map<string, Acceptor>();
   readonly #ends = new Set<End>();
   readonly #cuts = new Set<string>();
+  /** By direction, what has arrived at a clogged place and waits, in order. */
+  readonly #clogs = new Map<string, (() => void)[]>();
 
   constructor(clock: WorldClock, random: Random) {
     this.#clock = clock;
@@ -58,16 +67,38 @@ export class SimNetwork {
     this.#cuts.add(`${from} ${to}`);
   }
 
-  heal(): void {
-    this.#cuts.clear();
+  /** Frames from `from` to `to` are held until `unclog` or `heal`, as by a reader that does not read. */
+  clog(from: string, to: string): void {
+    const way = `${from} ${to}`;
+    if (!this.#clogs.has(way)) this.#clogs.set(way, []);
   }
 
-  /** The host died: its own end hears nothing, the others hear a reset if they can. */
-  dropHost(host: string): void {
+  unclog(from: string, to: string): void {
+    const way = `${from} ${to}`;
+    const held = this.#clogs.get(way) ?? [];
+    this.#clogs.delete(way);
+    for (const arrive of held) this.#clock.schedule(arrive, 0);
+  }
+
+  /** Ends all cuts and clogs. */
+  heal(): void {
+    this.#cuts.clear();
+    for (const way of [...this.#clogs.keys()]) {
+      const [from, to] = way.split(' ');
+      this.unclog(from!, to!);
+    }
+  }
+
+  /**
+   * The host died and hears nothing more. The others hear a reset if its process died; if its
+   * machine did (`silent`), their ends stay half open until a heartbeat is missed.
+   */
+  dropHost(host: string, how: 'reset' | 'silent' = 'reset'): void {
     this.#acceptors.delete(host);
     for (const end of this.#endsOf(host)) {
       end.events = undefined;
-      this.#hangUp(end, 1006, 'reset');
+      if (how === 'reset') this.#hangUp(end, 1006, 'reset');
+      else this.#fallSilent(end);
     }
   }
 
@@ -78,7 +109,7 @@ export class SimNetwork {
   }
 
   #dial(from: string, to: string, purpose: LinkPurpose, events: ConnectionEvents): Connection {
-    const near: End = { host: from, events, peer: undefined, open: true, arrivesAfter: 0 };
+    const near = endAt(from, events, undefined);
     this.#ends.add(near);
     this.#clock.schedule(() => {
       const accept = this.#acceptors.get(to);
@@ -87,7 +118,7 @@ export class SimNetwork {
         this.#hangUp(near, 1006, 'unreachable');
         return;
       }
-      const far: End = { host: to, events: undefined, peer: near, open: true, arrivesAfter: 0 };
+      const far = endAt(to, undefined, near);
       near.peer = far;
       this.#ends.add(far);
       far.events = accept(this.#connection(far, from), purpose);
@@ -100,7 +131,7 @@ export class SimNetwork {
     return {
       remote,
       send: (frame) => this.#send(end, frame.slice()),
-      bufferedBytes: () => 0,
+      bufferedBytes: () => (end.open ? Math.max(0, end.underWay - KERNEL_BYTES) : 0),
       close: (code, reason) => this.#hangUp(end, code, reason),
       terminate: () => this.#hangUp(end, 1006, 'terminated'),
     };
@@ -111,7 +142,7 @@ export class SimNetwork {
     if (!end.open || end.peer === undefined) return;
     const copies = this.#random.fraction() < duplication ? 2 : 1;
     for (let copy = 0; copy < copies; copy++) {
-      if (this.#random.fraction() >= loss) this.#carry(end, frame);
+      if (this.#random.fraction() >= loss) this.#carry(end, frame.slice());
     }
   }
 
@@ -123,22 +154,58 @@ export class SimNetwork {
       due = Math.max(due, end.arrivesAfter);
       end.arrivesAfter = due;
     } else due += this.#delay() * 5;
+    end.underWay += frame.length;
+    this.#arrive(end, peer, due, () => {
+      end.underWay -= frame.length;
+      if (!peer.open || this.#isCut(end.host, peer.host)) return;
+      peer.events?.received(frame);
+      // The port lends the frame for the call only: who kept it sees rubbish.
+      frame.fill(0xdb);
+    });
+  }
+
+  /** Runs `arrive` at `due`, or after the clog in which it gets stuck. */
+  #arrive(end: End, peer: End, due: number, arrive: () => void): void {
     this.#clock.schedule(() => {
-      if (peer.open && !this.#isCut(end.host, peer.host)) peer.events?.received(frame);
+      const held = this.#clogs.get(`${end.host} ${peer.host}`);
+      if (held === undefined) arrive();
+      else held.push(arrive);
     }, due - this.#clock.nowMs);
   }
 
-  /** Both ends hear it: this one soon, the other when the word has travelled. */
+  /**
+   * Both ends hear it: this one soon, the other when the word has travelled, behind what was sent
+   * before it. A word that meets a cut is never heard: the other end stays half open.
+   */
   #hangUp(end: End, code: number, reason: string): void {
     if (!end.open) return;
+    this.#shut(end, code, reason);
+    const { peer } = end;
+    if (peer === undefined || !peer.open) return;
+    const due = Math.max(this.#clock.nowMs + this.#delay(), end.arrivesAfter);
+    this.#arrive(end, peer, due, () => {
+      if (this.#isCut(end.host, peer.host)) this.#fallSilent(end);
+      else this.#hangUp(peer, code, reason);
+    });
+  }
+
+  /** The end is gone and the other does not know: it finds out by its heartbeat. */
+  #fallSilent(end: End): void {
     end.open = false;
     this.#ends.delete(end);
-    const { events, peer } = end;
+    const { peer } = end;
+    if (peer === undefined) return;
+    this.#clock.schedule(() => {
+      if (peer.open) this.#shut(peer, 1006, 'no answer');
+    }, SILENCE_MS);
+  }
+
+  #shut(end: End, code: number, reason: string): void {
+    end.open = false;
+    this.#ends.delete(end);
+    const { events } = end;
     end.events = undefined;
     this.#clock.schedule(() => events?.closed(code, reason), 0);
-    if (peer !== undefined && peer.open) {
-      this.#clock.schedule(() => this.#hangUp(peer, code, reason), this.#delay());
-    }
   }
 
   #delay(): number {
@@ -154,3 +221,12 @@ export class SimNetwork {
     return [...this.#ends].filter((end) => end.host === host);
   }
 }
+
+const endAt = (host: string, events: ConnectionEvents | undefined, peer: End | undefined): End => ({
+  host,
+  events,
+  peer,
+  open: true,
+  arrivesAfter: 0,
+  underWay: 0,
+});

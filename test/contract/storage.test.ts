@@ -17,7 +17,8 @@ import { suite } from 'uvu';
 import { DataDirectoryError } from '../../src/adapters/data-lock.ts';
 import type { DataDirectoryProblem } from '../../src/adapters/data-lock.ts';
 import { openLmdbStorage } from '../../src/adapters/lmdb-storage.ts';
-import type { CommitResult, Storage } from '../../src/ports/storage.ts';
+import type { Random } from '../../src/ports/random.ts';
+import type { CommitResult, Storage, StorageOp, StorageTable } from '../../src/ports/storage.ts';
 import { LifeClock, WorldClock } from '../../src/sim/clock.ts';
 import { SimDisk } from '../../src/sim/disk.ts';
 import { randomStream } from '../../src/sim/random.ts';
@@ -237,3 +238,141 @@ inFolder('an empty file is a new store, a folder in its place is unusable', asyn
 });
 
 lmdb.run();
+
+const platter = suite('simulated disk only');
+
+type Bench = {
+  readonly world: WorldClock;
+  readonly disk: SimDisk;
+  readonly random: Random;
+  /** A new life of the process. */
+  start(): { readonly storage: Storage; readonly clock: LifeClock };
+};
+
+const bench = (seed = 1): Bench => {
+  const world = new WorldClock();
+  const [disk, random] = [new SimDisk(), randomStream(seed, 'bench')];
+  const start = () => {
+    const clock = new LifeClock(world);
+    return { storage: disk.open(clock, random), clock };
+  };
+  return { world, disk, random, start };
+};
+
+const numbered = (i: number): StorageOp[] =>
+  (['records', 'merkle'] as const).map((table) => ({
+    type: 'put',
+    table,
+    key: Uint8Array.of(i),
+    value: Uint8Array.of(i),
+  }));
+
+const countIn = (storage: Storage, table: StorageTable = 'records'): number =>
+  storage.range(table, { limit: 1000 }).length;
+
+platter('a crash keeps what was answered, and of the rest a beginning of whole commits', () => {
+  const survivors = new Set<number>();
+  for (let seed = 1; seed <= 60; seed++) {
+    const { world, disk, random, start } = bench(seed);
+    const { storage, clock } = start();
+    let answered = 0;
+    for (let i = 0; i < 3; i++) storage.commit(numbered(i), () => (answered += 1));
+    world.advance(10);
+    for (let i = 3; i < 6; i++) storage.commit(numbered(i), () => assert.fail('answered'));
+    clock.end();
+    disk.crash(random);
+    storage.commit(numbered(99), () => assert.fail('a dead life was answered'));
+    world.advance(1000);
+    const next = start().storage;
+    const count = countIn(next);
+    assert.equal(answered, 3);
+    assert.ok(count >= 3 && count <= 6);
+    for (const table of ['records', 'merkle'] as const) {
+      const keys = next.range(table, { limit: 99 }).map(({ key }) => key[0]);
+      assert.deepEqual(
+        keys,
+        Array.from({ length: count }, (_, i) => i),
+      );
+    }
+    survivors.add(count);
+  }
+  assert.equal(survivors.size, 4, 'each possible number of survivors was seen');
+});
+
+platter('a power loss takes what was not synced, also what a crash had left in the cache', () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const { world, disk, random, start } = bench(seed);
+    const { storage, clock } = start();
+    storage.commit(numbered(0), () => undefined);
+    world.advance(10);
+    for (let i = 1; i < 6; i++) storage.commit(numbered(i), () => undefined);
+    clock.end();
+    if (seed % 2 === 0) disk.crash(random);
+    disk.powerLoss();
+    assert.equal(countIn(start().storage), 1);
+  }
+});
+
+platter('what the next process could read after a crash outlives a power loss', () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const { disk, random, start } = bench(seed);
+    const { storage } = start();
+    for (let i = 0; i < 4; i++) storage.commit(numbered(i), () => undefined);
+    disk.crash(random);
+    const seen = countIn(start().storage);
+    disk.powerLoss();
+    assert.equal(countIn(start().storage), seen);
+  }
+});
+
+platter('an old backup comes back as it was, as often as it is put back', () => {
+  const { world, disk, start } = bench();
+  const { storage } = start();
+  storage.commit(numbered(0), () => undefined);
+  world.advance(10);
+  const restore = disk.snapshot();
+  for (let round = 0; round < 2; round++) {
+    const { storage: later } = start();
+    later.commit(numbered(1), () => undefined);
+    world.advance(10);
+    assert.equal(countIn(later), 2);
+    disk.powerLoss();
+    restore();
+    assert.equal(countIn(start().storage), 1);
+  }
+});
+
+platter('a wiped disk is empty, and free to be used', () => {
+  const { world, disk, start } = bench();
+  start().storage.commit(numbered(0), () => undefined);
+  world.advance(10);
+  disk.wipe();
+  const { storage } = start();
+  assert.equal(countIn(storage), 0);
+  assert.equal(storage.usage().fileBytes, 0);
+});
+
+platter('a full disk fails the commit that no longer fits, a stuck one at the deadline', () => {
+  for (const fault of ['full', 'stuck'] as const) {
+    const { world, disk, start } = bench();
+    const { storage } = start();
+    if (fault === 'full') disk.faults.freeBytes = 3;
+    else disk.faults.commitMs = [60_000, 60_000];
+    const results: CommitResult[] = [];
+    storage.commit(numbered(0), (result) => results.push(result));
+    world.advance(9_999);
+    assert.equal(results.length, fault === 'full' ? 1 : 0);
+    world.advance(1);
+    assert.equal(results[0]?.type, 'failed');
+    Object.assign(disk.faults, { freeBytes: 2 ** 40, commitMs: [1, 1] });
+    storage.commit(numbered(1), (result) => results.push(result));
+    world.advance(10);
+    assert.equal(results[1]?.type, 'failed', 'this life is over for writes');
+    const next = start().storage;
+    next.commit(numbered(2), (result) => results.push(result));
+    world.advance(10);
+    assert.equal(results[2]?.type, 'durable');
+  }
+});
+
+platter.run();
