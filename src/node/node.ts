@@ -365,10 +365,13 @@ export class Node {
     this.#state = 'stopped';
     this.#nursery.stop();
     this.#peers.close();
+    const { clock, links, storage } = this.#parts;
     // Not from within its own transition: the supervisor has just reached its last state.
-    this.#parts.clock.endOfTurn(() => {
+    clock.endOfTurn(() => {
       this.#supervisor.stop();
-      this.#parts.links.close(() => this.#parts.storage.close(() => this.#onStopped?.()));
+      // Also after a drain that ran out of time: what was acknowledged from memory reaches the disk.
+      if (this.#replica.buffered > 0) this.#replica.commit(() => undefined);
+      links.close(() => storage.close(() => this.#onStopped?.()));
     });
   }
 
@@ -376,6 +379,10 @@ export class Node {
     if (this.#state === 'stopped') return;
     this.#state = 'stopped';
     this.#parts.trace.log('error', 'node.failed', { reason });
+    // No more acks: nothing this node says from here on could be kept.
+    this.#nursery.stop();
+    this.#peers.close();
+    this.#parts.links.close(() => undefined);
     this.#parts.failed(reason);
   }
 

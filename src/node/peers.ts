@@ -197,7 +197,7 @@ export class Peers {
         for (const message of messages) {
           if (link !== undefined) {
             link.heardAtMs = clock.monotonicMs();
-            this.#parts.receive(link.node, message, replyOn(link));
+            this.#handOn(link, message, replyOn(link));
           } else if (message.type === 'hello') {
             clock.clearTimeout(silent);
             link = this.#meet(connection, route, message);
@@ -218,6 +218,17 @@ export class Peers {
         if (route !== undefined) this.#redial(route);
       },
     };
+  }
+
+  /** A message whose fields make no sense costs its sender the link, never this node its life. */
+  #handOn({ node, connection }: Link, message: PeerMessage, reply: Reply): void {
+    try {
+      this.#parts.receive(node, message, reply);
+    } catch (error) {
+      const facts = { node, type: message.type, error: String(error) };
+      this.#parts.trace.log('error', 'peer.message.failed', facts);
+      connection.close(PEER_CLOSE.malformed, 'a message that cannot be handled');
+    }
   }
 
   /** The other side said who it is: a link, a duplicate, a stranger or ourselves. */
