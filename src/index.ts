@@ -5,7 +5,9 @@
 import { lockDataDirectory } from './adapters/data-lock.ts';
 import { openLmdbStorage } from './adapters/lmdb-storage.ts';
 import { pinoTrace } from './adapters/pino-trace.ts';
-import { nodeDigest, systemClock, systemRandom } from './adapters/system.ts';
+import { nodeDigest } from './adapters/node-digest.ts';
+import { systemClock } from './adapters/system-clock.ts';
+import { systemRandom } from './adapters/system-random.ts';
 import { openWsLinks } from './adapters/ws-links.ts';
 import { clientOver } from './client/index.ts';
 import type { Client } from './client/index.ts';
@@ -23,7 +25,7 @@ import type { Storage } from './ports/storage.ts';
 
 export { CoterieError } from './core/errors.ts';
 export { DataDirectoryError } from './adapters/data-lock.ts';
-export { nodeDigest } from './adapters/system.ts';
+export { nodeDigest } from './adapters/node-digest.ts';
 export { DEFAULT_CONFIG } from './node/config.ts';
 export type { Config } from './node/config.ts';
 export type { Status } from './node/status.ts';

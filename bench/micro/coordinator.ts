@@ -1,7 +1,7 @@
 /** The whole life of one put coordinator, alone: born, three acks, buried. `npm run bench`. */
 import { Bench } from 'tinybench';
 import { putMachine } from '../../actors/put.ts';
-import { systemClock } from '../../src/adapters/system.ts';
+import { systemClock } from '../../src/adapters/system-clock.ts';
 import { keyOfText, nodeId, putId } from '../../src/core/ids.ts';
 import { startWrite } from '../../src/core/quorum.ts';
 import { Nursery } from '../../src/node/nursery.ts';

@@ -201,7 +201,7 @@ class Faults {
       const host = pick();
       if (host.node !== undefined) {
         this.crashes += 1;
-        this.#world.crash(host);
+        this.#world.crash(host, this.#random.fraction() < 0.5 ? 'kill' : 'power-loss');
         const lives = host.lives;
         clock.schedule(
           () => {
@@ -214,9 +214,10 @@ class Faults {
     if (strikes('cut')) {
       const [from, to] = [pick(), pick()];
       if (from !== to) {
-        this.#world.say(`cut ${from.id} to ${to.id}`);
-        network.cut(from.address.slice(5), to.address.slice(5));
-        if (this.#random.fraction() < 0.5) network.cut(to.address.slice(5), from.address.slice(5));
+        const how = this.#random.fraction() < 0.7 ? 'cut' : 'clog';
+        this.#world.say(`${how} ${from.id} to ${to.id}`);
+        network[how](from.address.slice(5), to.address.slice(5));
+        if (this.#random.fraction() < 0.5) network[how](to.address.slice(5), from.address.slice(5));
         clock.schedule(() => network.heal(), this.#random.fraction() * 3000);
       }
     }

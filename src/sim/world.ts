@@ -104,14 +104,18 @@ export class World {
     host.node.start();
   }
 
-  /** The process dies: memory is gone, the platter stays. */
-  crash(host: Host): void {
+  /**
+   * The process dies and its memory is gone; `power-loss`: with it every commit that was not synced,
+   * and nobody hears of it but by silence.
+   */
+  crash(host: Host, how: 'kill' | 'power-loss' = 'kill'): void {
     if (host.node === undefined) return;
-    this.say(`${host.id} dies`);
+    this.say(`${host.id} dies (${how})`);
     host.node = undefined;
     host.clock.end();
-    host.disk.crash(this.random(`${host.id} crash ${host.lives}`));
-    this.network.dropHost(host.address.slice(5));
+    if (how === 'power-loss') host.disk.powerLoss();
+    else host.disk.crash(this.random(`${host.id} crash ${host.lives}`));
+    this.network.dropHost(host.address.slice(5), how === 'kill' ? 'reset' : 'silent');
   }
 
   /** Hands a client's request to a node over a lossless client connection of some delay. */

@@ -1,7 +1,7 @@
 /** A fixed batch of simulated clusters under faults; and that a seed is one story. */
 import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
-import { nodeDigest } from '../../src/adapters/system.ts';
+import { nodeDigest } from '../../src/adapters/node-digest.ts';
 import { runSeed } from '../../src/sim/run.ts';
 
 const swarm = suite('the simulator');
