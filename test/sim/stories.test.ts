@@ -1,0 +1,200 @@
+/** Single stories on a simulated cluster: each refusal writes nothing, each rare path is walked once. */
+import * as assert from 'node:assert/strict';
+import { suite } from 'uvu';
+import { nodeDigest } from '../../src/adapters/node-digest.ts';
+import { hexOf, keyOfText, putId } from '../../src/core/ids.ts';
+import { World } from '../../src/sim/world.ts';
+import type { HandledReply, HandledRequest } from '../../src/wire/client-messages.ts';
+import type { PutCommand } from '../../src/wire/peer-messages.ts';
+
+const stories = suite('stories');
+let lastPut = 0;
+
+const cluster = (nodes = 3, seed = 1) => {
+  const world = new World({ seed, nodes, digest: nodeDigest });
+  for (const host of world.hosts) world.start(host);
+  world.clock.advance(3000);
+  const ask = (at: number, request: HandledRequest, waitMs = 7000): HandledReply => {
+    let answer: HandledReply | undefined;
+    world.ask(world.hosts[at]!, request, (reply) => (answer = reply));
+    world.clock.advance(waitMs);
+    assert.ok(answer !== undefined, 'an answer in time');
+    return answer;
+  };
+  const put = (at: number, text: string, change: Partial<PutCommand> = {}): HandledReply =>
+    ask(at, {
+      type: 'put',
+      key: keyOfText('k'),
+      value: new TextEncoder().encode(text),
+      contexts: [],
+      putId: putId(hexOf(new Uint8Array([0, 0, 0, 0, 0, 0, ++lastPut >> 8, lastPut & 255]))),
+      writtenAt: world.hosts[at]!.clock.wallMs(),
+      attempt: 1,
+      mode: 'causal',
+      strict: false,
+      timeoutMs: 3000,
+      ...change,
+    });
+  const get = (at: number, r = 2, key = 'k') => {
+    const reply = ask(at, { type: 'get', key: keyOfText(key), r, strict: false, timeoutMs: 3000 });
+    assert.ok(reply.type === 'value', JSON.stringify(reply));
+    return { ...reply, texts: reply.values.map((value) => new TextDecoder().decode(value)).sort() };
+  };
+  return { world, ask, put, get };
+};
+
+const codeOf = (reply: HandledReply): string => (reply.type === 'failed' ? reply.code : reply.type);
+
+stories('a replica that missed a write receives it from a hint', () => {
+  const { world, put, get } = cluster();
+  world.crash(world.hosts[2]!);
+  world.clock.advance(100);
+  assert.equal(codeOf(put(0, 'missed')), 'applied');
+  world.start(world.hosts[2]!);
+  world.clock.advance(5000);
+  world.crash(world.hosts[0]!);
+  world.crash(world.hosts[1]!);
+  world.clock.advance(3000);
+  assert.deepEqual(get(2, 1).texts, ['missed']);
+});
+
+stories('a fourth node stands in for a dead owner, and hands over what it kept', () => {
+  const { world, put } = cluster(4);
+  const owners = world.hosts[0]!.node!.ownersOf(keyOfText('k'));
+  const dead = world.hosts.find(({ id }) => owners.includes(id))!;
+  const standIn = world.hosts.find(({ id }) => !owners.includes(id))!;
+  world.crash(dead);
+  world.clock.advance(100);
+  const reply = put(world.hosts.indexOf(standIn), 'sloppy', { w: 3 });
+  assert.ok(reply.type === 'applied' && reply.acks.includes(standIn.id), JSON.stringify(reply));
+  assert.ok(standIn.node!.recordOf(keyOfText('k')) !== undefined);
+  world.start(dead);
+  world.clock.advance(5000);
+  assert.ok(dead.node!.recordOf(keyOfText('k')) !== undefined, 'the owner has it');
+  assert.equal(standIn.node!.recordOf(keyOfText('k')), undefined, 'the stand-in forgot it');
+});
+
+stories('a stale replica is repaired by a read', () => {
+  const { world, put, get } = cluster();
+  // Buffered only, on a node that dies before its flush: no hint names it.
+  put(0, 'old');
+  const backup = world.hosts[2]!.disk.snapshot();
+  const { context } = get(0, 3);
+  put(0, 'new', { contexts: [context] });
+  world.crash(world.hosts[2]!);
+  backup();
+  world.start(world.hosts[2]!);
+  world.clock.advance(3000);
+  assert.deepEqual(get(1, 3).texts, ['new']);
+  world.crash(world.hosts[0]!);
+  world.crash(world.hosts[1]!);
+  world.clock.advance(3000);
+  assert.deepEqual(get(2, 1).texts, ['new'], 'the repaired replica alone');
+});
+
+stories('a put retried through another node with the same put id makes one sibling', () => {
+  const { world, put, get } = cluster();
+  const same = { putId: putId('00000000000000ff'), writtenAt: world.hosts[0]!.clock.wallMs() };
+  assert.equal(codeOf(put(0, 'once', same)), 'applied');
+  assert.equal(codeOf(put(1, 'once', { ...same, attempt: 2 })), 'applied');
+  assert.deepEqual(get(2, 3).texts, ['once']);
+  assert.equal(codeOf(put(2, 'other bytes', { ...same, attempt: 3 })), 'PUT_ID_REUSED');
+});
+
+stories('an old retry is unknown, a clock far ahead is refused', () => {
+  const { world, put, get } = cluster();
+  const now = world.hosts[0]!.clock.wallMs();
+  const old = put(0, 'x', { attempt: 2, writtenAt: now - 3_600_000 });
+  assert.ok(old.type === 'failed' && old.code === 'RETRY_TOO_OLD');
+  assert.equal(codeOf(put(0, 'x', { writtenAt: now + 2 * 3_600_000 })), 'BAD_TIMESTAMP');
+  assert.equal(get(1).state, 'never-seen');
+});
+
+stories("an altered context and another key's context are refused, and nothing is written", () => {
+  const { put, get } = cluster();
+  put(0, 'v');
+  const { context } = get(0);
+  const altered = Uint8Array.from(context);
+  altered[12]! ^= 1;
+  assert.equal(codeOf(put(0, 'x', { contexts: [altered] })), 'BAD_CONTEXT');
+  assert.equal(codeOf(put(0, 'x', { contexts: [new Uint8Array(9000)] })), 'BAD_CONTEXT');
+  const wrong = put(0, 'x', { contexts: [context], key: keyOfText('another') });
+  assert.equal(codeOf(wrong), 'CONTEXT_KEY_MISMATCH');
+  assert.deepEqual(get(1, 3).texts, ['v']);
+  assert.equal(get(1, 3, 'another').state, 'never-seen');
+});
+
+stories('the sixty-fifth sibling is refused at minting', () => {
+  const { put, get } = cluster();
+  for (let i = 0; i < 64; i++) assert.equal(codeOf(put(0, `s${i}`)), 'applied');
+  assert.equal(codeOf(put(0, 'one too many')), 'TOO_MANY_SIBLINGS');
+  const { context, texts } = get(1);
+  assert.equal(texts.length, 64);
+  assert.equal(codeOf(put(0, 'merged', { contexts: [context] })), 'applied');
+  assert.deepEqual(get(2, 3).texts, ['merged']);
+});
+
+stories('bad quorums are refused with the rule', () => {
+  const { put } = cluster();
+  for (const wish of [{ w: 4 }, { dw: 4 }, { w: 2, dw: 1, strict: true }]) {
+    assert.equal(codeOf(put(0, 'x', wish)), 'BAD_QUORUM', JSON.stringify(wish));
+  }
+});
+
+stories('below the free-space floor writes are refused and reads go on', () => {
+  const { world, put, get } = cluster();
+  put(0, 'before');
+  for (const { disk } of world.hosts) disk.faults.freeBytes = 1000;
+  // The floor is looked at after each commit; this is the last one.
+  put(0, 'last', { contexts: [get(0).context] });
+  const refused = put(0, 'x', { contexts: [get(0).context] });
+  assert.ok(refused.type === 'failed' && refused.code === 'INSUFFICIENT_STORAGE', codeOf(refused));
+  assert.ok(get(1).texts.length > 0);
+});
+
+stories('a node whose commit fails says no more, and the others go on', () => {
+  const { world, put, get } = cluster();
+  world.hosts[0]!.disk.faults.failing = true;
+  let answered = false;
+  world.ask(
+    world.hosts[0]!,
+    {
+      type: 'put',
+      key: keyOfText('k'),
+      value: new Uint8Array([1]),
+      contexts: [],
+      putId: putId('00000000000000fe'),
+      writtenAt: world.hosts[0]!.clock.wallMs(),
+      attempt: 1,
+      mode: 'causal',
+      strict: false,
+      dw: 3,
+      timeoutMs: 3000,
+    },
+    () => (answered = true),
+  );
+  world.clock.advance(5000);
+  assert.equal(world.hosts[0]!.node, undefined, 'the node has ended');
+  assert.equal(answered, false, 'and acknowledged nothing');
+  assert.equal(codeOf(put(1, 'on two')), 'applied');
+  assert.ok(get(2).texts.includes('on two'));
+});
+
+stories('a restored backup never mints an old dot again', () => {
+  const { world, put, get } = cluster(1);
+  put(0, 'a');
+  const backup = world.hosts[0]!.disk.snapshot();
+  put(0, 'b');
+  const dotOfB = world.hosts[0]!.node!.recordOf(keyOfText('k'))!.vector;
+  world.crash(world.hosts[0]!);
+  backup();
+  world.start(world.hosts[0]!);
+  world.clock.advance(3000);
+  put(0, 'c');
+  assert.deepEqual(get(0, 1).texts, ['a', 'c']);
+  const vector = world.hosts[0]!.node!.recordOf(keyOfText('k'))!.vector;
+  const fresh = vector.find(({ actor }) => !dotOfB.some((dot) => dot.actor === actor));
+  assert.ok(fresh !== undefined, 'c was minted by a newborn actor');
+});
+
+stories.run();
