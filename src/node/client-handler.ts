@@ -6,10 +6,9 @@ import type { ClientHandler, HandledReply } from '../wire/client-messages.ts';
 import type { Key } from '../core/ids.ts';
 import type { FailedReply } from '../wire/peer-messages.ts';
 import type { Config } from './config.ts';
-import type { NodeState } from './node.ts';
 import type { Replica } from './replica.ts';
 import type { Router } from './router.ts';
-import type { Status } from './status.ts';
+import type { NodeState, Status } from './status.ts';
 
 export type ClientHandlerParts = {
   readonly self: NodeId;

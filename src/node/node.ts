@@ -42,7 +42,7 @@ import { Replica } from './replica.ts';
 import { RingView } from './ring-view.ts';
 import { Router } from './router.ts';
 import { statusOf } from './status.ts';
-import type { Status } from './status.ts';
+import type { NodeState, Status } from './status.ts';
 
 export type NodeParts = {
   readonly self: NodeId;
@@ -61,8 +61,6 @@ export type NodeParts = {
   /** The node ended by itself: an unrecoverable failure, in words. */
   readonly failed: (reason: string) => void;
 };
-
-export type NodeState = 'joining' | 'serving' | 'draining' | 'stopped';
 
 export class Node {
   readonly handler: ClientHandler;

@@ -1,9 +1,10 @@
 /** What one node knows of the cluster and of itself: the answer to `status`. */
 import type { Announcement } from '../core/members.ts';
 import type { NodeId } from '../core/ids.ts';
-import type { NodeState } from './node.ts';
 import type { Replica } from './replica.ts';
 import type { RingView } from './ring-view.ts';
+
+export type NodeState = 'joining' | 'serving' | 'draining' | 'stopped';
 
 export type NodeStatus = {
   readonly id: NodeId;
@@ -75,9 +76,13 @@ export const statusOf = (parts: StatusParts): Status => {
     clients: parts.sessions,
     buffered: replica.buffered,
     peerMailDropped: parts.dropped,
-    notes:
-      owners < n
+    notes: [
+      ...(owners < n
         ? [`N is ${n}, there are ${members.length} nodes: each key has ${owners} replicas`]
-        : [],
+        : []),
+      ...(members.some(({ id }) => id === self)
+        ? []
+        : [`${self} is ${state}: it waits for a membership history that lists it`]),
+    ],
   };
 };
