@@ -2,7 +2,7 @@
  * `coterie`: a node inside any Node.js program. This is where the real adapters are handed to the
  * composition in `src/node`; everything else gets its time, chance, disk and network from there.
  */
-import { lockDataDirectory } from './adapters/data-lock.ts';
+import { DataDirectoryError, lockDataDirectory } from './adapters/data-lock.ts';
 import { openLmdbStorage } from './adapters/lmdb-storage.ts';
 import { pinoTrace } from './adapters/pino-trace.ts';
 import { nodeDigest } from './adapters/node-digest.ts';
@@ -13,7 +13,7 @@ import { clientOver } from './client/index.ts';
 import type { Client } from './client/index.ts';
 import { hexOf, nodeId } from './core/ids.ts';
 import { parseFounders } from './core/members.ts';
-import type { Founder } from './core/members.ts';
+import type { Founder, History } from './core/members.ts';
 import { isPartitionCount } from './core/ring.ts';
 import { loadBook, loadIdentity } from './node/book-store.ts';
 import { DEFAULT_CONFIG } from './node/config.ts';
@@ -94,7 +94,11 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
     if (asked !== undefined && !asked.some((founder) => founder.id === id)) {
       throw new RangeError(`--bootstrap must list this node, ${id}`);
     }
-    const known = loadBook(storage).history.length > 0;
+    const { history } = loadBook(storage);
+    const known = history.length > 0;
+    refuseOtherCluster(options.dataDir, history, asked, options.clusterName);
+    const owner = loadIdentity(storage)?.id ?? id;
+    if (owner !== id) throw foreign(options.dataDir, `it belongs to node ${owner}, not to ${id}`);
     const links = await openWsLinks({ host, port });
     const url = `ws://${host.includes(':') ? `[${host}]` : host}:${links.port}`;
     const trace = pinoTrace(options.logLevel ?? 'info', { node: id });
@@ -151,6 +155,28 @@ export const parseListen = (text: string): { readonly host: string; readonly por
   }
   return { host: parts[1] ?? (parts[2] === '' ? '127.0.0.1' : parts[2]!), port };
 };
+
+/** A directory that holds another cluster's history is not ours to serve, whatever the flags say. */
+const refuseOtherCluster = (
+  dataDir: string,
+  history: History,
+  asked: readonly Founder[] | undefined,
+  clusterName: string | undefined,
+): void => {
+  const created = history.find((event) => event.type === 'create');
+  if (created?.type !== 'create') return;
+  const idsOf = (founders: readonly Founder[]) => [...founders.map(({ id }) => id)].sort().join();
+  const founders = idsOf(created.founders);
+  if (asked !== undefined && idsOf(asked) !== founders) {
+    throw foreign(dataDir, `it holds the cluster of ${founders}, not of ${idsOf(asked)}`);
+  }
+  if (clusterName !== undefined && clusterName !== created.clusterName) {
+    throw foreign(dataDir, `it holds cluster ${created.clusterName}, not ${clusterName}`);
+  }
+};
+
+const foreign = (path: string, reason: string): DataDirectoryError =>
+  new DataDirectoryError({ type: 'unusable', path, reason });
 
 const isLoopback = (host: string): boolean =>
   host === 'localhost' || host === '::1' || /^127\./.test(host);

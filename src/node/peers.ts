@@ -236,8 +236,12 @@ export class Peers {
     const { self, clock, trace } = this.#parts;
     const own = this.#parts.hello();
     if (hello.node === self) {
-      if (route !== undefined) route.state = 'own';
-      connection.close(PEER_CLOSE.duplicate, route === undefined ? 'duplicate node id' : 'myself');
+      // Either we dialled ourselves, or somebody else goes by our name.
+      if (route !== undefined && hello.start === own.start) route.state = 'own';
+      const mine = hello.start === own.start;
+      if (!mine) trace.log('error', 'peer.duplicate', { remote: connection.remote });
+      if (mine) connection.close(PEER_CLOSE.duplicate, 'myself');
+      else connection.close(PEER_CLOSE.wrongCluster, 'duplicate node id');
       return undefined;
     }
     const strangers = hello.cluster !== own.cluster && hello.cluster !== '' && own.cluster !== '';

@@ -216,6 +216,16 @@ live(
       assert.equal(again.code, 3);
       assert.match(again.stderr, /in use by process/);
       await cluster.stop('n1');
+      for (const flags of [
+        ['--id', 'other'],
+        ['--id', 'n1', '--bootstrap', 'n1,n2'],
+        ['--id', 'n1', '--cluster', 'another'],
+      ]) {
+        const directory = ['--data', cluster.dataDir('n1'), '--listen', '127.0.0.1:0'];
+        const foreign = await cli(['start', ...flags, ...directory]);
+        assert.equal(foreign.code, 3, flags.join(' '));
+        assert.match(foreign.stderr, /cannot be used: it (holds|belongs)/);
+      }
       const path = join(cluster.dataDir('n1'), 'coterie.mdb');
       const damaged = Buffer.from(readFileSync(path));
       damaged.fill(0x55, 0, 64);
