@@ -48,6 +48,26 @@ export class ByteWriter {
     this.raw(bytes);
   }
 
+  /** Eight bytes, high first. */
+  uint64(value: bigint): void {
+    this.uint32(Number(value >> 32n));
+    this.uint32(Number(value & 0xffffffffn));
+  }
+
+  /** Four bytes, high first. */
+  uint32(value: number): void {
+    this.#room(4);
+    this.#bytes[this.#length++] = value >>> 24;
+    this.#bytes[this.#length++] = (value >>> 16) & 0xff;
+    this.#bytes[this.#length++] = (value >>> 8) & 0xff;
+    this.#bytes[this.#length++] = value & 0xff;
+  }
+
+  /** What was written so far, valid until the next write. */
+  view(): Uint8Array {
+    return this.#bytes.subarray(0, this.#length);
+  }
+
   take(): Uint8Array {
     return this.#bytes.slice(0, this.#length);
   }
@@ -91,6 +111,11 @@ export class ByteReader {
       if (byte < 0x80) return value;
       scale *= 0x80;
     }
+  }
+
+  uint64(): bigint {
+    const { buffer, byteOffset } = this.raw(8);
+    return new DataView(buffer, byteOffset).getBigUint64(0);
   }
 
   hex(bytes: number): string {

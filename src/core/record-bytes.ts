@@ -17,23 +17,25 @@ const ACTOR_BYTES = 14;
 const PUT_ID_BYTES = 8;
 const KINDS = { value: 0, tombstone: 1, withheld: 2, expired: 3 } as const;
 
-export const encodeRecord = (record: RecordOfKey, values: 'with-values' | 'header'): Uint8Array => {
+export const encodeRecord = (record: RecordOfKey, values: 'with-values' | 'header'): Uint8Array =>
+  encodeParts(record, values).bytes;
+
+/** The whole form, and in it the canonical part: what Merkle leaves hash; it covers no value bytes. */
+export const encodeParts = (
+  record: RecordOfKey,
+  values: 'with-values' | 'header',
+): { readonly bytes: Uint8Array; readonly header: Uint8Array } => {
   const writer = new ByteWriter();
   writer.byte(FORMAT);
   writeHeader(writer, record);
+  const headerEnd = writer.length;
   const withheld = values === 'header';
   for (const { value } of record.siblings) writeKind(writer, value, withheld);
   if (!withheld) {
     for (const { value } of record.siblings) if (value instanceof Uint8Array) writer.raw(value);
   }
-  return writer.take();
-};
-
-/** The canonical part only: what Merkle leaves and comparisons hash; covers no value bytes. */
-export const headerBytes = (record: RecordOfKey): Uint8Array => {
-  const writer = new ByteWriter();
-  writeHeader(writer, record);
-  return writer.take();
+  const bytes = writer.take();
+  return { bytes, header: bytes.subarray(1, headerEnd) };
 };
 
 /**

@@ -10,11 +10,13 @@ import type { RecordOfKey } from '../core/record.ts';
 import type { Handoff } from '../wire/peer-messages.ts';
 import type { Config } from './config.ts';
 import type { Hint } from './memtable.ts';
+import type { RecordStore } from './record-store.ts';
 import type { Replica } from './replica.ts';
 import type { RingView } from './ring-view.ts';
 
 export type HandoffDeskParts = {
   readonly replica: Replica;
+  readonly store: RecordStore;
   readonly ring: RingView;
   readonly config: Config;
   readonly send: (to: NodeId, message: Handoff) => void;
@@ -40,8 +42,8 @@ export class HandoffDesk implements HandoffPorts {
   }
 
   sendBatch(): void {
-    const { replica, ring, tell, send } = this.#parts;
-    const target = replica.hints
+    const { store, ring, tell, send } = this.#parts;
+    const target = store.hints
       .gauges()
       .map((gauge) => gauge.target)
       .find((node) => !this.#passedOver.has(node) && ring.healthOf(node) === 'healthy');
@@ -81,11 +83,13 @@ export class HandoffDesk implements HandoffPorts {
   }
 
   #batchFor(target: NodeId): Batch | undefined {
-    const { replica, config } = this.#parts;
+    const { replica, store, config } = this.#parts;
     const entries: { hint: Hint; record: RecordOfKey }[] = [];
     let bytes = 0;
-    for (const hint of replica.hints.next(target, config.hintBatchMax)) {
+    for (const hint of store.hints.next(target, config.hintBatchMax)) {
       const record = replica.read(hint.key);
+      // A damaged copy is repaired first; its hint waits.
+      if (record === 'corrupt') continue;
       // A hint whose record is gone promises nothing any more.
       if (record === undefined) replica.forgetHint(hint, EMPTY_RECORD);
       else {

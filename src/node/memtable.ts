@@ -3,8 +3,7 @@
  * those whose commit is under way. Reads look here first, newest layer first; a layer goes when its
  * commit is durable.
  */
-import type { Key, NodeId } from '../core/ids.ts';
-import type { ActorId } from '../core/ids.ts';
+import type { ActorId, Key, NodeId, PartitionId } from '../core/ids.ts';
 import type { RecordOfKey } from '../core/record.ts';
 
 /** A record as this replica stores it: with its own living actor, which never leaves the node (A4). */
@@ -22,7 +21,23 @@ export type Hint = {
   readonly sinceMs: number;
 };
 
-export type RecordChange = { readonly stored: StoredRecord | 'removed'; readonly sequence: number };
+/** Where a key's record lies, and what of it counted in the Merkle tree when it was looked at. */
+export type Place = {
+  readonly partition: PartitionId;
+  readonly leaf: number;
+  /** The record's key in storage. */
+  readonly name: Uint8Array;
+};
+
+export type RecordChange = {
+  readonly place: Place;
+  readonly stored: StoredRecord | 'removed';
+  readonly sequence: number;
+  /** The record's hash before this layer; `unknown` where a corrupt row lay. */
+  readonly before: bigint | 'unknown';
+  /** Its hash now, known once the layer is sealed. */
+  hash?: bigint;
+};
 export type HintChange = { readonly hint: Hint; readonly state: 'kept' | 'removed' };
 
 /** One batch of changes, committed as one transaction. */
@@ -77,15 +92,32 @@ export class Memtable {
     return [...newest.values()];
   }
 
-  putRecord(key: Key, stored: StoredRecord | 'removed'): number {
+  /** `before`: the record's hash as the layers below and the storage have it. */
+  putRecord(
+    key: Key,
+    place: Place,
+    stored: StoredRecord | 'removed',
+    before: bigint | 'unknown',
+  ): void {
+    const earlier = this.#open.records.get(key);
     const sequence = this.#next();
-    this.#open.records.set(key, { stored, sequence });
-    return sequence;
+    const since = earlier === undefined ? before : earlier.before;
+    this.#open.records.set(key, { place, stored, sequence, before: since });
   }
 
-  putHint(hint: Hint, state: 'kept' | 'removed'): number {
+  /** Every changed record, the newest word on each. */
+  records(): ReadonlyMap<Key, RecordChange> {
+    if (this.#committing.length === 0) return this.#open.records;
+    return new Map(
+      this.#layers()
+        .reverse()
+        .flatMap(({ records }) => [...records]),
+    );
+  }
+
+  putHint(hint: Hint, state: 'kept' | 'removed'): void {
     this.#open.hints.set(hintName(hint.target, hint.key), { hint, state });
-    return this.#next();
+    this.#next();
   }
 
   /** The newest change made so far: durable once `durableSequence` reaches it. */

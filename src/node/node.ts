@@ -38,6 +38,7 @@ import { HandoffDesk } from './handoff-desk.ts';
 import { Nursery, xstateClock } from './nursery.ts';
 import { PEER_PROTOCOL, Peers } from './peers.ts';
 import type { Reply } from './peers.ts';
+import { RecordStore } from './record-store.ts';
 import { Replica } from './replica.ts';
 import { RingView } from './ring-view.ts';
 import { Router } from './router.ts';
@@ -67,6 +68,7 @@ export class Node {
   readonly #parts: NodeParts;
   readonly #ring: RingView;
   readonly #nursery: Nursery;
+  readonly #store: RecordStore;
   readonly #replica: Replica;
   readonly #router: Router;
   readonly #peers: Peers;
@@ -93,17 +95,24 @@ export class Node {
     this.#cluster = this.#clusterId(this.#book);
     this.#ring = new RingView(self, digest, this.#foldedRing(this.#book));
     this.#nursery = new Nursery(clock, trace, config.coordinatorsMax, firstNumber(random));
+    this.#store = new RecordStore({
+      storage,
+      digest,
+      trace,
+      ring: this.#ring,
+      limits: config.replica,
+      tellBuffer: (type) => this.#tell('writeBuffer', { type }),
+    });
     this.#replica = new Replica({
       self,
       start,
-      storage,
+      store: this.#store,
       clock,
       digest,
       trace,
       ring: this.#ring,
       contextSecret: () => digest.keyed(utf8('coterie context'), utf8(creationText(this.#book))),
       limits: config.replica,
-      tellBuffer: (type) => this.#tell('writeBuffer', { type }),
     });
     this.#peers = new Peers({
       self,
@@ -128,12 +137,14 @@ export class Node {
       config,
       ring: this.#ring,
       replica: this.#replica,
+      store: this.#store,
       nursery: this.#nursery,
       send,
     });
     this.#desk = new HandoffDesk(
       {
         replica: this.#replica,
+        store: this.#store,
         ring: this.#ring,
         config,
         send,
@@ -188,7 +199,7 @@ export class Node {
       state: this.#state,
       cluster: this.#cluster,
       ring: this.#ring,
-      replica: this.#replica,
+      store: this.#store,
       coordinators: this.#nursery.alive,
       sessions: this.#clientPort.sessions,
       dropped: this.#peers.dropped,
@@ -201,8 +212,12 @@ export class Node {
     return this.#ring.ownersOf(key);
   }
 
+  /** Throws Error if the copy here is damaged. */
   recordOf(key: Key): RecordOfKey | undefined {
-    return this.#replica.read(key);
+    const record = this.#replica.read(key);
+    if (record === 'corrupt')
+      throw new Error(`the copy of ${key} on ${this.#parts.self} is damaged`);
+    return record;
   }
 
   #createSupervisor(): ActorRefFrom<typeof nodeMachine> {
@@ -240,9 +255,9 @@ export class Node {
           flushIntervalMs: config.flushIntervalMs,
           groupCommitMs: config.groupCommitMs,
           ports: {
-            buffered: () => this.#replica.buffered,
+            buffered: () => this.#store.buffered,
             commit: () => this.#commit(),
-            committed: () => this.#replica.releaseDurable(),
+            committed: () => this.#store.releaseDurable(),
             failStop: (reason) => this.#fail(`commit failed: ${reason}`),
           },
         },
@@ -328,7 +343,7 @@ export class Node {
   }
 
   #commit(): void {
-    this.#replica.commit((failure) =>
+    this.#store.commit((failure) =>
       this.#tell(
         'writeBuffer',
         failure === undefined
@@ -355,7 +370,7 @@ export class Node {
     this.#state = 'draining';
     this.#clientPort.announceGoingAway();
     this.#nursery.whenEmpty(() =>
-      this.#replica.whenAllDurable(() => this.#supervisor.send({ type: 'node.drained' })),
+      this.#store.whenAllDurable(() => this.#supervisor.send({ type: 'node.drained' })),
     );
   }
 
@@ -368,7 +383,7 @@ export class Node {
     clock.endOfTurn(() => {
       this.#supervisor.stop();
       // Also after a drain that ran out of time: what was acknowledged from memory reaches the disk.
-      if (this.#replica.buffered > 0) this.#replica.commit(() => undefined);
+      if (this.#store.buffered > 0) this.#store.commit(() => undefined);
       links.close(() => storage.close(() => this.#onStopped?.()));
     });
   }

@@ -1,10 +1,7 @@
 /**
- * This node's part of every key: it mints, merges, answers reads and keeps hints, all through the
- * memory buffer, and says "durable" only after a commit (paper §§ 4.5, 4.6, 6.1; RULES A).
- *
- *   request ─▶ Replica ─▶ Memtable ─(write-buffer actor)─▶ Storage
- *      ▲          │                                          │
- *      └──reply───┴──────────── waiting for durable ◀────────┘
+ * This node's part of every key: it mints, merges, answers reads and keeps hints, and says
+ * "durable" only after a commit (paper §§ 4.5, 4.6, 6.1; RULES A). What it holds lies in the
+ * record store; here is what that means.
  */
 import { openContext, sealContext } from '../core/context.ts';
 import { CoterieError } from '../core/errors.ts';
@@ -26,21 +23,18 @@ import type { CausalContext, RecordOfKey } from '../core/record.ts';
 import { entryOf } from '../core/vector.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Digest } from '../ports/digest.ts';
-import type { Storage, StorageOp } from '../ports/storage.ts';
 import type { Trace } from '../ports/trace.ts';
 import type { Handoff, PutCommand, ReplicaReply, ReplicaRequest } from '../wire/peer-messages.ts';
 import type { ReplicaLimits } from './config.ts';
-import { HintStore } from './hint-store.ts';
-import { Memtable } from './memtable.ts';
-import type { Hint, Layer, StoredRecord } from './memtable.ts';
+import type { Hint, StoredRecord } from './memtable.ts';
+import type { RecordStore, Slot } from './record-store.ts';
 import type { RingView } from './ring-view.ts';
-import { decodeStored, encodeHint, encodeStored, hintKey, recordKey } from './stored.ts';
 
 export type ReplicaParts = {
   readonly self: NodeId;
   /** Random at each start of the process (A4). */
   readonly start: StartId;
-  readonly storage: Storage;
+  readonly store: RecordStore;
   readonly clock: Clock;
   readonly digest: Digest;
   readonly trace: Trace;
@@ -48,8 +42,6 @@ export type ReplicaParts = {
   /** The secret of the creation event that seals contexts. */
   readonly contextSecret: () => Uint8Array;
   readonly limits: ReplicaLimits;
-  /** Tells the write-buffer actor. */
-  readonly tellBuffer: (event: 'buffer.filled' | 'buffer.full' | 'sync.wanted') => void;
 };
 
 export type MintReply =
@@ -57,22 +49,11 @@ export type MintReply =
   | { readonly type: 'refused'; readonly error: CoterieError };
 
 export class Replica {
-  readonly hints: HintStore;
   readonly #parts: ReplicaParts;
-  readonly #memtable = new Memtable();
-  readonly #waiting: { readonly sequence: number; readonly task: () => void }[] = [];
   #births = 0;
-  #spaceIsLow = false;
 
   constructor(parts: ReplicaParts) {
     this.#parts = parts;
-    this.hints = new HintStore(parts.storage, this.#memtable, parts.limits.hintsMax);
-    this.#lookAtSpace();
-  }
-
-  /** Changes in memory only. */
-  get buffered(): number {
-    return this.#memtable.size;
   }
 
   /**
@@ -80,14 +61,16 @@ export class Replica {
    * record is buffered: ask `whenDurable`.
    */
   mint(put: PutCommand): MintReply {
-    const { clock, limits, self, ring } = this.#parts;
+    const { clock, limits, self, ring, store } = this.#parts;
     const nowMs = clock.wallMs();
     const refused = this.#refusalOf(put, nowMs);
     if (refused !== undefined) return refused;
     const context = this.#contextOf(put);
     if (context instanceof CoterieError) return { type: 'refused', error: context };
 
-    const stored = this.#load(put.key);
+    const slot = store.open(put.key);
+    if (slot.held === 'corrupt') return refuse('NOT_READY', corruptText(put.key));
+    const stored = slot.held === 'nothing' ? NOTHING : slot.held;
     const me = this.#livingMe(stored);
     if (me !== undefined && (entryOf(context.vector, me.actor)?.n ?? 0) > me.n) {
       return refuse(
@@ -112,15 +95,12 @@ export class Replica {
       if (tooMany !== undefined) return tooMany;
       const owners = ring.ownersOf(put.key);
       const others = owners.includes(self) ? [] : owners;
-      if (others.some((owner) => !this.hints.hasRoomFor(owner, put.key))) {
+      if (others.some((owner) => !store.hints.hasRoomFor(owner, put.key))) {
         return refuse('OVERLOADED', 'this node is no owner of the key and its hint store is full');
       }
-      this.#change(() => {
-        this.#memtable.putRecord(put.key, {
-          record: result.record,
-          me: { actor, n: result.dot.n },
-        });
-        for (const owner of others) this.hints.keep(owner, put.key, nowMs);
+      store.change(() => {
+        store.put(slot, { record: result.record, me: { actor, n: result.dot.n } });
+        for (const owner of others) store.hints.keep(owner, put.key, nowMs);
       });
     }
     const time = result.record.vector.reduce((latest, dot) => Math.max(latest, dot.time), nowMs);
@@ -133,28 +113,31 @@ export class Replica {
 
   /** What another node (or this one's coordinator) asks of this replica. */
   receive(message: ReplicaRequest, reply: (reply: ReplicaReply) => void): void {
-    const { request } = message;
+    const { request, key } = message;
     switch (message.type) {
       case 'write': {
-        const refusal = this.#merge(message.key, message.record, message.hintFor);
+        const refusal = this.#merge(key, message.record, message.hintFor);
         if (refusal !== undefined) {
           reply({ type: 'refused', request, code: refusal });
           return;
         }
         if (!message.durable) reply({ type: 'written', request, durable: false });
-        else
-          this.whenDurable(message.key, () => reply({ type: 'written', request, durable: true }));
+        else this.#whenDurable(key, () => reply({ type: 'written', request, durable: true }));
         return;
       }
       case 'sync': {
         // Only what is held can be made durable: after a crash the asker must not be misled.
-        if (this.read(message.key) === undefined) return;
-        this.whenDurable(message.key, () => reply({ type: 'written', request, durable: true }));
+        if (!isRecord(this.read(key))) return;
+        this.#whenDurable(key, () => reply({ type: 'written', request, durable: true }));
         return;
       }
       case 'read': {
-        const record = this.read(message.key);
-        const role = this.#isOwner(message.key) ? 'owner' : 'fallback';
+        const record = this.read(key);
+        if (record === 'corrupt') {
+          reply({ type: 'refused', request, code: 'NOT_READY' });
+          return;
+        }
+        const role = this.#isOwner(key) ? 'owner' : 'fallback';
         if (record === undefined) reply({ type: 'answer', request, role });
         else reply({ type: 'answer', request, role, record: encodeRecord(record, message.want) });
         return;
@@ -167,13 +150,14 @@ export class Replica {
     for (const { key, record } of delivery.entries) {
       if (this.#merge(key, record, undefined) !== undefined) return;
     }
-    this.#whenSequenceDurable(this.#memtable.lastSequence, done);
+    this.#parts.store.whenAllDurable(done);
   }
 
   /** The record of `key` as this node knows it, buffered or stored; undefined if it holds none. */
-  read(key: Key): RecordOfKey | undefined {
-    const stored = this.#load(key);
-    return stored === NOTHING ? undefined : stored.record;
+  read(key: Key): RecordOfKey | undefined | 'corrupt' {
+    const { held } = this.#parts.store.open(key);
+    if (held === 'nothing') return undefined;
+    return held === 'corrupt' ? 'corrupt' : held.record;
   }
 
   sealContext(key: Key, context: CausalContext, fastest: NodeId): Uint8Array {
@@ -196,130 +180,58 @@ export class Replica {
 
   /** Keeps "`owner` lacks `key`" here, by reference: for a coordinator that found no fallback. */
   keepHint(key: Key, owner: NodeId): void {
-    const { clock, trace } = this.#parts;
-    if (!this.hints.hasRoomFor(owner, key)) {
+    const { clock, trace, store } = this.#parts;
+    if (!store.hints.hasRoomFor(owner, key)) {
       trace.log('warn', 'hint.refused', { owner, key: showKey(key) });
       return;
     }
-    this.#change(() => this.hints.keep(owner, key, clock.wallMs()));
+    store.change(() => store.hints.keep(owner, key, clock.wallMs()));
   }
 
   /** The owner has this: the hint goes, and with it the copy of a record that was only kept for it. */
   forgetHint(hint: Hint, delivered: RecordOfKey): void {
-    this.#change(() => {
-      this.hints.forget(hint);
-      if (this.#isOwner(hint.key) || this.hints.isWantedFor(hint.key)) return;
-      const held = this.read(hint.key);
-      if (held !== undefined && sameRecord(held, delivered)) {
-        this.#memtable.putRecord(hint.key, 'removed');
-      }
+    const { store } = this.#parts;
+    store.change(() => {
+      store.hints.forget(hint);
+      if (this.#isOwner(hint.key) || store.hints.isWantedFor(hint.key)) return;
+      const slot = store.open(hint.key);
+      if (holdsRecord(slot) && sameRecord(slot.held.record, delivered)) store.put(slot, 'removed');
     });
-  }
-
-  /** Begins a commit of all that is buffered; `done` hears once whether it is durable. */
-  commit(done: (failure: string | undefined) => void): void {
-    this.#parts.storage.commit(this.#opsOf(this.#memtable.seal()), (result) => {
-      if (result.type === 'durable') {
-        this.#memtable.settle();
-        done(undefined);
-      } else done(result.reason);
-    });
-  }
-
-  /** Tells everyone who waited for what is durable now. */
-  releaseDurable(): void {
-    this.#lookAtSpace();
-    while ((this.#waiting[0]?.sequence ?? Infinity) <= this.#memtable.durableSequence) {
-      this.#waiting.shift()!.task();
-    }
-  }
-
-  /** Calls `task` once all that is known of `key` here survives a power cut; perhaps at once. */
-  whenDurable(key: Key, task: () => void): void {
-    const change = this.#memtable.record(key);
-    // Nothing of the record is buffered, but a hint for it may be: then wait for all.
-    const sequence = change?.sequence ?? (this.hints.total > 0 ? this.#memtable.lastSequence : 0);
-    this.#whenSequenceDurable(sequence, task);
-  }
-
-  /** Calls `task` once nothing is in memory only. */
-  whenAllDurable(task: () => void): void {
-    this.#whenSequenceDurable(this.#memtable.lastSequence, task);
-  }
-
-  #load(key: Key): StoredRecord {
-    const change = this.#memtable.record(key);
-    if (change !== undefined) return change.stored === 'removed' ? NOTHING : change.stored;
-    const bytes = this.#parts.storage.get('records', this.#recordKey(key));
-    return bytes === undefined ? NOTHING : decodeStored(bytes);
   }
 
   #merge(key: Key, bytes: Uint8Array, hintFor: NodeId | undefined): ErrorCode | undefined {
-    if (this.#spaceIsLow) return 'INSUFFICIENT_STORAGE';
-    const { ring, self, clock, limits } = this.#parts;
+    const { ring, self, clock, limits, store } = this.#parts;
+    if (store.spaceIsLow) return 'INSUFFICIENT_STORAGE';
     const owners = ring.ownersOf(key);
     // What is not ours and came without a hint is kept for its owners: rings may disagree.
     const unhinted = hintFor === undefined && !owners.includes(self) ? owners : [];
     const targets = hintFor === undefined ? unhinted : [hintFor];
-    if (targets.some((target) => !this.hints.hasRoomFor(target, key))) return 'OVERLOADED';
+    if (targets.some((target) => !store.hints.hasRoomFor(target, key))) return 'OVERLOADED';
     let incoming: RecordOfKey;
     try {
       incoming = decodeRecord(bytes);
     } catch {
       return 'BAD_ARGUMENT';
     }
-    const stored = this.#load(key);
+    const slot = store.open(key);
+    if (slot.held === 'corrupt') return 'NOT_READY';
+    const stored = slot.held === 'nothing' ? NOTHING : slot.held;
     const record = merge(stored.record, incoming, limits.record);
-    this.#change(() => {
-      if (!sameRecord(stored.record, record)) {
-        this.#memtable.putRecord(key, { ...stored, record });
-      }
-      for (const target of targets) this.hints.keep(target, key, clock.wallMs());
+    store.change(() => {
+      if (!sameRecord(stored.record, record)) store.put(slot, { ...stored, record });
+      for (const target of targets) store.hints.keep(target, key, clock.wallMs());
     });
     return undefined;
   }
 
-  /** Makes buffered changes and tells the write buffer when it has to know. */
-  #change(make: () => void): void {
-    const { limits, tellBuffer } = this.#parts;
-    const before = this.#memtable.openSize;
-    make();
-    const after = this.#memtable.openSize;
-    if (before === 0 && after > 0) tellBuffer('buffer.filled');
-    if (before < limits.bufferedObjectsMax && after >= limits.bufferedObjectsMax) {
-      tellBuffer('buffer.full');
-    }
-  }
-
-  #whenSequenceDurable(sequence: number, task: () => void): void {
-    if (sequence <= this.#memtable.durableSequence) {
-      task();
-      return;
-    }
-    const at = this.#waiting.findLastIndex((other) => other.sequence <= sequence);
-    this.#waiting.splice(at + 1, 0, { sequence, task });
-    if (sequence > this.#memtable.sealedSequence) this.#parts.tellBuffer('sync.wanted');
-  }
-
-  #opsOf(layer: Layer): readonly StorageOp[] {
-    const ops: StorageOp[] = [];
-    for (const [key, { stored }] of layer.records) {
-      const name = this.#recordKey(key);
-      if (stored === 'removed') ops.push({ type: 'remove', table: 'records', key: name });
-      else ops.push({ type: 'put', table: 'records', key: name, value: encodeStored(stored) });
-    }
-    for (const { hint, state } of layer.hints.values()) {
-      const name = hintKey(hint.target, hint.key);
-      if (state === 'removed') ops.push({ type: 'remove', table: 'hints', key: name });
-      else ops.push({ type: 'put', table: 'hints', key: name, value: encodeHint(hint) });
-    }
-    return ops;
+  #whenDurable(key: Key, task: () => void): void {
+    this.#parts.store.whenDurable(key, task);
   }
 
   /** What forbids this put before anything is looked at, if anything does. */
   #refusalOf(put: PutCommand, nowMs: number): MintReply | undefined {
-    const { limits } = this.#parts;
-    if (this.#spaceIsLow) {
+    const { limits, store } = this.#parts;
+    if (store.spaceIsLow) {
       return refuse('INSUFFICIENT_STORAGE', 'the disk of this node is below its free-space floor');
     }
     if (put.attempt > 1 && put.writtenAt < nowMs - limits.retryHorizonMs) {
@@ -377,11 +289,6 @@ export class Replica {
     return this.#parts.ring.ownersOf(key).includes(this.#parts.self);
   }
 
-  #recordKey(key: Key): Uint8Array {
-    const { partition, position } = this.#parts.ring.placeOf(key);
-    return recordKey(partition, position, key);
-  }
-
   #sealOf(key: Key): { keyTag(): Uint8Array; sign(bytes: Uint8Array): Uint8Array } {
     const { digest, contextSecret } = this.#parts;
     return {
@@ -389,18 +296,18 @@ export class Replica {
       sign: (bytes) => digest.keyed(contextSecret(), bytes),
     };
   }
-
-  #lookAtSpace(): void {
-    const { storage, limits, trace } = this.#parts;
-    const low = storage.usage().freeBytes < limits.freeBytesMin;
-    if (low !== this.#spaceIsLow) {
-      trace.log(low ? 'error' : 'info', low ? 'disk.low' : 'disk.ok', storage.usage());
-    }
-    this.#spaceIsLow = low;
-  }
 }
 
 const NOTHING: StoredRecord = { record: EMPTY_RECORD };
+
+const isRecord = (read: RecordOfKey | undefined | 'corrupt'): read is RecordOfKey =>
+  read !== undefined && read !== 'corrupt';
+
+const holdsRecord = (slot: Slot): slot is Slot & { readonly held: StoredRecord } =>
+  slot.held !== 'nothing' && slot.held !== 'corrupt';
+
+const corruptText = (key: Key): string =>
+  `the copy of ${showKey(key)} on this node is damaged and waits for repair`;
 
 const refuse = (code: ErrorCode, message: string): MintReply => ({
   type: 'refused',

@@ -21,11 +21,16 @@ export type Ring = {
   readonly n: number;
 };
 
+/** Where a key lies: its partition and its 16-byte position on the ring. */
+export type KeyPlace = { readonly partition: PartitionId; readonly position: Uint8Array };
+
 export class RingView {
   readonly #self: NodeId;
   readonly #digest: Digest;
   #ring: Ring;
   #health: HealthTable = new Map();
+  /** One request asks for the place of its key many times over. */
+  #lastPlace: (KeyPlace & { readonly key: Key; readonly partitions: number }) | undefined;
 
   constructor(self: NodeId, digest: Digest, ring: Ring) {
     this.#self = self;
@@ -51,9 +56,14 @@ export class RingView {
   }
 
   /** The partition of `key` and its position on the ring (paper § 4.1: MD5, 16 bytes). */
-  placeOf(key: Key): { readonly partition: PartitionId; readonly position: Uint8Array } {
+  placeOf(key: Key): KeyPlace {
+    const { partitions } = this.#ring;
+    const last = this.#lastPlace;
+    if (last?.key === key && last.partitions === partitions) return last;
     const position = this.#digest.md5(bytesOfKey(key));
-    return { partition: partitionOf(position, this.#ring.partitions), position };
+    const place = { key, partitions, partition: partitionOf(position, partitions), position };
+    this.#lastPlace = place;
+    return place;
   }
 
   ownersOf(key: Key): readonly NodeId[] {

@@ -31,6 +31,7 @@ import type {
 } from '../wire/peer-messages.ts';
 import type { Config } from './config.ts';
 import type { Nursery } from './nursery.ts';
+import type { RecordStore } from './record-store.ts';
 import type { Replica } from './replica.ts';
 import type { RingView } from './ring-view.ts';
 
@@ -46,6 +47,7 @@ export type RouterParts = {
   readonly config: Config;
   readonly ring: RingView;
   readonly replica: Replica;
+  readonly store: RecordStore;
   readonly nursery: Nursery;
   readonly send: (to: NodeId, message: ReplicaRequest | Forwarding) => void;
 };
@@ -170,7 +172,7 @@ export class Router {
 
   readonly #putPorts: PutPorts = {
     mint: (request, put) => {
-      const { replica, nursery, self } = this.#parts;
+      const { replica, store, nursery, self } = this.#parts;
       const minted = replica.mint(put);
       if (minted.type === 'refused') {
         const failure = failed(minted.error.code, minted.error.message, minted.error.details);
@@ -179,7 +181,7 @@ export class Router {
       }
       const { record, context } = minted;
       nursery.deliver(request, { type: 'replica.minted', record, context });
-      replica.whenDurable(put.key, () =>
+      store.whenDurable(put.key, () =>
         this.replicaReplied(self, { type: 'written', request, durable: true }),
       );
     },

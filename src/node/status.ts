@@ -1,7 +1,7 @@
 /** What one node knows of the cluster and of itself: the answer to `status`. */
 import type { Announcement } from '../core/members.ts';
 import type { NodeId } from '../core/ids.ts';
-import type { Replica } from './replica.ts';
+import type { RecordStore } from './record-store.ts';
 import type { RingView } from './ring-view.ts';
 
 export type NodeState = 'joining' | 'serving' | 'draining' | 'stopped';
@@ -41,7 +41,7 @@ export type StatusParts = {
   readonly state: NodeState;
   readonly cluster: string;
   readonly ring: RingView;
-  readonly replica: Replica;
+  readonly store: RecordStore;
   readonly coordinators: number;
   readonly sessions: number;
   readonly dropped: number;
@@ -49,9 +49,9 @@ export type StatusParts = {
 };
 
 export const statusOf = (parts: StatusParts): Status => {
-  const { self, state, ring, replica, announcements } = parts;
+  const { self, state, ring, store, announcements } = parts;
   const { members, n, partitions } = ring.ring;
-  const hintsFor = new Map(replica.hints.gauges().map(({ target, count }) => [target, count]));
+  const hintsFor = new Map(store.hints.gauges().map(({ target, count }) => [target, count]));
   const nodes = members.map(({ id, zone, weight }): NodeStatus => {
     const health = ring.healthOf(id);
     return {
@@ -62,7 +62,7 @@ export const statusOf = (parts: StatusParts): Status => {
       weight,
       address: announcements.find(({ node }) => node === id)?.address ?? '',
       partitions: ring.partitionsOf(id),
-      hints: id === self ? replica.hints.total : (hintsFor.get(id) ?? 0),
+      hints: id === self ? store.hints.total : (hintsFor.get(id) ?? 0),
     };
   });
   const owners = Math.min(n, members.length);
@@ -74,7 +74,7 @@ export const statusOf = (parts: StatusParts): Status => {
     nodes,
     coordinators: parts.coordinators,
     clients: parts.sessions,
-    buffered: replica.buffered,
+    buffered: store.buffered,
     peerMailDropped: parts.dropped,
     notes: [
       ...(owners < n

@@ -4,4 +4,6 @@ export type Digest = {
   md5(bytes: Uint8Array): Uint8Array;
   /** HMAC-SHA-256 of `bytes` under `secret`: 32 bytes. */
   keyed(secret: Uint8Array, bytes: Uint8Array): Uint8Array;
+  /** CRC-32 of `bytes`: finds what a disk has flipped. */
+  crc32(bytes: Uint8Array): number;
 };

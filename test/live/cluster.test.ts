@@ -10,6 +10,7 @@ import type { Client } from '../../src/client/index.ts';
 import { sameRecord } from '../../src/core/record.ts';
 import type { RecordOfKey } from '../../src/core/record.ts';
 import { startNode } from '../../src/index.ts';
+import { nodeDigest } from '../../src/adapters/node-digest.ts';
 import { decodeStored } from '../../src/node/stored.ts';
 import { LiveCluster, cli } from './harness.ts';
 
@@ -109,7 +110,9 @@ const recordsOf = async (dataDir: string): Promise<Map<string, RecordOfKey>> => 
   const storage = openLmdbStorage(dataDir);
   const records = new Map<string, RecordOfKey>();
   for (const { key, value } of storage.range('records', { limit: 1_000_000 })) {
-    records.set(Buffer.from(key).toString('hex'), decodeStored(value).record);
+    const row = decodeStored(nodeDigest, value);
+    assert.ok(row !== 'corrupt');
+    records.set(Buffer.from(key).toString('hex'), row.stored.record);
   }
   await new Promise<void>((resolve) => storage.close(resolve));
   return records;

@@ -1,0 +1,236 @@
+/**
+ * What this node holds: records and hints, read through the memory buffer, written back in batches
+ * whose commit carries the Merkle branches they change (paper §§ 4.7, 6.1). It knows where things
+ * are and when they are durable; what they mean is the replica's business.
+ *
+ *   open ──▶ Slot ──put──▶ Memtable ──(write-buffer actor: commit)──▶ Storage, Forest
+ *                             └──────────── whenDurable ◀─────────────────┘
+ */
+import type { Key, PartitionId } from '../core/ids.ts';
+import { showKey } from '../core/ids.ts';
+import { NO_HASH, leafOf } from '../core/merkle.ts';
+import type { Digest } from '../ports/digest.ts';
+import type { Storage, StorageOp } from '../ports/storage.ts';
+import type { Trace } from '../ports/trace.ts';
+import { Forest, leafHash } from './forest.ts';
+import { HintStore } from './hint-store.ts';
+import { Memtable } from './memtable.ts';
+import type { Layer, Place, RecordChange, StoredRecord } from './memtable.ts';
+import type { RingView } from './ring-view.ts';
+import {
+  decodeStored,
+  eachEntry,
+  encodeHint,
+  encodeStored,
+  hashOfRecord,
+  hashOfRow,
+  hintKey,
+  keyOfRecordKey,
+  leafRange,
+  recordKey,
+} from './stored.ts';
+
+export type RecordStoreParts = {
+  readonly storage: Storage;
+  readonly digest: Digest;
+  readonly trace: Trace;
+  readonly ring: RingView;
+  readonly limits: StoreLimits;
+  /** Tells the write-buffer actor. */
+  readonly tellBuffer: (event: 'buffer.filled' | 'buffer.full' | 'sync.wanted') => void;
+};
+
+export type StoreLimits = {
+  readonly bufferedObjectsMax: number;
+  readonly hintsMax: number;
+  readonly freeBytesMin: number;
+};
+
+/** What lies under a key; `corrupt`: the disk gave back something else than was written. */
+export type Slot = {
+  readonly key: Key;
+  readonly place: Place;
+  readonly held: StoredRecord | 'nothing' | 'corrupt';
+  readonly hash: bigint | 'unknown';
+};
+
+export class RecordStore {
+  readonly hints: HintStore;
+  readonly forest: Forest;
+  readonly #parts: RecordStoreParts;
+  readonly #memtable = new Memtable();
+  readonly #waiting: { readonly sequence: number; readonly task: () => void }[] = [];
+  #spaceIsLow = false;
+  #corruptFound = 0;
+
+  constructor(parts: RecordStoreParts) {
+    this.#parts = parts;
+    this.forest = new Forest(parts.storage);
+    this.hints = new HintStore(parts.storage, this.#memtable, parts.limits.hintsMax);
+    this.#lookAtSpace();
+  }
+
+  /** Changes in memory only. */
+  get buffered(): number {
+    return this.#memtable.size;
+  }
+
+  /** Free disk is below the floor: new writes are to be refused. */
+  get spaceIsLow(): boolean {
+    return this.#spaceIsLow;
+  }
+
+  /** Reads that found a row with a wrong checksum. */
+  get corruptFound(): number {
+    return this.#corruptFound;
+  }
+
+  open(key: Key): Slot {
+    const change = this.#memtable.record(key);
+    if (change !== undefined) {
+      const held = change.stored === 'removed' ? 'nothing' : change.stored;
+      // An open change keeps what came before its layer; a sealed one knows its own hash.
+      return { key, place: change.place, held, hash: change.hash ?? change.before };
+    }
+    const place = this.#placeOf(key);
+    const row = this.#parts.storage.get('records', place.name);
+    if (row === undefined) return { key, place, held: 'nothing', hash: NO_HASH };
+    const found = decodeStored(this.#parts.digest, row);
+    if (found !== 'corrupt') return { key, place, held: found.stored, hash: found.hash };
+    this.#corruptFound += 1;
+    const { trace } = this.#parts;
+    trace.log('error', 'record.corrupt', { key: showKey(key), partition: place.partition });
+    return { key, place, held: 'corrupt', hash: 'unknown' };
+  }
+
+  /** Replaces what lies in a slot that was opened just now; within `change` only. */
+  put({ key, place, hash }: Slot, stored: StoredRecord | 'removed'): void {
+    this.#memtable.putRecord(key, place, stored, hash);
+  }
+
+  /** Makes buffered changes and tells the write buffer when it has to know. */
+  change(make: () => void): void {
+    const { limits, tellBuffer } = this.#parts;
+    const before = this.#memtable.openSize;
+    make();
+    const after = this.#memtable.openSize;
+    if (before === 0 && after > 0) tellBuffer('buffer.filled');
+    if (before < limits.bufferedObjectsMax && after >= limits.bufferedObjectsMax) {
+      tellBuffer('buffer.full');
+    }
+  }
+
+  /** Begins a commit of all that is buffered; `done` hears once whether it is durable. */
+  commit(done: (failure: string | undefined) => void): void {
+    this.#parts.storage.commit(this.#opsOf(this.#memtable.seal()), (result) => {
+      if (result.type === 'durable') {
+        this.#memtable.settle();
+        done(undefined);
+      } else done(result.reason);
+    });
+  }
+
+  /** Tells everyone who waited for what is durable now. */
+  releaseDurable(): void {
+    this.#lookAtSpace();
+    while ((this.#waiting[0]?.sequence ?? Infinity) <= this.#memtable.durableSequence) {
+      this.#waiting.shift()!.task();
+    }
+  }
+
+  /** Calls `task` once all that is known of `key` here survives a power cut; perhaps at once. */
+  whenDurable(key: Key, task: () => void): void {
+    const change = this.#memtable.record(key);
+    // Nothing of the record is buffered, but a hint for it may be: then wait for all.
+    const sequence = change?.sequence ?? (this.hints.total > 0 ? this.#memtable.lastSequence : 0);
+    this.#whenSequenceDurable(sequence, task);
+  }
+
+  /** Calls `task` once nothing is in memory only. */
+  whenAllDurable(task: () => void): void {
+    this.#whenSequenceDurable(this.#memtable.lastSequence, task);
+  }
+
+  /** Hashes of the records in some leaves of a partition, by key, as buffered right now. */
+  hashesIn(partition: PartitionId, leaves: readonly number[]): ReadonlyMap<Key, bigint> {
+    const { storage, digest, ring } = this.#parts;
+    const hashes = new Map<Key, bigint>();
+    for (const leaf of leaves) {
+      const range = leafRange(partition, leaf, ring.ring.partitions);
+      for (const { key, value } of eachEntry(storage, 'records', range)) {
+        const hash = hashOfRow(digest, value);
+        if (hash !== 'corrupt') hashes.set(keyOfRecordKey(key), hash);
+      }
+    }
+    const wanted = new Set(leaves);
+    for (const [key, change] of this.#memtable.records()) {
+      const { place, stored } = change;
+      if (place.partition !== partition || !wanted.has(place.leaf)) continue;
+      if (stored === 'removed') hashes.delete(key);
+      else hashes.set(key, change.hash ?? hashOfRecord(digest, key, stored.record));
+    }
+    return hashes;
+  }
+
+  #placeOf(key: Key): Place {
+    const { ring } = this.#parts;
+    const { partition, position } = ring.placeOf(key);
+    const leaf = leafOf(position, ring.ring.partitions);
+    return { partition, leaf, name: recordKey(partition, position, key) };
+  }
+
+  #whenSequenceDurable(sequence: number, task: () => void): void {
+    if (sequence <= this.#memtable.durableSequence) {
+      task();
+      return;
+    }
+    const at = this.#waiting.findLastIndex((other) => other.sequence <= sequence);
+    this.#waiting.splice(at + 1, 0, { sequence, task });
+    if (sequence > this.#memtable.sealedSequence) this.#parts.tellBuffer('sync.wanted');
+  }
+
+  #opsOf(layer: Layer): readonly StorageOp[] {
+    const ops: StorageOp[] = [];
+    for (const [key, change] of layer.records) ops.push(this.#recordOp(key, change));
+    // Only now that every change of the layer has its hash can a leaf be counted anew.
+    for (const { place, before } of layer.records.values()) {
+      if (before === 'unknown') this.#recount(place);
+    }
+    ops.push(...this.forest.takeOps());
+    for (const { hint, state } of layer.hints.values()) {
+      const name = hintKey(hint.target, hint.key);
+      if (state === 'removed') ops.push({ type: 'remove', table: 'hints', key: name });
+      else ops.push({ type: 'put', table: 'hints', key: name, value: encodeHint(hint) });
+    }
+    return ops;
+  }
+
+  #recordOp(key: Key, change: RecordChange): StorageOp {
+    const { place, stored, before } = change;
+    const { partition, leaf, name } = place;
+    const encoded =
+      stored === 'removed' ? undefined : encodeStored(this.#parts.digest, key, stored);
+    change.hash = encoded?.hash ?? NO_HASH;
+    if (before !== 'unknown') this.forest.replace(partition, leaf, before, change.hash);
+    return encoded === undefined
+      ? { type: 'remove', table: 'records', key: name }
+      : { type: 'put', table: 'records', key: name, value: encoded.row };
+  }
+
+  /** Puts the leaf of a replaced corrupt row right: what the row once counted is not known. */
+  #recount({ partition, leaf }: Place): void {
+    const tree = this.forest.tree(partition);
+    const counted = tree.leafAt(leaf);
+    const held = leafHash(this.hashesIn(partition, [leaf]).values());
+    this.forest.replace(partition, leaf, counted, held);
+  }
+
+  #lookAtSpace(): void {
+    const { storage, limits, trace } = this.#parts;
+    const low = storage.usage().freeBytes < limits.freeBytesMin;
+    if (low !== this.#spaceIsLow) {
+      trace.log(low ? 'error' : 'info', low ? 'disk.low' : 'disk.ok', storage.usage());
+    }
+    this.#spaceIsLow = low;
+  }
+}
