@@ -16,9 +16,10 @@ import { parseFounders } from './core/members.ts';
 import type { Founder, History } from './core/members.ts';
 import { isPartitionCount } from './core/ring.ts';
 import { loadBook, loadIdentity } from './node/book-store.ts';
-import { DEFAULT_CONFIG } from './node/config.ts';
 import type { Config } from './node/config.ts';
 import { Node } from './node/node.ts';
+import { configWith } from './node/settings.ts';
+import type { DeepPartial } from './node/settings.ts';
 import type { Status } from './node/status.ts';
 import type { LogLevel } from './ports/trace.ts';
 import type { Storage } from './ports/storage.ts';
@@ -52,7 +53,12 @@ export type NodeOptions = {
   readonly logLevel?: LogLevel | 'silent';
   /** A listen address beyond loopback has no protection yet: say that you know. */
   readonly insecure?: boolean;
-  readonly config?: Partial<Config>;
+  /** Browser origins that may connect; a connection without an Origin always may. */
+  readonly origins?: readonly string[];
+  /** Names this node answers to, besides loopback names and where it listens. */
+  readonly hosts?: readonly string[];
+  /** Limits and intervals other than the defaults (CONFIGURATION.md). */
+  readonly config?: DeepPartial<Config>;
   /** The node ended by itself; by default the process exits with 3 and the reason on stderr. */
   readonly onFailure?: (reason: string) => void;
 };
@@ -85,6 +91,7 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
   }
   const asked = options.bootstrap === undefined ? undefined : parseFounders(options.bootstrap);
   if (options.id !== undefined) nodeId(options.id);
+  const config = configWith(options.config ?? {});
   const unlock = lockDataDirectory(options.dataDir);
   let storage: Storage | undefined;
   try {
@@ -99,12 +106,18 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
     refuseOtherCluster(options.dataDir, history, asked, options.clusterName);
     const owner = loadIdentity(storage)?.id ?? id;
     if (owner !== id) throw foreign(options.dataDir, `it belongs to node ${owner}, not to ${id}`);
-    const links = await openWsLinks({ host, port });
+    const links = await openWsLinks({
+      host,
+      port,
+      limits: { ...config.links, frameBytesMax: frameBytesMaxOf(config) },
+      ...(options.origins === undefined ? {} : { origins: options.origins }),
+      ...(options.hosts === undefined ? {} : { hosts: options.hosts }),
+    });
     const url = `ws://${host.includes(':') ? `[${host}]` : host}:${links.port}`;
     const trace = pinoTrace(options.logLevel ?? 'info', { node: id });
     const node = new Node({
       self: id,
-      config: { ...DEFAULT_CONFIG, ...options.config },
+      config,
       clock: systemClock,
       random: systemRandom,
       digest: nodeDigest,
@@ -146,12 +159,17 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
   }
 };
 
+const frameBytesMaxOf = ({ links }: Config) => ({
+  client: links.clientFrameBytesMax,
+  peer: links.peerFrameBytesMax,
+});
+
 /** `host:port`, `[v6]:port` or `:port`. Throws RangeError. */
 export const parseListen = (text: string): { readonly host: string; readonly port: number } => {
   const parts = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(text);
   const port = Number(parts?.[3]);
   if (parts === null || port > 65535) {
-    throw new RangeError(`expected host:port with a port up to 65535, found ${text}`);
+    throw new RangeError(`listen: expected host:port with a port up to 65535, found ${text}`);
   }
   return { host: parts[1] ?? (parts[2] === '' ? '127.0.0.1' : parts[2]!), port };
 };

@@ -2,6 +2,7 @@
 /** The `coterie` command: runs nodes, and talks to them. */
 import { Command, CommanderError } from 'commander';
 import { addClusterCommand } from './cluster.ts';
+import { addConfigCommand } from './config.ts';
 import { addDataCommands } from './data.ts';
 import { CommandFailure, EXIT } from './exit.ts';
 import { addSimulateCommand } from './simulate.ts';
@@ -19,6 +20,7 @@ for (const add of [
   addClusterCommand,
   addDataCommands,
   addStatusCommand,
+  addConfigCommand,
   addSimulateCommand,
 ]) {
   add(program);

@@ -3,51 +3,22 @@ import type { Command } from 'commander';
 import { DataDirectoryError, startNode } from '../index.ts';
 import type { NodeOptions, RunningNode } from '../index.ts';
 import { parseFounders } from '../core/members.ts';
+import type { LOG_LEVELS } from '../node/options.ts';
+import { configFrom } from '../node/settings.ts';
+import type { Effective } from '../node/settings.ts';
 import { CommandFailure, EXIT, usage } from './exit.ts';
-
-type StartFlags = {
-  readonly id?: string;
-  readonly data: string;
-  readonly listen: string;
-  readonly advertise?: string;
-  readonly bootstrap?: string;
-  readonly seed: readonly string[];
-  readonly zone?: string;
-  readonly weight?: number;
-  readonly n?: number;
-  readonly partitions?: number;
-  readonly cluster?: string;
-  readonly logLevel: string;
-  readonly insecure?: boolean;
-};
-
-const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+import { asUsage, settingsOf, valuesBySetting, withSettings } from './settings.ts';
 
 export const addStartCommand = (program: Command): void => {
-  program
-    .command('start')
+  withSettings(program.command('start'))
     .description('run one node until SIGINT or SIGTERM')
-    .option('--id <id>', 'stable name of this node (default: the one in the data directory)')
-    .requiredOption('--data <dir>', 'data directory')
-    .option('--listen <host:port>', 'where clients and nodes connect', '127.0.0.1:7400')
-    .option('--advertise <url>', 'ws:// address under which other nodes reach this one')
-    .option('--bootstrap <ids>', 'found a cluster: id[@zone][*weight],… the same on each founder')
-    .option('--seed <url>', 'ws:// address of another node; may be repeated', collect, [])
-    .option('--zone <zone>', "this node's failure domain; must agree with --bootstrap")
-    .option('--weight <weight>', "this node's share of data; must agree with --bootstrap", integer)
-    .option('--n <n>', 'replicas of each key, when founding (default 3)', integer)
-    .option('--partitions <q>', 'partitions of the ring, when founding (default 256)', integer)
-    .option('--cluster <name>', 'name of the cluster, when founding')
-    .option('--log-level <level>', LOG_LEVELS.join(', '), 'info')
-    .option('--insecure', 'allow a listen address that is not loopback')
     .addHelpText('after', '\nExample:\n  coterie start --id a --data ./a --bootstrap a\n')
-    .action(async (flags: StartFlags) => {
-      await untilSignal(await start(flags));
+    .action(async (_: unknown, command: Command) => {
+      await untilSignal(await start(optionsFrom(settingsOf(command))));
     });
 };
 
-const start = async (flags: StartFlags): Promise<RunningNode> => {
-  const options = optionsFrom(flags);
+const start = async (options: NodeOptions): Promise<RunningNode> => {
   try {
     const node = await startNode(options);
     process.send?.({ id: node.id, url: node.url, pid: process.pid });
@@ -65,35 +36,54 @@ const start = async (flags: StartFlags): Promise<RunningNode> => {
   }
 };
 
-const optionsFrom = (flags: StartFlags): NodeOptions => {
-  const { zone, weight, bootstrap, logLevel } = flags;
-  if (!LOG_LEVELS.some((level) => level === logLevel)) {
-    throw usage(`--log-level is one of ${LOG_LEVELS.join(', ')}, found ${logLevel}`);
-  }
-  for (const url of [...flags.seed, ...(flags.advertise === undefined ? [] : [flags.advertise])]) {
-    if (!/^wss?:\/\/[^/]+$/.test(url)) throw usage(`expected ws://host:port, found ${url}`);
-  }
-  if (bootstrap !== undefined) checkOwnEntry(bootstrap, flags);
+/** The settings whose value is a text. */
+type Texts = { readonly [name: string]: string | undefined };
+
+const optionsFrom = (settings: readonly Effective[]): NodeOptions => {
+  const values = valuesBySetting(settings);
+  const texts = Object.fromEntries(values) as Texts;
+  const lists = Object.fromEntries(values) as { readonly [name: string]: readonly string[] };
+  const numbers = Object.fromEntries(values) as { readonly [name: string]: number | undefined };
+  const { id, data, listen, advertise, bootstrap, zone } = texts;
+  if (data === undefined) throw usage('--data: a data directory is needed');
+  const seeds = lists['seed']!;
+  for (const url of seeds) checkUrl('seed', url);
+  if (advertise !== undefined) checkUrl('advertise', advertise);
+  const own = { id, zone, weight: numbers['weight'] };
+  if (bootstrap !== undefined) checkOwnEntry(bootstrap, own);
   return {
-    dataDir: flags.data,
-    listen: flags.listen,
-    seeds: flags.seed,
-    logLevel: logLevel as (typeof LOG_LEVELS)[number],
+    dataDir: data,
+    seeds,
+    logLevel: texts['logLevel'] as (typeof LOG_LEVELS)[number],
+    config: asUsage(() => configFrom(settings)),
+    origins: lists['origins']!,
+    insecure: values.get('insecure') === true,
     ...defined({
-      id: flags.id,
-      advertise: flags.advertise,
+      id,
+      listen,
+      advertise,
       // A lone founder may say its zone and weight by flags.
-      bootstrap: bootstrap ?? soleFounder(flags.id, zone, weight, flags.seed),
-      clusterName: flags.cluster,
-      n: flags.n,
-      partitions: flags.partitions,
-      insecure: flags.insecure,
+      bootstrap: bootstrap ?? soleFounder(own, seeds),
+      clusterName: texts['cluster'],
+      n: numbers['n'],
+      partitions: numbers['partitions'],
+      hosts: lists['hosts']!.length === 0 ? undefined : lists['hosts'],
     }),
   };
 };
 
+const checkUrl = (name: string, url: string): void => {
+  if (!/^wss?:\/\/[^/]+$/.test(url)) throw usage(`${name}: expected ws://host:port, found ${url}`);
+};
+
+type OwnEntry = {
+  readonly id: string | undefined;
+  readonly zone: string | undefined;
+  readonly weight: number | undefined;
+};
+
 /** Zones and weights place data, so each founder must read the same: they stand in the list. */
-const checkOwnEntry = (bootstrap: string, { id, zone, weight }: StartFlags): void => {
+const checkOwnEntry = (bootstrap: string, { id, zone, weight }: OwnEntry): void => {
   let own;
   try {
     own = parseFounders(bootstrap).find((founder) => founder.id === id);
@@ -108,9 +98,7 @@ const checkOwnEntry = (bootstrap: string, { id, zone, weight }: StartFlags): voi
 };
 
 const soleFounder = (
-  id: string | undefined,
-  zone: string | undefined,
-  weight: number | undefined,
+  { id, zone, weight }: OwnEntry,
   seeds: readonly string[],
 ): string | undefined =>
   id === undefined || seeds.length > 0 || (zone === undefined && weight === undefined)
@@ -135,11 +123,6 @@ const untilSignal = (node: RunningNode): Promise<void> =>
       if (signals === 0) leave();
     });
   });
-
-const collect = (value: string, earlier: readonly string[]): readonly string[] => [
-  ...earlier,
-  ...value.split(','),
-];
 
 export const integer = (text: string): number => {
   if (!/^-?\d+$/.test(text)) throw usage(`expected an integer, found ${JSON.stringify(text)}`);

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { Status } from '../index.ts';
 import { print, withClient, withConnection } from './data.ts';
 import type { DataFlags } from './data.ts';
+import { tableText } from './table.ts';
 
 export const addStatusCommand = (program: Command): void => {
   withConnection(program.command('status'))
@@ -29,15 +30,11 @@ const tableOf = (status: Status): string => {
     String(node.hints),
     node.address,
   ]);
-  const widths = head.map((title, i) =>
-    Math.max(title.length, ...rows.map((row) => row[i]!.length)),
-  );
-  const lines = [head, ...rows].map((row) =>
-    row
-      .map((cell, i) => cell.padEnd(widths[i]!))
-      .join('  ')
-      .trimEnd(),
-  );
   const facts = `cluster ${status.cluster}, N = ${status.n}, ${status.partitions} partitions`;
-  return [facts, ...lines, ...status.notes.map((note) => `note: ${note}`), ''].join('\n');
+  return [
+    facts,
+    tableText(head, rows).trimEnd(),
+    ...status.notes.map((note) => `note: ${note}`),
+    '',
+  ].join('\n');
 };

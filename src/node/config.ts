@@ -1,115 +1,265 @@
 /**
- * Every limit and interval of a node: its name carries the unit, its comment the reason and what
- * turning it costs.
+ * Every limit and interval of a node, in one table: default, bounds, reason, and what turning it
+ * costs. The name carries the unit. Each one is a flag, an environment variable and a key of the
+ * JSON file (settings.ts), and a row of CONFIGURATION.md, which a test holds true.
  */
 import { RECORD_LIMITS } from '../core/record.ts';
-import type { RecordLimits } from '../core/record.ts';
-import type { SuspicionLimits } from '../core/suspicion.ts';
+import { bytes, count, live, ms, valuesOf } from './limits.ts';
+import type { Limits, ValuesOf } from './limits.ts';
 
-export type ReplicaLimits = {
-  /** Objects in the memory buffer before a flush (paper § 6.1: 1,000). More: fewer, larger commits. */
-  readonly bufferedObjectsMax: number;
-  /** Hints kept for others; full means refusing new ones, never forgetting old ones (A10). */
-  readonly hintsMax: number;
-  /** Below this much free disk writes are refused and reads go on. */
-  readonly freeBytesMin: number;
-  /** A retry older than this may have been forgotten as seen: it is refused as unknown (A7). */
-  readonly retryHorizonMs: number;
-  /** A client clock further ahead than this is wrong, and would win every last-write-wins (A7). */
-  readonly writtenAtAheadMs: number;
-  /** Siblings of one key at minting; merge never refuses (A10). */
-  readonly siblingsMax: number;
-  /** Value bytes of all siblings of one key at minting (A10). */
-  readonly recordBytesMax: number;
-  readonly record: RecordLimits;
-};
+const MiB = 1024 * 1024;
+const GiB = 1024 * MiB;
+const HOUR_MS = 3_600_000;
 
-export type Config = {
-  readonly replica: ReplicaLimits;
-  /** Coordinators alive at once; one more is answered OVERLOADED at birth. */
-  readonly coordinatorsMax: number;
-  /** One value, bytes; the paper stores objects under 1 MB. */
-  readonly valueBytesMax: number;
-  /** Requests in flight on one client connection. */
-  readonly inFlightMax: number;
-  /** A client that reads slower than this many bytes behind is cut off. */
-  readonly clientBufferBytesMax: number;
-  /** Bytes queued to one peer before its mail is dropped: a full link loses mail. */
-  readonly peerBufferBytesMax: number;
-  /** R, W and dw of a request that names none; clamped to the number of owners (paper § 6: 3, 2, 2). */
-  readonly defaultR: number;
-  readonly defaultW: number;
-  readonly defaultDw: number;
-  /** Deadline of a request that names none, ms. */
-  readonly requestTimeoutMs: number;
-  /** Silence of a replica before a fallback or one more replica is asked, ms. */
-  readonly patienceMs: number;
-  /** How long a coordinator waits for late answers after its reply, ms. */
-  readonly lingerMs: number;
-  /** Longest time an unhurried write stays in memory, ms (paper § 6.1 buffers; less: more commits). */
-  readonly flushIntervalMs: number;
-  /** How long the first durable write waits for others to share its commit, ms. */
-  readonly groupCommitMs: number;
-  /** Pause between scans of the hints, ms. */
-  readonly hintScanIntervalMs: number;
-  readonly hintDeliveryTimeoutMs: number;
-  /** Hints in one delivery; larger: fewer round trips, longer pauses. */
-  readonly hintBatchMax: number;
-  /** Value bytes of one delivery. */
-  readonly hintBatchBytesMax: number;
-  /** One gossip round with a random peer (paper § 4.8: every second). */
-  readonly gossipIntervalMs: number;
-  /** How often peers' silence is looked at, ms. */
-  readonly detectorTickMs: number;
-  readonly suspicion: SuspicionLimits;
-  /** First and longest pause before a broken link is dialled again, ms; jittered. */
-  readonly redialMinMs: number;
-  readonly redialMaxMs: number;
-  /** A peer that has not said hello by then is cut, ms. */
-  readonly helloTimeoutMs: number;
-  /** A crashed actor restarts after this pause, ms; doubled up to 5 s. */
-  readonly restartBackoffMs: number;
-  /** Crashes of one actor within a minute before the node gives up. */
-  readonly restartsMax: number;
-  /** How long a stopping node waits for requests in flight, ms. */
-  readonly drainTimeoutMs: number;
-};
-
-export const DEFAULT_CONFIG: Config = {
+export const LIMITS = {
   replica: {
-    bufferedObjectsMax: 1000,
-    hintsMax: 1_000_000,
-    freeBytesMin: 64 * 1024 * 1024,
-    retryHorizonMs: 600_000,
-    writtenAtAheadMs: 3_600_000,
-    siblingsMax: 64,
-    recordBytesMax: 4 * 1024 * 1024,
-    record: RECORD_LIMITS,
+    bufferedObjectsMax: count(
+      1000,
+      [1, 1_000_000],
+      'Objects in the memory buffer before a flush (paper § 6.1: 1,000). More: fewer, larger commits.',
+    ),
+    hintsMax: count(
+      1_000_000,
+      [0, 1e9],
+      'Hints kept for others. Full means refusing new ones, never forgetting old ones.',
+    ),
+    freeBytesMin: bytes(
+      64 * MiB,
+      [0, 1024 * GiB],
+      'Below this much free disk writes are refused and reads go on.',
+    ),
+    retryHorizonMs: ms(
+      600_000,
+      [1000, 24 * HOUR_MS],
+      'A retry older than this may have been forgotten as seen: it is refused as unknown.',
+    ),
+    writtenAtAheadMs: ms(
+      HOUR_MS,
+      [0, 24 * HOUR_MS],
+      'A client clock further ahead is wrong, and would win every last-write-wins.',
+    ),
+    siblingsMax: count(64, [1, 1024], 'Siblings of one key at minting; a merge never refuses.'),
+    recordBytesMax: bytes(
+      4 * MiB,
+      [1024, 16 * MiB],
+      'Value bytes of all siblings of one key at minting.',
+    ),
+    record: {
+      vectorEntriesMax: count(
+        RECORD_LIMITS.vectorEntriesMax,
+        [8, 1024],
+        'Writers a version vector remembers; the same on all nodes. Fewer: false siblings of old replicas.',
+      ),
+      seenPutsMax: count(
+        RECORD_LIMITS.seenPutsMax,
+        [4, 1024],
+        'Put ids a record remembers; the same on all nodes. Fewer: a late retry may make a sibling.',
+      ),
+    },
   },
-  coordinatorsMax: 4096,
-  valueBytesMax: 1024 * 1024,
-  inFlightMax: 128,
-  clientBufferBytesMax: 32 * 1024 * 1024,
-  peerBufferBytesMax: 32 * 1024 * 1024,
-  defaultR: 2,
-  defaultW: 2,
-  defaultDw: 1,
-  requestTimeoutMs: 5000,
-  patienceMs: 200,
-  lingerMs: 1000,
-  flushIntervalMs: 100,
-  groupCommitMs: 1,
-  hintScanIntervalMs: 1000,
-  hintDeliveryTimeoutMs: 5000,
-  hintBatchMax: 256,
-  hintBatchBytesMax: 4 * 1024 * 1024,
-  gossipIntervalMs: 1000,
-  detectorTickMs: 250,
-  suspicion: { suspectAfterMs: 750, downAfterMs: 1500 },
-  redialMinMs: 50,
-  redialMaxMs: 1000,
-  helloTimeoutMs: 5000,
-  restartBackoffMs: 50,
-  restartsMax: 10,
-  drainTimeoutMs: 10_000,
+  links: {
+    clientFrameBytesMax: bytes(
+      2 * MiB,
+      [4096, 64 * MiB],
+      'Largest frame from a client: a value, its key and its contexts.',
+    ),
+    peerFrameBytesMax: bytes(
+      32 * MiB,
+      [2 * MiB, 256 * MiB],
+      'Largest frame from another node: a batch of records.',
+    ),
+    fragmentsMax: count(
+      1024,
+      [1, 1_000_000],
+      'Pieces of one message; each costs an object, however small.',
+    ),
+    pingsPerSecondMax: count(
+      50,
+      [1, 100_000],
+      'Pings answered within one second; whoever sends more is cut with 4429.',
+    ),
+    connectionsMax: count(
+      10_000,
+      [1, 1_000_000],
+      'Open sockets, upgraded or not; further ones are dropped at once.',
+    ),
+    handshakeTimeoutMs: ms(
+      5000,
+      [100, 60_000],
+      'Time for a whole HTTP request, and for the answer to our own.',
+    ),
+    heartbeatMs: ms(
+      15_000,
+      [100, 600_000],
+      'Pause between pings. A connection silent for two of them is half open, and cut.',
+    ),
+    closeTimeoutMs: ms(
+      5000,
+      [100, 60_000],
+      'How long a goodbye may take, sending what was queued included.',
+    ),
+  },
+  coordinatorsMax: count(
+    4096,
+    [1, 1_000_000],
+    'Coordinators alive at once; one more is answered OVERLOADED at birth.',
+  ),
+  valueBytesMax: live.bytes(
+    MiB,
+    [1, 16 * MiB],
+    'One value; the paper stores objects under 1 MB. Also on the nodes it is forwarded to.',
+  ),
+  inFlightMax: live.count(128, [1, 65_536], 'Requests in flight on one client connection.'),
+  clientBufferBytesMax: live.bytes(
+    32 * MiB,
+    [MiB, 4 * GiB],
+    'A client that reads slower than this many bytes behind is cut off; at half, it is OVERLOADED.',
+  ),
+  peerBufferBytesMax: live.bytes(
+    32 * MiB,
+    [MiB, 4 * GiB],
+    'Bytes queued to one peer before its mail is dropped: a full link loses mail.',
+  ),
+  defaultR: live.count(
+    2,
+    [1, 16],
+    'R of a get that names none; clamped to the number of owners (paper § 6: 3, 2, 2).',
+  ),
+  defaultW: live.count(2, [1, 16], 'W of a put that names none; clamped to the number of owners.'),
+  defaultDw: live.count(
+    1,
+    [0, 16],
+    'Durable copies of a put that names none. 0 is the paper: faster, may lose a write in a power cut.',
+  ),
+  requestTimeoutMs: live.ms(5000, [10, 600_000], 'Deadline of a request that names none.'),
+  patienceMs: live.ms(
+    200,
+    [1, 60_000],
+    'Silence of a replica before a fallback or one more replica is asked. Less: more copies to hand back.',
+  ),
+  lingerMs: live.ms(
+    1000,
+    [0, 60_000],
+    'How long a coordinator waits for late answers after its reply, for read repair and hints.',
+  ),
+  flushIntervalMs: ms(
+    100,
+    [1, 60_000],
+    'Longest time an unhurried write stays in memory (paper § 6.1). Less: more commits.',
+  ),
+  groupCommitMs: ms(
+    1,
+    [0, 1000],
+    'How long the first durable write waits for others to share its commit.',
+  ),
+  hintScanIntervalMs: ms(1000, [10, HOUR_MS], 'Pause between scans of the hints.'),
+  hintDeliveryTimeoutMs: ms(
+    5000,
+    [10, 600_000],
+    'Silence after a batch of hints before it counts as not delivered.',
+  ),
+  hintBatchMax: live.count(
+    256,
+    [1, 65_536],
+    'Hints in one delivery; more: fewer round trips, longer pauses of the receiver.',
+  ),
+  hintBatchBytesMax: live.bytes(4 * MiB, [1024, 128 * MiB], 'Value bytes of one delivery.'),
+  gossipIntervalMs: ms(
+    1000,
+    [10, 600_000],
+    'One gossip round with a random peer (paper § 4.8: every second).',
+  ),
+  detectorTickMs: ms(250, [10, 60_000], "How often peers' silence is looked at."),
+  suspicion: {
+    suspectAfterMs: ms(
+      750,
+      [10, 600_000],
+      'Silence of a peer before it is asked last. Less: false alarms when a process pauses.',
+    ),
+    downAfterMs: ms(
+      1500,
+      [20, 600_000],
+      'Silence of a peer before fallbacks take its writes. Less: more hints; more: slower failover.',
+    ),
+  },
+  redialMinMs: ms(50, [1, 60_000], 'First pause before a broken link is dialled again; jittered.'),
+  redialMaxMs: ms(1000, [1, 600_000], 'Longest such pause.'),
+  helloTimeoutMs: ms(5000, [100, 60_000], 'Whoever has not said hello by then is cut.'),
+  restartBackoffMs: ms(50, [1, 5000], 'A crashed actor restarts after this; doubled up to 5 s.'),
+  restartsMax: count(
+    10,
+    [0, 1000],
+    'Crashes of one actor within a minute before the node gives up.',
+  ),
+  drainTimeoutMs: ms(
+    10_000,
+    [0, HOUR_MS],
+    'How long a stopping node waits for requests in flight.',
+  ),
+} as const satisfies Limits;
+
+/** The numbers a node runs with, named as in the table. */
+export type Config = ValuesOf<typeof LIMITS>;
+export type ReplicaLimits = Config['replica'];
+
+export const DEFAULT_CONFIG: Config = valuesOf(LIMITS);
+
+/**
+ * What is wrong with `config` as a whole, as a sentence that names both settings; undefined if it
+ * can be. Bounds of single numbers are checked where they are read (settings.ts).
+ */
+export const impossibleIn = (config: Config): string | undefined => {
+  const must: readonly (readonly [boolean, string])[] = [
+    notAbove(
+      'suspicion.suspectAfterMs',
+      config.suspicion.suspectAfterMs,
+      'suspicion.downAfterMs',
+      config.suspicion.downAfterMs,
+    ),
+    notAbove(
+      'detectorTickMs',
+      config.detectorTickMs,
+      'suspicion.downAfterMs',
+      config.suspicion.downAfterMs,
+    ),
+    notAbove('redialMinMs', config.redialMinMs, 'redialMaxMs', config.redialMaxMs),
+    notAbove('patienceMs', config.patienceMs, 'requestTimeoutMs', config.requestTimeoutMs),
+    notAbove(
+      'valueBytesMax',
+      config.valueBytesMax,
+      'replica.recordBytesMax',
+      config.replica.recordBytesMax,
+    ),
+    roomFor(
+      'valueBytesMax',
+      config.valueBytesMax,
+      'links.clientFrameBytesMax',
+      config.links.clientFrameBytesMax,
+    ),
+    roomFor(
+      'replica.recordBytesMax',
+      config.replica.recordBytesMax,
+      'links.peerFrameBytesMax',
+      config.links.peerFrameBytesMax,
+    ),
+    roomFor(
+      'hintBatchBytesMax',
+      config.hintBatchBytesMax,
+      'links.peerFrameBytesMax',
+      config.links.peerFrameBytesMax,
+    ),
+  ];
+  return must.find(([holds]) => !holds)?.[1];
 };
+
+/** A frame holds more than the values: keys, contexts, vectors. */
+const FRAME_OVERHEAD_BYTES = 64 * 1024;
+
+const notAbove = (a: string, aValue: number, b: string, bValue: number) =>
+  [aValue <= bValue, `${a} (${aValue}) is above ${b} (${bValue})`] as const;
+
+const roomFor = (a: string, aValue: number, b: string, bValue: number) =>
+  [
+    aValue + FRAME_OVERHEAD_BYTES <= bValue,
+    `${b} (${bValue}) has no room for ${a} (${aValue}) and ${FRAME_OVERHEAD_BYTES} bytes around it`,
+  ] as const;
