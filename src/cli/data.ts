@@ -61,14 +61,19 @@ export const withClient = async (
   if (flags.timeout !== undefined && (flags.timeout < 1 || flags.timeout > 600_000)) {
     throw usage(`--timeout is 1-600000 ms, found ${flags.timeout}`);
   }
-  const client = connect(urls, flags.timeout === undefined ? {} : { timeoutMs: flags.timeout });
+  const client = connect(urls, {
+    name: 'coterie-cli',
+    // Somebody waits for the answer: too few nodes is told after one more look, not after seconds.
+    quorumRetriesMax: 1,
+    ...(flags.timeout === undefined ? {} : { timeoutMs: flags.timeout }),
+  });
   try {
     await task(client);
   } catch (error) {
     if (!(error instanceof CoterieError)) throw error;
     throw failure(error, flags.json === true);
   } finally {
-    await client.close();
+    await client.close('now');
   }
 };
 

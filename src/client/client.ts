@@ -12,18 +12,25 @@
 import { CoterieError } from '../core/errors.ts';
 import { hexOf, putId } from '../core/ids.ts';
 import type { Key } from '../core/ids.ts';
-import type { Clock } from '../ports/clock.ts';
+import type { Clock, Timer } from '../ports/clock.ts';
 import type { Random } from '../ports/random.ts';
-import { checkedKey, checkedTimeoutMs, kindOf } from '../wire/fields.ts';
+import { checkedTimeoutMs } from '../wire/fields.ts';
 import type { HandledRequest } from '../wire/client-messages.ts';
+import type { Codec } from './codecs.ts';
+import { Events } from './events.ts';
+import type { ClientEvent } from './events.ts';
+import { bytesOf, contextsOf, keyOf } from './inputs.ts';
+import type { KeyInput, ValueInput } from './inputs.ts';
+import { mergedState } from './mergeable.ts';
+import type { Mergeable, Own, Stamp } from './mergeable.ts';
 import { runOperation } from './operation.ts';
 import type { Answered } from './operation.ts';
+import { RetryBudget } from './restraint.ts';
 import type { Transport } from './transport.ts';
+import { TypedClient } from './typed.ts';
 import { Values } from './values.ts';
 
-/** Text stands for its UTF-8 bytes; a key is 1–1,024 of them. */
-export type KeyInput = string | Uint8Array;
-export type ValueInput = string | Uint8Array;
+export type { KeyInput, ValueInput } from './inputs.ts';
 
 export type OperationOptions = {
   /** Deadline of the whole operation with all its retries, ms, 1 … 600,000. */
@@ -69,15 +76,30 @@ export type ClientOptions = {
   readonly timeoutMs?: number;
   /** How often a failure that a node answered is tried again, within the deadline. */
   readonly retriesMax?: number;
+  /**
+   * As `retriesMax`, for a quorum that a node refused because too few nodes can be reached. People
+   * who wait for the answer want 0 or 1; programs rather wait for the nodes. By default `retriesMax`.
+   */
+  readonly quorumRetriesMax?: number;
+  /** How long `close` waits for operations under way, ms. */
+  readonly drainMs?: number;
 };
 
-export type ClientParts = { readonly clock: Clock; readonly random: Random };
+export type ClientParts = {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Where the transport tells what happens, if it does. */
+  readonly events?: Events;
+};
 
 const TIMEOUT_MS = 5000;
 /** With doubling jittered pauses about 3 s: longer than a failure needs to be noticed. */
 const RETRIES_MAX = 10;
 /** Rounds of read and write in one update; each needs a refusal of the one before. */
 const UPDATE_ROUNDS_MAX = 10;
+const DRAIN_MS = 2000;
+/** Keys of which a client remembers what it was as a writer of mergeable values. */
+const OWN_MAX = 4096;
 
 /** A client over any transport; `connect` and `clientOver` make the usual ones. */
 export const createClient = (
@@ -91,6 +113,14 @@ export class Client {
   readonly #parts: ClientParts;
   readonly #timeoutMs: number;
   readonly #retriesMax: number;
+  readonly #quorumRetriesMax: number;
+  readonly #drainMs: number;
+  readonly #budget: RetryBudget;
+  readonly #events: Events;
+  readonly #own = new Map<Key, Own>();
+  #state: 'open' | 'closing' | 'closed' = 'open';
+  #underWay = 0;
+  #drained = (): void => undefined;
 
   /** Throws CoterieError BAD_TIMEOUT. */
   constructor(transport: Transport, parts: ClientParts, options: ClientOptions) {
@@ -98,6 +128,25 @@ export class Client {
     this.#parts = parts;
     this.#timeoutMs = checkedTimeoutMs(options.timeoutMs ?? TIMEOUT_MS);
     this.#retriesMax = options.retriesMax ?? RETRIES_MAX;
+    this.#quorumRetriesMax = options.quorumRetriesMax ?? this.#retriesMax;
+    this.#drainMs = options.drainMs ?? DRAIN_MS;
+    this.#budget = new RetryBudget(parts.clock.monotonicMs());
+    this.#events = parts.events ?? new Events();
+  }
+
+  /** Calls `listener` with what happens to this client, until the returned function is called. */
+  on(listener: (event: ClientEvent) => void): () => void {
+    return this.#events.on(listener);
+  }
+
+  /** What happens to this client from now on; ends when it is closed. */
+  events(): AsyncIterableIterator<ClientEvent> {
+    return this.#events.iterate();
+  }
+
+  /** This client with values of one codec. */
+  as<T>(codec: Codec<T>): TypedClient<T> {
+    return new TypedClient(this, codec);
   }
 
   /** All concurrent values of `key`. */
@@ -134,11 +183,16 @@ export class Client {
 
   /**
    * Reads, lets `change` make the next value, and writes it with the context of the read, all within
-   * one deadline. With `merge` the change sees the one value that siblings were merged into, or
-   * undefined where there is none; without it all siblings, and merges them itself. What others
-   * write meanwhile stays as a sibling. `change` runs again only after a write that certainly did
-   * not happen.
+   * one deadline. With a mergeable as `merge` the change edits its face; with a function it sees the
+   * one value that siblings were merged into, or undefined where there is none; without either all
+   * siblings, and merges them itself. What others write meanwhile stays as a sibling. `change` runs
+   * again only after a write that certainly did not happen.
    */
+  update<State, Face, Made>(
+    key: KeyInput,
+    change: (face: Face) => Made | Promise<Made>,
+    options: UpdateOptions & { readonly merge: Mergeable<State, Face, Made> },
+  ): Promise<Applied>;
   update(
     key: KeyInput,
     change: Change<Uint8Array | undefined>,
@@ -151,19 +205,22 @@ export class Client {
   ): Promise<Applied>;
   async update(
     key: KeyInput,
-    change: Change<never>,
-    options: UpdateOptions & { readonly merge?: Merge } = {},
+    change: (seen: never) => unknown,
+    options: UpdateOptions & { readonly merge?: unknown } = {},
   ): Promise<Applied> {
     const name = keyOf(key);
     const deadlineMs = this.#deadlineOf(options);
+    const merge = options.merge as Merge | AnyMergeable | undefined;
     for (let round = 1; ; round++) {
       const { values, context } = await this.#read(name, options, deadlineMs);
-      const { merge } = options;
-      // The overloads pair `merge` with what `change` takes.
-      const seen = (merge === undefined ? values : mergedOf(values, merge)) as never;
-      const value = bytesOf(await change(seen));
+      const writing = { ...options, context };
       try {
-        return await this.#write(name, value, { ...options, context }, deadlineMs);
+        if (typeof merge === 'object')
+          return await this.#edit(name, values, change, merge, { ...writing, deadlineMs });
+        // The overloads pair `merge` with what `change` takes and makes.
+        const seen = (merge === undefined ? values : mergedOf(values, merge)) as never;
+        const value = bytesOf((await change(seen)) as ValueInput);
+        return await this.#write(name, value, writing, deadlineMs);
       } catch (error) {
         if (round >= UPDATE_ROUNDS_MAX || !isStale(error)) throw error;
       }
@@ -177,9 +234,31 @@ export class Client {
     return reply.status;
   }
 
-  /** Ends what is under way with CANCELLED and lets go of the connection. */
-  async close(): Promise<void> {
+  /**
+   * Takes nothing new, waits up to `drainMs` for what is under way, ends the rest with CANCELLED and
+   * lets go of the connection. `now` does not wait.
+   */
+  async close(when: 'drained' | 'now' = 'drained'): Promise<void> {
+    if (this.#state === 'closed') return;
+    if (when === 'drained' && this.#underWay > 0 && this.#state === 'open') {
+      this.#state = 'closing';
+      await this.#drain();
+    }
+    this.#state = 'closed';
+    this.#drained();
     this.#transport.close();
+    this.#events.emit({ type: 'closed' });
+  }
+
+  #drain(): Promise<void> {
+    const { clock } = this.#parts;
+    return new Promise((resolve) => {
+      const timer: Timer = clock.setTimeout(resolve, this.#drainMs);
+      this.#drained = () => {
+        clock.clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -226,37 +305,56 @@ export class Client {
     return { outcome: 'applied', acks: reply.acks, durable: reply.durable, context: reply.context };
   }
 
-  #run(
+  /** The update of one mergeable value: its change, and the write of what that made. */
+  async #edit(
+    key: Key,
+    siblings: readonly Uint8Array[],
+    change: (face: never) => unknown,
+    type: AnyMergeable,
+    options: WriteOptions & { readonly deadlineMs: number },
+  ): Promise<Applied> {
+    const own = this.#own.get(key);
+    // Taken, so that no other update goes on as the same writer meanwhile.
+    this.#own.delete(key);
+    const { clock, random } = this.#parts;
+    const tag = (): string => hexOf(random.bytes(8));
+    const stamp: Stamp = { nowMs: Math.floor(clock.wallMs()), tag, own };
+    const { face, finish } = type.edit(mergedState(type, siblings) as never, stamp);
+    const value = type.codec.encode(finish((await change(face)) as never) as never);
+    const applied = await this.#write(key, value, options, options.deadlineMs);
+    if (stamp.leaves !== undefined && this.#own.size < OWN_MAX) this.#own.set(key, stamp.leaves);
+    return applied;
+  }
+
+  async #run(
     build: (timeoutMs: number, attempt: number) => HandledRequest,
     { signal }: OperationOptions,
     deadlineMs: number,
   ): Promise<Answered> {
-    const retriesMax = this.#retriesMax;
-    const plan = { build, deadlineMs, retriesMax, ...(signal === undefined ? {} : { signal }) };
-    return runOperation({ transport: this.#transport, ...this.#parts }, plan);
+    if (this.#state !== 'open') {
+      throw new CoterieError('CANCELLED', 'the client was closed', { outcome: 'refused' });
+    }
+    const plan = {
+      build,
+      deadlineMs,
+      retriesMax: this.#retriesMax,
+      quorumRetriesMax: this.#quorumRetriesMax,
+      ...(signal === undefined ? {} : { signal }),
+    };
+    const { clock, random } = this.#parts;
+    const [transport, budget, events] = [this.#transport, this.#budget, this.#events];
+    budget.earn();
+    this.#underWay += 1;
+    try {
+      return await runOperation({ transport, clock, random, budget, events }, plan);
+    } finally {
+      this.#underWay -= 1;
+      if (this.#underWay === 0) this.#drained();
+    }
   }
 }
 
-const utf8 = new TextEncoder();
-
-const keyOf = (key: KeyInput): Key => {
-  if (typeof key === 'string') return checkedKey(utf8.encode(key));
-  if (key instanceof Uint8Array) return checkedKey(key);
-  throw new CoterieError('BAD_ARGUMENT', `a key is text or bytes, found ${kindOf(key)}`);
-};
-
-/** A copy: a retry must send what the first try sent, whatever the caller does meanwhile. */
-const bytesOf = (value: ValueInput): Uint8Array => {
-  if (typeof value === 'string') return utf8.encode(value);
-  if (value instanceof Uint8Array) return new Uint8Array(value);
-  throw new CoterieError('BAD_ARGUMENT', `a value is text or bytes, found ${kindOf(value)}`);
-};
-
-const contextsOf = (context: WriteOptions['context']): readonly Uint8Array[] => {
-  if (context === undefined) return [];
-  const contexts = context instanceof Uint8Array ? [context] : context;
-  return contexts.map((each) => new Uint8Array(each));
-};
+type AnyMergeable = Mergeable<unknown, never, never>;
 
 /** What the read before a delete takes over: W and dw say nothing about it. */
 const readingOf = ({ strict, signal }: WriteOptions): GetOptions => ({
@@ -269,7 +367,9 @@ const mergedOf = (siblings: readonly Uint8Array[], merge: Merge): Uint8Array | u
 
 /** Nothing was written, and a fresh read may mend it: its context is newer. */
 const isStale = (error: unknown): boolean =>
-  error instanceof CoterieError && error.outcome === 'refused' && error.code === 'BAD_CONTEXT';
+  error instanceof CoterieError && error.outcome === 'refused' && STALE.has(error.code);
+
+const STALE: ReadonlySet<string> = new Set(['BAD_CONTEXT', 'TOO_MANY_SIBLINGS']);
 
 const unexpected = (reply: Answered): CoterieError =>
   new CoterieError('INTERNAL', `the node answered with ${reply.type}`);

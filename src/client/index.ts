@@ -2,6 +2,7 @@
 import type { ClientHandler } from '../wire/client-messages.ts';
 import { createClient } from './client.ts';
 import type { Client, ClientOptions, ClientParts } from './client.ts';
+import { Events } from './events.ts';
 import { directTransport } from './direct-transport.ts';
 import { nodeClock, nodeRandom, nodeSockets } from './node-socket.ts';
 import { socketTransport } from './socket-transport.ts';
@@ -23,6 +24,14 @@ export type {
   ValueInput,
   WriteOptions,
 } from './client.ts';
+export { bytes, cbor, json, text } from './codecs.ts';
+export type { Codec } from './codecs.ts';
+export { addWinsMap, counter, observedRemoveSet } from './causal-types.ts';
+export type { CounterFace, MapFace, SetFace } from './causal-types.ts';
+export type { ClientEvent } from './events.ts';
+export { lastWriteWins, maximum, minimum, unionOfSets } from './mergeable.ts';
+export type { Mergeable } from './mergeable.ts';
+export type { TypedClient, TypedValues } from './typed.ts';
 export type { Sockets } from './node-connection.ts';
 export { socketTransport } from './socket-transport.ts';
 export type { Ending, Transport } from './transport.ts';
@@ -32,6 +41,8 @@ export type ConnectOptions = ClientOptions & {
   /** Names this program in the logs of the nodes. */
   readonly name?: string;
   readonly token?: string;
+  /** Requests that may wait while no node can be reached, or for room on the connection. */
+  readonly queueMax?: number;
 };
 
 /**
@@ -41,15 +52,16 @@ export type ConnectOptions = ClientOptions & {
  */
 export const connect = (
   seeds: string | readonly string[],
-  { name, token, ...options }: ConnectOptions = {},
+  { name, token, queueMax, ...options }: ConnectOptions = {},
 ): Client => {
   const addresses = typeof seeds === 'string' ? seeds.split(',') : seeds;
-  const parts = { clock: nodeClock, random: nodeRandom };
+  const parts = { clock: nodeClock, random: nodeRandom, events: new Events() };
   const transport = socketTransport(addresses, {
     sockets: nodeSockets,
     ...parts,
     ...(name === undefined ? {} : { name }),
     ...(token === undefined ? {} : { token }),
+    ...(queueMax === undefined ? {} : { queueMax }),
   });
   return createClient(transport, parts, options);
 };

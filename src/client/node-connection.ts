@@ -11,6 +11,7 @@ import { PROTOCOL_VERSION, PUSH_ID, REQUEST_ID_MAX } from '../wire/client-messag
 import type {
   HandledReply,
   HandledRequest,
+  Push,
   ServerReply,
   WelcomeReply,
 } from '../wire/client-messages.ts';
@@ -29,6 +30,8 @@ export type ConnectionParts = {
   readonly name: string;
   readonly token?: string;
   readonly ready: (welcome: WelcomeReply) => void;
+  /** Something the node said unasked. */
+  readonly pushed?: (push: Push) => void;
   /** It may still answer what it has, but wants no more. */
   readonly leaving: () => void;
   /** Once, last; whoever waits here has been told before. */
@@ -53,6 +56,7 @@ export class NodeConnection {
   readonly #waiting = new Map<number, (answer: Answer) => void>();
   #lastId = HELLO_ID;
   #inFlightMax = IN_FLIGHT_MAX;
+  #wasReady: 'yes' | 'no' = 'no';
   #state: 'opening' | 'ready' | 'leaving' | 'closed' = 'opening';
 
   constructor(parts: ConnectionParts) {
@@ -64,6 +68,15 @@ export class NodeConnection {
       closed: (code, reason) => this.#end(reason === '' ? `closed with ${code}` : reason),
     });
     this.#silence = clock.setTimeout(() => this.#abandon('no WELCOME in time'), WELCOME_TIMEOUT_MS);
+  }
+
+  get address(): string {
+    return this.#parts.address;
+  }
+
+  /** Whether it ever got its WELCOME. */
+  get wasReady(): 'yes' | 'no' {
+    return this.#wasReady;
   }
 
   /** Whether one more request may be asked now. */
@@ -119,8 +132,11 @@ export class NodeConnection {
   #take(id: number, reply: ServerReply): void {
     switch (reply.type) {
       case 'going-away':
+        this.#parts.pushed?.(reply);
         return this.leave();
       case 'ring-changed':
+        this.#parts.pushed?.(reply);
+        return;
       case 'pong':
         return;
       case 'welcome':
@@ -140,6 +156,7 @@ export class NodeConnection {
     if (this.#state !== 'opening') return;
     this.#parts.clock.clearTimeout(this.#silence);
     this.#state = 'ready';
+    this.#wasReady = 'yes';
     this.#inFlightMax = Math.max(1, welcome.limits['inFlightMax'] ?? IN_FLIGHT_MAX);
     this.#parts.ready(welcome);
   }

@@ -17,12 +17,16 @@ import type { Clock, Timer } from '../ports/clock.ts';
 import type { Random } from '../ports/random.ts';
 import type { FailedReply } from '../wire/peer-messages.ts';
 import type { HandledReply, HandledRequest } from '../wire/client-messages.ts';
+import type { Events } from './events.ts';
+import type { RetryBudget } from './restraint.ts';
 import type { Ending, Transport } from './transport.ts';
 
 export type OperationParts = {
   readonly transport: Transport;
   readonly clock: Clock;
   readonly random: Random;
+  readonly budget: RetryBudget;
+  readonly events: Events;
 };
 
 export type OperationPlan = {
@@ -32,6 +36,8 @@ export type OperationPlan = {
   readonly deadlineMs: number;
   /** How often a failure that was answered is tried again. */
   readonly retriesMax: number;
+  /** As that, for a quorum refused because too few nodes can be reached. */
+  readonly quorumRetriesMax: number;
   readonly signal?: AbortSignal;
 };
 
@@ -120,7 +126,11 @@ class Operation {
           this.#last = new CoterieError('CONNECTION_LOST', `no answer: ${ending.reason}`);
           this.#unknown = this.#last;
         }
-        return this.#rest(0);
+        return this.#rest(0, 'free');
+      case 'full': {
+        const message = `${ending.waiting} requests wait for a node already`;
+        return this.#fail(this.#withEarlier(new CoterieError('OVERLOADED', message)));
+      }
       case 'replied':
         if (ending.reply.type !== 'failed') {
           this.#stop();
@@ -137,19 +147,26 @@ class Operation {
     this.#failures += 1;
     // A node may be newer than this client: its own word about its codes goes first.
     const { retryable = error.retryable, retryAfterMs } = details;
-    if (retryable !== true || this.#failures > this.#plan.retriesMax) {
+    const refusedQuorum = code === 'QUORUM_NOT_MET' && error.outcome === 'refused';
+    const { retriesMax, quorumRetriesMax } = this.#plan;
+    if (retryable !== true || this.#failures > (refusedQuorum ? quorumRetriesMax : retriesMax)) {
       return this.#fail(this.#withEarlier(error));
     }
-    this.#rest(typeof retryAfterMs === 'number' ? retryAfterMs : 0);
+    this.#parts.events.emit({ type: 'retrying', attempt: this.#sent, code });
+    this.#rest(typeof retryAfterMs === 'number' ? retryAfterMs : 0, 'budgeted');
   }
 
-  #rest(leastMs: number): void {
+  /** A lost connection costs no node a request, so its retry is free of the budget. */
+  #rest(leastMs: number, retry: 'free' | 'budgeted', failures = Math.max(1, this.#sent)): void {
     this.#state = 'resting';
-    const { clock, random } = this.#parts;
-    const pauseMs = leastMs + jitteredMs(random, Math.max(1, this.#sent));
+    const { clock, random, budget } = this.#parts;
+    const pauseMs = leastMs + jitteredMs(random, failures);
     // A pause beyond the deadline could only end in the answer we have now.
     if (pauseMs >= this.#leftMs() && this.#sent > 0) return this.#expired();
-    this.#pause = clock.setTimeout(() => this.#try(), pauseMs);
+    this.#pause = clock.setTimeout(() => {
+      if (retry === 'free' || budget.spend(clock.monotonicMs()) === 'granted') this.#try();
+      else this.#rest(0, retry, Infinity);
+    }, pauseMs);
   }
 
   #expired(): void {

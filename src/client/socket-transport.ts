@@ -5,10 +5,13 @@
  */
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { Random } from '../ports/random.ts';
-import type { HandledRequest } from '../wire/client-messages.ts';
+import type { HandledReply, HandledRequest } from '../wire/client-messages.ts';
 import { NodeConnection, checkedAddresses, isAddress } from './node-connection.ts';
 import type { Sockets } from './node-connection.ts';
+import type { Events } from './events.ts';
 import { jitteredMs } from './operation.ts';
+import { CLOSED, failed, isOpen } from './restraint.ts';
+import type { BreakerState } from './restraint.ts';
 import type { Ending, Transport } from './transport.ts';
 
 export type SocketTransportOptions = {
@@ -18,8 +21,12 @@ export type SocketTransportOptions = {
   /** The client program, for the node's logs. */
   readonly name?: string;
   readonly token?: string;
+  readonly events?: Events;
+  /** Requests that may wait for a node or for room; one more is answered OVERLOADED. */
+  readonly queueMax?: number;
 };
 
+const QUEUE_MAX = 10_000;
 /** Addresses learnt from nodes beyond the seeds; more would only be noise. */
 const ADDRESSES_MAX = 256;
 
@@ -41,6 +48,7 @@ class SocketTransport implements Transport {
   readonly #waiting = new Set<Waiting>();
   /** All that are not closed: the current one and those that only finish their answers. */
   readonly #connections = new Set<NodeConnection>();
+  readonly #breakers = new Map<string, BreakerState>();
   #current: NodeConnection | undefined;
   #next: number;
   #failures = 0;
@@ -58,6 +66,10 @@ class SocketTransport implements Transport {
   request(build: () => HandledRequest, ended: (ending: Ending) => void): { cancel(): void } {
     if (this.#state === 'closed') {
       ended({ type: 'closed' });
+      return { cancel: () => undefined };
+    }
+    if (this.#waiting.size >= (this.#options.queueMax ?? QUEUE_MAX)) {
+      ended({ type: 'full', waiting: this.#waiting.size });
       return { cancel: () => undefined };
     }
     const waiting: Waiting = { build, ended, call: undefined };
@@ -92,17 +104,62 @@ class SocketTransport implements Transport {
     for (const waiting of this.#waiting) {
       if (!this.#current.hasRoom) return;
       this.#waiting.delete(waiting);
-      waiting.call = this.#current.ask(waiting.build(), (answer) => {
+      const connection = this.#current;
+      const call = connection.ask(waiting.build(), (answer) => {
         const closed = this.#state === 'closed' && answer.type === 'lost';
+        if (answer.type === 'replied') this.#judge(connection, verdictOn(answer.reply));
         waiting.ended(closed ? { type: 'closed' } : answer);
         this.#sendWaiting();
       });
+      waiting.call = {
+        cancel: () => {
+          call.cancel();
+          // Given up while the node was silent: again and again, and it is left.
+          this.#judge(connection, 'failed');
+        },
+      };
     }
+  }
+
+  /** A node that welcomes everybody and then serves nobody is left for another one. */
+  #judge(connection: NodeConnection, verdict: 'served' | 'failed'): void {
+    const { address } = connection;
+    if (verdict === 'served') {
+      if (this.#breakers.has(address)) this.#breakers.delete(address);
+      return;
+    }
+    if (this.#failedOnce(address) === 'open' && this.#addresses.length > 1) connection.leave();
+  }
+
+  #failedOnce(address: string): 'open' | 'closed' {
+    const { clock, events } = this.#options;
+    const nowMs = clock.monotonicMs();
+    const before = this.#breakers.get(address) ?? CLOSED;
+    const after = failed(before, nowMs);
+    this.#breakers.set(address, after);
+    if (!isOpen(after, nowMs)) return 'closed';
+    events?.emit({ type: 'breaker-opened', address, forMs: after.openUntilMs - nowMs });
+    return 'open';
+  }
+
+  /** The next address in turn whose breaker lets somebody pass; the one that opens first if none. */
+  #choose(): string {
+    const nowMs = this.#options.clock.monotonicMs();
+    const count = this.#addresses.length;
+    const turn = Array.from(
+      { length: count },
+      (_, i) => this.#addresses[(this.#next + i) % count]!,
+    );
+    const openUntil = (address: string): number =>
+      Math.max(nowMs, (this.#breakers.get(address) ?? CLOSED).openUntilMs);
+    const chosen = turn.reduce((best, each) => (openUntil(each) < openUntil(best) ? each : best));
+    this.#next = this.#addresses.indexOf(chosen) + 1;
+    return chosen;
   }
 
   #dial(): void {
     const { sockets, clock, name = 'coterie.js', token } = this.#options;
-    const address = this.#addresses[this.#next++ % this.#addresses.length]!;
+    const address = this.#choose();
     const connection: NodeConnection = new NodeConnection({
       sockets,
       clock,
@@ -112,8 +169,12 @@ class SocketTransport implements Transport {
       ready: (welcome) => {
         this.#failures = 0;
         this.#problem = undefined;
+        this.#options.events?.emit({ type: 'connected', address, node: welcome.node });
         this.#learn(welcome.addresses);
         this.#sendWaiting();
+      },
+      pushed: (push) => {
+        this.#options.events?.emit(push.type === 'going-away' ? { ...push, address } : push);
       },
       leaving: () => {
         if (this.#current === connection) this.#current = undefined;
@@ -122,6 +183,8 @@ class SocketTransport implements Transport {
       },
       closed: (reason) => {
         this.#connections.delete(connection);
+        this.#options.events?.emit({ type: 'disconnected', address, reason });
+        if (connection.wasReady === 'no') this.#failedOnce(address);
         // One that was left behind may go as it likes.
         if (this.#current !== connection) return;
         this.#current = undefined;
@@ -154,3 +217,9 @@ class SocketTransport implements Transport {
     }
   }
 }
+
+/** Whether an answer tells that the node serves: its own bug or its own silence do not. */
+const verdictOn = (reply: HandledReply): 'served' | 'failed' =>
+  reply.type === 'failed' && (reply.code === 'INTERNAL' || reply.code === 'TIMEOUT')
+    ? 'failed'
+    : 'served';

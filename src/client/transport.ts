@@ -6,6 +6,8 @@ export type Ending =
   | { readonly type: 'replied'; readonly reply: HandledReply }
   /** No answer will come of this try; another may have one. */
   | { readonly type: 'lost'; readonly reason: string }
+  /** So many requests wait for a node already that this one may not. */
+  | { readonly type: 'full'; readonly waiting: number }
   /** The transport was closed: no try will have an answer. */
   | { readonly type: 'closed' };
 

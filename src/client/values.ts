@@ -1,6 +1,9 @@
 /** What a get returns: the siblings of a key, and the context that lets a put replace them. */
 import { CoterieError } from '../core/errors.ts';
 import type { KeyState, ValueReply } from '../wire/client-messages.ts';
+import type { Codec } from './codecs.ts';
+import { seenIn } from './mergeable.ts';
+import type { Mergeable } from './mergeable.ts';
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
@@ -39,6 +42,16 @@ export class Values {
   /** Each sibling as text. Throws TypeError on what is no UTF-8. */
   texts(): readonly string[] {
     return this.values.map((value) => utf8.decode(value));
+  }
+
+  /** All siblings merged into what a reader of that kind sees; its empty face where there is none. */
+  as<State, Face>(type: Mergeable<State, Face, never>): Face {
+    return seenIn(type, this.values);
+  }
+
+  /** Each sibling decoded. Throws CoterieError BAD_ARGUMENT. */
+  decoded<T>(codec: Codec<T>): readonly T[] {
+    return this.values.map((value) => codec.decode(value));
   }
 
   /** Each sibling parsed. Throws SyntaxError on what is no JSON. */

@@ -4,6 +4,10 @@ import { suite } from 'uvu';
 import { createClient } from '../../src/client/client.ts';
 import type { Client, ClientOptions } from '../../src/client/client.ts';
 import { clientOver } from '../../src/client/index.ts';
+import { Events } from '../../src/client/events.ts';
+import type { ClientEvent } from '../../src/client/events.ts';
+import { addWinsMap, counter } from '../../src/client/causal-types.ts';
+import { json } from '../../src/client/codecs.ts';
 import { socketTransport } from '../../src/client/socket-transport.ts';
 import { CoterieError } from '../../src/core/errors.ts';
 import type { ErrorCode, ErrorDetails } from '../../src/core/errors.ts';
@@ -112,9 +116,12 @@ const world = (
     ringVersion: 1,
     addresses: learn,
   });
+  const events = new Events();
   const transport = socketTransport(seeds, {
     clock,
     random,
+    events,
+    queueMax: 5,
     sockets: {
       dial: (address, events) => {
         const side: NodeSide = {
@@ -151,7 +158,7 @@ const world = (
     behaviour,
     learn,
     limitInFlight: (max: number) => (inFlightMax = max),
-    client: createClient(transport, { clock, random }, options),
+    client: createClient(transport, { clock, random, events }, options),
   };
 };
 
@@ -174,6 +181,12 @@ const value = (...texts: string[]): ServerReply => ({
   state: texts.length > 0 ? 'found' : 'never-seen',
   values: texts.map(bytes),
   context: bytes(`seen ${texts.join()}`),
+});
+const found = (values: readonly Uint8Array[]): ServerReply => ({
+  type: 'value',
+  state: values.length > 0 ? 'found' : 'never-seen',
+  values,
+  context: bytes('seen'),
 });
 const APPLIED: ServerReply = {
   type: 'applied',
@@ -624,7 +637,7 @@ client('ends what is under way when it is closed, and does nothing afterwards', 
   const sent = errorOf(store.put('cart', 'milk'));
   await clock.advance(0);
   const unsent = errorOf(store.get('cart'));
-  await store[Symbol.asyncDispose]();
+  await store.close('now');
   assert.deepEqual([(await sent).code, (await sent).outcome], ['CANCELLED', 'unknown']);
   assert.equal((await unsent).code, 'CANCELLED');
   assert.equal(dialled[0]!.state, 'closed');
@@ -633,6 +646,241 @@ client('ends what is under way when it is closed, and does nothing afterwards', 
   await clock.advance(10_000);
   assert.equal(clock.pending, 0);
   assert.equal(dialled.length, 1);
+});
+
+client('drains on close: what is under way is heard out, nothing new is taken', async () => {
+  const { client: store, clock, dialled } = world();
+  const told: ClientEvent[] = [];
+  store.on((event) => told.push(event));
+  const reading = store.get('cart');
+  await clock.advance(0);
+  const closing = store[Symbol.asyncDispose]();
+  const late = await errorOf(store.get('cart'));
+  assert.deepEqual([late.code, late.outcome], ['CANCELLED', 'refused']);
+  await clock.advance(100);
+  assert.equal(dialled[0]!.state, 'open');
+  answer(dialled[0], value('x'));
+  assert.equal((await reading).text(), 'x');
+  await closing;
+  assert.equal(dialled[0]!.state, 'closed');
+  assert.deepEqual(told.at(-1), { type: 'closed' });
+  assert.equal(clock.pending, 0);
+});
+
+client('waits no longer than drainMs on close', async () => {
+  const { client: store, clock } = world(undefined, { drainMs: 300 });
+  const reading = errorOf(store.get('cart'));
+  await clock.advance(0);
+  const closing = store.close();
+  await clock.advance(299);
+  let state = 'closing';
+  void closing.then(() => (state = 'closed'));
+  await clock.advance(0);
+  assert.equal(state, 'closing');
+  await clock.advance(1);
+  await closing;
+  assert.equal((await reading).code, 'CANCELLED');
+  assert.equal(clock.pending, 0);
+});
+
+client('bounds what waits while no node can be reached, and sends it once one can', async () => {
+  const { client: store, clock, behaviour, dialled } = world(['ws://a:1']);
+  behaviour.set('ws://a:1', 'refuse');
+  const waiting = Array.from({ length: 5 }, (_, i) => store.get(`k${i}`));
+  const full = await errorOf(store.get('one more'));
+  assert.deepEqual([full.code, full.outcome, full.retryable], ['OVERLOADED', 'refused', true]);
+  await clock.advance(100);
+  behaviour.set('ws://a:1', 'welcome');
+  await clock.advance(1000);
+  const side = dialled.at(-1)!;
+  for (const { id } of [...side.heard]) side.say(id, value('x'));
+  for (const reading of waiting) assert.equal((await reading).text(), 'x');
+});
+
+client('leaves a node that fails one request after the other for another', async () => {
+  const { client: store, clock, dialled } = world(undefined, { retriesMax: 0 });
+  const told: ClientEvent[] = [];
+  store.on((event) => told.push(event));
+  for (let i = 0; i < 5; i++) {
+    const reading = errorOf(store.get('cart'));
+    await clock.advance(0);
+    assert.equal(dialled.length, 1);
+    answer(dialled[0], failed('INTERNAL'));
+    assert.equal((await reading).code, 'INTERNAL');
+  }
+  const reading = store.get('cart');
+  await clock.advance(100);
+  assert.equal(dialled[1]!.address, 'ws://b:1');
+  answer(dialled[1], value('x'));
+  assert.equal((await reading).text(), 'x');
+  assert.deepEqual(
+    told.map(({ type }) => type),
+    ['connected', 'breaker-opened', 'disconnected', 'connected'],
+  );
+});
+
+client(
+  'passes over a node that cannot be reached, until its breaker lets one try pass',
+  async () => {
+    const { client: store, clock, dialled, behaviour } = world();
+    behaviour.set('ws://a:1', 'refuse');
+    for (let i = 0; i < 30; i++) {
+      const reading = store.get('cart');
+      await clock.advance(1000);
+      answer(dialled.at(-1), value('x'));
+      assert.equal((await reading).text(), 'x');
+      dialled.at(-1)!.events.closed(1006, 'gone');
+    }
+    const toA = dialled.filter(({ address }) => address === 'ws://a:1').length;
+    assert.ok(toA >= 6 && toA <= 12, `${toA} dials of the dead node, 30 of the other`);
+  },
+);
+
+client('retries within a budget: beyond it a retry waits, and nothing fails early', async () => {
+  const { client: store, clock, dialled } = world(undefined, { retriesMax: 1000 });
+  let answered = 0;
+  const failAll = (): void => {
+    for (const side of dialled) {
+      for (const { id } of side.heard.splice(0)) {
+        answered += 1;
+        side.say(id, failed('OVERLOADED'));
+      }
+    }
+  };
+  const reading = Array.from({ length: 5 }, () =>
+    errorOf(store.get('cart', { timeoutMs: 300_000 })),
+  );
+  const halves = [0, 0];
+  for (let ms = 0; ms < 290_000; ms += 50) {
+    await clock.advance(50);
+    failAll();
+    halves[ms < 145_000 ? 0 : 1] = answered;
+  }
+  const perSecond = (halves[1]! - halves[0]!) / 145;
+  // Unbudgeted, five operations with half-second pauses would ask ten times a second.
+  assert.ok(perSecond <= 10.5, `${perSecond} retries a second`);
+  await clock.advance(10_000);
+  for (const each of reading) assert.ok(['OVERLOADED', 'TIMEOUT'].includes((await each).code));
+});
+
+client('tells a refused quorum after as many looks as it is told to make', async () => {
+  const { client: store, clock, dialled } = world(undefined, { quorumRetriesMax: 1 });
+  const writing = errorOf(store.put('cart', 'milk'));
+  await clock.advance(0);
+  answer(dialled[0], failed('QUORUM_NOT_MET', { outcome: 'refused' }));
+  await clock.advance(50);
+  assert.equal(dialled[0]!.heard.length, 2);
+  answer(dialled[0], failed('QUORUM_NOT_MET', { outcome: 'refused' }));
+  const error = await writing;
+  assert.deepEqual([error.code, error.outcome], ['QUORUM_NOT_MET', 'refused']);
+});
+
+client('iterates over its events until it is closed', async () => {
+  const { client: store, clock, dialled } = world();
+  const types: string[] = [];
+  const iterating = (async () => {
+    for await (const { type } of store.events()) types.push(type);
+  })();
+  const reading = store.get('cart');
+  await clock.advance(0);
+  answer(dialled[0], failed('NOT_READY'));
+  await clock.advance(100);
+  dialled[1]!.say(0, { type: 'ring-changed', ringVersion: 9 });
+  answer(dialled[1], value());
+  await reading;
+  await store.close();
+  await iterating;
+  assert.deepEqual(types, [
+    'connected',
+    'disconnected',
+    'retrying',
+    'connected',
+    'ring-changed',
+    'disconnected',
+    'closed',
+  ]);
+});
+
+client(
+  'updates a mergeable: siblings merged, its face edited, the same writer each time',
+  async () => {
+    const { client: store, clock, dialled } = world();
+    const carts = addWinsMap<number>();
+    const written: Uint8Array[] = [];
+    const update = async (
+      siblings: readonly Uint8Array[],
+      change: (cart: { set(k: string, v: number): unknown }) => void,
+    ) => {
+      const updating = store.update('cart', (cart) => change(cart), { merge: carts });
+      await clock.advance(0);
+      answer(dialled[0], {
+        ...(value() as object),
+        state: 'found',
+        values: siblings,
+      } as ServerReply);
+      await clock.advance(0);
+      answer(dialled[0], APPLIED);
+      await updating;
+      const put = putsHeard({ dialled } as World).at(-1)!;
+      assert.ok(put.value instanceof Uint8Array);
+      written.push(put.value);
+      return put.value;
+    };
+    const milk = await update([], (cart) => void cart.set('milk', 2));
+    const eggs = await update([milk], (cart) => void cart.set('eggs', 6));
+    const bread = await update([], (cart) => void cart.set('bread', 1));
+    const all = await update([eggs, bread], (cart) => void cart.set('milk', 3));
+    const state = carts.codec.decode(all);
+    assert.equal(
+      Object.keys(state.seen).length,
+      2,
+      'milk and eggs by one writer, bread by another',
+    );
+    const reading = store.get('cart');
+    await clock.advance(0);
+    answer(dialled[0], found([all]));
+    assert.deepEqual((await reading).as(carts).toObject(), { bread: 1, eggs: 6, milk: 3 });
+  },
+);
+
+client('is a new writer of a mergeable after an outcome it does not know', async () => {
+  const { client: store, clock, dialled } = world(undefined, { retriesMax: 0 });
+  const count = counter();
+  const update = async (sibling: Uint8Array | undefined, reply: ServerReply) => {
+    const updating = store.update('hits', (hits) => void hits.add(1), { merge: count });
+    const settled = updating.catch(() => undefined);
+    await clock.advance(0);
+    const values = sibling === undefined ? [] : [sibling];
+    answer(dialled[0], found(values));
+    await clock.advance(0);
+    answer(dialled[0], reply);
+    await settled;
+    return putsHeard({ dialled } as World).at(-1)!.value as Uint8Array;
+  };
+  const one = await update(undefined, APPLIED);
+  const lost = await update(one, failed('TIMEOUT'));
+  const three = await update(one, APPLIED);
+  const all = [lost, three].map((each) => count.codec.decode(each)).reduce(count.merge);
+  const total = Object.values(all).reduce((sum, [, up]) => sum + up, 0);
+  assert.equal(total, 3, 'the write of unknown outcome and the one after it are both counted');
+});
+
+client('speaks through a codec', async () => {
+  const { client: store, clock, dialled } = world();
+  const typed = store.as(json<{ milk: number }>());
+  const writing = typed.put('cart', { milk: 2 });
+  await clock.advance(0);
+  answer(dialled[0], APPLIED);
+  await writing;
+  assert.deepEqual(putsHeard({ dialled } as World)[0]!.value, bytes('{"milk":2}'));
+  const reading = typed.get('cart');
+  await clock.advance(0);
+  answer(dialled[0], value('{"milk":2}', '{"milk":3}'));
+  assert.deepEqual((await reading).values, [{ milk: 2 }, { milk: 3 }]);
+  const wrong = errorOf(typed.get('cart'));
+  await clock.advance(0);
+  answer(dialled[0], value('{'));
+  assert.equal((await wrong).code, 'BAD_ARGUMENT');
 });
 
 /** A handler of this process that answers each request with the next of `replies`. */
