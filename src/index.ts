@@ -2,10 +2,14 @@
  * `coterie`: a node inside any Node.js program. This is where the real adapters are handed to the
  * composition in `src/node`; everything else gets its time, chance, disk and network from there.
  */
+import { fileURLToPath } from 'node:url';
+import { openAdminListener } from './adapters/admin-listener.ts';
+import type { AdminListener } from './adapters/admin-listener.ts';
 import { DataDirectoryError, lockDataDirectory } from './adapters/data-lock.ts';
 import { openLmdbStorage } from './adapters/lmdb-storage.ts';
 import { pinoTrace } from './adapters/pino-trace.ts';
 import { nodeDigest } from './adapters/node-digest.ts';
+import { staticRoutes } from './adapters/static-files.ts';
 import { systemClock } from './adapters/system-clock.ts';
 import { systemRandom } from './adapters/system-random.ts';
 import { openWsLinks } from './adapters/ws-links.ts';
@@ -21,7 +25,7 @@ import { Node } from './node/node.ts';
 import { configWith } from './node/settings.ts';
 import type { DeepPartial } from './node/settings.ts';
 import type { Status } from './node/status.ts';
-import type { LogLevel } from './ports/trace.ts';
+import type { LogLevel, Trace } from './ports/trace.ts';
 import type { Storage } from './ports/storage.ts';
 
 export { CoterieError } from './core/errors.ts';
@@ -38,6 +42,8 @@ export type NodeOptions = {
   readonly id?: string;
   /** `host:port`; port 0 (the default) picks a free one on 127.0.0.1. */
   readonly listen?: string;
+  /** `host:port` of the admin listener, where the inspector lives; absent or `off`: there is none. */
+  readonly admin?: string;
   /** `ws://host:port` under which others reach this node; by default where it listens. */
   readonly advertise?: string;
   /** Founds a cluster at the first start: `id[@zone][*weight],…`, the same text on each founder. */
@@ -66,6 +72,8 @@ export type NodeOptions = {
 export type RunningNode = {
   readonly id: string;
   readonly url: string;
+  /** Where a browser finds the inspector; undefined without an admin listener. */
+  readonly inspectorUrl: string | undefined;
   status(): Status;
   /** The client's API on this node, without a socket. */
   client(): Client;
@@ -135,18 +143,21 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
       },
     });
     node.start();
+    const admin = await adminOf(options.admin, trace);
     const stop = once(
       () =>
-        new Promise<void>((resolve) =>
+        new Promise<void>((resolve) => {
+          admin?.listener.close(() => undefined);
           node.stop(() => {
             unlock();
             resolve();
-          }),
-        ),
+          });
+        }),
     );
     return {
       id,
       url,
+      inspectorUrl: admin?.inspectorUrl,
       status: () => node.status(),
       client: () => clientOver(node.handler, { clock: systemClock, random: systemRandom }),
       stop,
@@ -159,17 +170,42 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
   }
 };
 
+type Admin = { readonly listener: AdminListener; readonly inspectorUrl: string };
+
+/** The admin listener with all that is served there. Beyond loopback it asks for a token of this start. */
+const adminOf = async (listen: string | undefined, trace: Trace): Promise<Admin | undefined> => {
+  if (listen === undefined || listen === 'off') return undefined;
+  const { host, port } = parseListen(listen, 'admin');
+  const token = isLoopback(host) ? undefined : hexOf(systemRandom.bytes(16));
+  const pages = staticRoutes(INSPECTOR_PAGE, '/inspector');
+  const listener = await openAdminListener({
+    host,
+    port,
+    routes: { pages: new Map([...pages]), sockets: new Map() },
+    ...(token === undefined ? {} : { token }),
+  });
+  const query = token === undefined ? '' : `?token=${token}`;
+  const inspectorUrl = `${listener.address()}/inspector${query}`;
+  trace.log('info', 'admin.listening', { inspector: inspectorUrl });
+  return { listener, inspectorUrl };
+};
+
+const INSPECTOR_PAGE = fileURLToPath(new URL('./inspector/page', import.meta.url));
+
 const frameBytesMaxOf = ({ links }: Config) => ({
   client: links.clientFrameBytesMax,
   peer: links.peerFrameBytesMax,
 });
 
 /** `host:port`, `[v6]:port` or `:port`. Throws RangeError. */
-export const parseListen = (text: string): { readonly host: string; readonly port: number } => {
+export const parseListen = (
+  text: string,
+  name = 'listen',
+): { readonly host: string; readonly port: number } => {
   const parts = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(text);
   const port = Number(parts?.[3]);
   if (parts === null || port > 65535) {
-    throw new RangeError(`listen: expected host:port with a port up to 65535, found ${text}`);
+    throw new RangeError(`${name}: expected host:port with a port up to 65535, found ${text}`);
   }
   return { host: parts[1] ?? (parts[2] === '' ? '127.0.0.1' : parts[2]!), port };
 };

@@ -34,7 +34,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   sim: ['core', 'wire', 'ports', 'actors', 'node'],
   inspector: ['core', 'wire', 'ports', 'node', 'client', 'sim'],
   cli: ['core', 'node', 'client', 'sim', 'inspector', 'root', 'commander', 'node:'],
-  root: ['core', 'ports', 'node', 'client', 'adapters'],
+  root: ['core', 'ports', 'node', 'client', 'adapters', 'inspector', 'node:'],
 };
 
 const importsOf = (text: string): string[] =>

@@ -19,7 +19,13 @@ type ClusterFlags = {
   readonly logLevel: string;
 };
 
-type Child = { readonly id: string; readonly url: string; readonly process: ChildProcess };
+type Child = {
+  readonly id: string;
+  readonly url: string;
+  readonly process: ChildProcess;
+  /** The address of its inspector, once it listens. */
+  inspector: string | undefined;
+};
 
 const HOST = '127.0.0.1';
 const READY_TIMEOUT_MS = 30_000;
@@ -45,7 +51,8 @@ const runCluster = async (flags: ClusterFlags): Promise<void> => {
   const ids = Array.from({ length: flags.nodes }, (_, i) => `n${i + 1}`);
   const ports = flags.port === 0 ? await freePorts(ids.length) : ids.map((_, i) => flags.port + i);
   const urls = ports.map((port) => `ws://${HOST}:${port}`);
-  const children = ids.map((id, i) => spawnNode(id, urls, i, ids, flags));
+  const admins = flags.port === 0 ? ids.map(() => 0) : ids.map((_, i) => adminPort(flags.port, i));
+  const children = ids.map((id, i) => spawnNode(id, urls, i, ids, admins[i]!, flags));
   const ended = Promise.all(children.map(exitOf));
   let leaving = false;
   const leave = (): void => {
@@ -71,23 +78,33 @@ const spawnNode = (
   urls: readonly string[],
   index: number,
   ids: readonly string[],
+  admin: number,
   flags: ClusterFlags,
 ): Child => {
   const url = urls[index]!;
   const args = ['start', '--id', id, '--data', join(flags.data, id), '--listen', url.slice(5)];
   args.push('--bootstrap', ids.join(','), '--log-level', flags.logLevel);
+  args.push('--admin', `${HOST}:${admin}`);
   for (const seed of urls) if (seed !== url) args.push('--seed', seed);
   const child = fork(fileURLToPath(new URL('./main.js', import.meta.url)), args, {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     // In a group of its own: Ctrl-C reaches us, and we let the nodes drain.
     detached: true,
   });
+  const started: Child = { id, url, process: child, inspector: undefined };
+  child.once('message', (message: { readonly inspector?: string }) => {
+    started.inspector = message.inspector;
+  });
   createInterface({ input: child.stderr! }).on('line', (line) => {
     if (flags.json !== true || !line.startsWith('{'))
       process.stderr.write(`${readable(id, line)}\n`);
   });
-  return { id, url, process: child };
+  return started;
 };
+
+/** Admin ports stand a hundred above client ports, where there is room. */
+const adminPort = (clientPort: number, index: number): number =>
+  clientPort + 100 + index > 65535 ? 0 : clientPort + 100 + index;
 
 /** One JSON log line as people read it: node, level, event, facts. */
 const readable = (id: string, line: string): string => {
@@ -147,7 +164,12 @@ const exitOf = ({ process: child }: Child): Promise<number> =>
   });
 
 const announce = (children: readonly Child[], { json }: ClusterFlags): void => {
-  const nodes = children.map(({ id, url, process: child }) => ({ id, pid: child.pid, url }));
+  const nodes = children.map(({ id, url, inspector, process: child }) => ({
+    id,
+    pid: child.pid,
+    url,
+    inspector,
+  }));
   if (json === true) {
     process.stdout.write(`${JSON.stringify({ ready: true, nodes })}\n`);
     return;
@@ -159,6 +181,7 @@ const announce = (children: readonly Child[], { json }: ClusterFlags): void => {
       '',
       'The cluster is ready. Nodes:',
       ...nodes.map((node) => `  ${node.id}  ${node.url}  (process ${node.pid})`),
+      `Watch it think: ${nodes[0]!.inspector}`,
       'Try, in another terminal:',
       `  ${me} put cart:alice milk --url ${url}`,
       `  ${me} get cart:alice --url ${nodes.at(-1)!.url}`,

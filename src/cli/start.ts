@@ -21,7 +21,12 @@ export const addStartCommand = (program: Command): void => {
 const start = async (options: NodeOptions): Promise<RunningNode> => {
   try {
     const node = await startNode(options);
-    process.send?.({ id: node.id, url: node.url, pid: process.pid });
+    process.send?.({
+      id: node.id,
+      url: node.url,
+      pid: process.pid,
+      inspector: node.inspectorUrl,
+    });
     return node;
   } catch (error) {
     if (error instanceof RangeError) throw usage(error.message);
@@ -44,7 +49,7 @@ const optionsFrom = (settings: readonly Effective[]): NodeOptions => {
   const texts = Object.fromEntries(values) as Texts;
   const lists = Object.fromEntries(values) as { readonly [name: string]: readonly string[] };
   const numbers = Object.fromEntries(values) as { readonly [name: string]: number | undefined };
-  const { id, data, listen, advertise, bootstrap, zone } = texts;
+  const { id, data, listen, admin, advertise, bootstrap, zone } = texts;
   if (data === undefined) throw usage('--data: a data directory is needed');
   const seeds = lists['seed']!;
   for (const url of seeds) checkUrl('seed', url);
@@ -61,6 +66,7 @@ const optionsFrom = (settings: readonly Effective[]): NodeOptions => {
     ...defined({
       id,
       listen,
+      admin,
       advertise,
       // A lone founder may say its zone and weight by flags.
       bootstrap: bootstrap ?? soleFounder(own, seeds),

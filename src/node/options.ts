@@ -39,6 +39,10 @@ export const OPTIONS = {
     'host:port where clients and nodes connect; port 0 picks a free one.',
     '127.0.0.1:7400',
   ),
+  admin: text(
+    'host:port of the admin listener, where the inspector lives; `off`: none. Port 0 picks a free one.',
+    '127.0.0.1:0',
+  ),
   advertise: text(
     'ws:// or wss:// address under which others reach this node. Default: where it listens.',
   ),

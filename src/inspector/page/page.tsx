@@ -1,0 +1,3 @@
+import { render } from 'preact';
+
+render(<p>The inspector is on its way.</p>, document.getElementById('page')!);
