@@ -7,6 +7,8 @@
  *   each actor      running ──crash──▶ backingOff ──backoff──▶ running,  or too many ──▶ life: failed
  */
 import { assign, setup } from 'xstate';
+import type { AntiEntropyInput } from './anti-entropy.ts';
+import { antiEntropyMachine } from './anti-entropy.ts';
 import type { FailureDetectorInput } from './failure-detector.ts';
 import { failureDetectorMachine } from './failure-detector.ts';
 import type { HandoffInput } from './handoff.ts';
@@ -22,7 +24,8 @@ export type NodeEvent =
   | { readonly type: 'node.drain' }
   | { readonly type: 'node.drained' };
 
-export type LongLivedActor = 'membership' | 'failureDetector' | 'writeBuffer' | 'handoff';
+export type LongLivedActor =
+  'membership' | 'failureDetector' | 'writeBuffer' | 'handoff' | 'antiEntropy';
 
 export type NodePorts = {
   /** Requests are taken from now on. */
@@ -41,6 +44,7 @@ export type NodeInput = {
   readonly failureDetector: FailureDetectorInput;
   readonly writeBuffer: WriteBufferInput;
   readonly handoff: HandoffInput;
+  readonly antiEntropy: AntiEntropyInput;
   readonly restartBackoffMs: number;
   readonly restartsMax: number;
   readonly drainTimeoutMs: number;
@@ -61,12 +65,14 @@ const parts = setup({
     failureDetector: failureDetectorMachine,
     writeBuffer: writeBufferMachine,
     handoff: handoffMachine,
+    antiEntropy: antiEntropyMachine,
   },
   delays: {
     membershipBackoff: ({ context }) => backoffMs(context, 'membership'),
     failureDetectorBackoff: ({ context }) => backoffMs(context, 'failureDetector'),
     writeBufferBackoff: ({ context }) => backoffMs(context, 'writeBuffer'),
     handoffBackoff: ({ context }) => backoffMs(context, 'handoff'),
+    antiEntropyBackoff: ({ context }) => backoffMs(context, 'antiEntropy'),
     drainTimeout: ({ context }) => context.drainTimeoutMs,
   },
   guards: {
@@ -128,6 +134,14 @@ const running = {
       onError: crash('handoff'),
     },
   }),
+  antiEntropy: parts.createStateConfig({
+    invoke: {
+      src: 'antiEntropy',
+      systemId: 'antiEntropy',
+      input: ({ context }) => context.antiEntropy,
+      onError: crash('antiEntropy'),
+    },
+  }),
 };
 
 /** The region of one long-lived actor: running, or backing off after a crash. */
@@ -153,7 +167,7 @@ export const nodeMachine = parts.createMachine({
   type: 'parallel',
   context: ({ input }) => ({
     ...input,
-    crashes: { membership: 0, failureDetector: 0, writeBuffer: 0, handoff: 0 },
+    crashes: { membership: 0, failureDetector: 0, writeBuffer: 0, handoff: 0, antiEntropy: 0 },
   }),
   states: {
     life: {
@@ -173,6 +187,7 @@ export const nodeMachine = parts.createMachine({
     failureDetector: supervised('failureDetector'),
     writeBuffer: supervised('writeBuffer'),
     handoff: supervised('handoff'),
+    antiEntropy: supervised('antiEntropy'),
   },
 });
 

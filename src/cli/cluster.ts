@@ -144,9 +144,12 @@ const allServe = async (urls: readonly string[]): Promise<void> => {
 };
 
 const everyoneServes = (status: unknown, count: number): boolean => {
-  const { nodes } = status as { readonly nodes: readonly { state: string; health: string }[] };
+  const { nodes, incomplete } = status as {
+    readonly nodes: readonly { state: string; health: string }[];
+    readonly incomplete: number;
+  };
   const serving = nodes.filter(({ state, health }) => state === 'serving' && health === 'healthy');
-  return serving.length >= count;
+  return serving.length >= count && incomplete === 0;
 };
 
 const anyExit = (children: readonly Child[]): Promise<never> =>

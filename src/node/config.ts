@@ -164,6 +164,36 @@ export const LIMITS = {
     'Hints in one delivery; more: fewer round trips, longer pauses of the receiver.',
   ),
   hintBatchBytesMax: live.bytes(4 * MiB, [1024, 128 * MiB], 'Value bytes of one delivery.'),
+  exchangeIntervalMs: live.ms(
+    10_000,
+    [100, 24 * HOUR_MS],
+    'Pause between two anti-entropy exchanges of a node; equal replicas cost one small message.',
+  ),
+  exchangeAnswerTimeoutMs: ms(
+    2000,
+    [100, 600_000],
+    'Silence of a peer after which an exchange is given up, to be begun again later.',
+  ),
+  exchangeRepairTimeoutMs: ms(
+    10_000,
+    [100, 600_000],
+    'The same while a batch of records is made durable on both sides.',
+  ),
+  lookAgainMs: ms(
+    1000,
+    [10, 600_000],
+    'A difference must outlast this to be repaired: before, it may be a write in flight.',
+  ),
+  looksMax: count(
+    10_000,
+    [1, 1_000_000],
+    'Differences remembered for a second look, per peer; the others are found again later.',
+  ),
+  repairPaceMs: live.ms(
+    5,
+    [0, 60_000],
+    'Rest after each batch of 64 repaired keys. Less: repairs faster and disturbs more.',
+  ),
   gossipIntervalMs: ms(
     1000,
     [10, 600_000],

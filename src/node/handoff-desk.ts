@@ -88,8 +88,6 @@ export class HandoffDesk implements HandoffPorts {
     let bytes = 0;
     for (const hint of store.hints.next(target, config.hintBatchMax)) {
       const record = replica.read(hint.key);
-      // A damaged copy is repaired first; its hint waits.
-      if (record === 'corrupt') continue;
       // A hint whose record is gone promises nothing any more.
       if (record === undefined) replica.forgetHint(hint, EMPTY_RECORD);
       else {

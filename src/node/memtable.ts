@@ -44,6 +44,8 @@ export type HintChange = { readonly hint: Hint; readonly state: 'kept' | 'remove
 export type Layer = {
   readonly records: Map<Key, RecordChange>;
   readonly hints: Map<string, HintChange>;
+  /** Small facts of the node's own that go with them, by name. */
+  readonly meta: Map<string, { readonly name: Uint8Array; readonly value: Uint8Array }>;
   lastSequence: number;
 };
 
@@ -55,12 +57,12 @@ export class Memtable {
 
   /** Changes in the open layer. */
   get openSize(): number {
-    return this.#open.records.size + this.#open.hints.size;
+    return sizeOf(this.#open);
   }
 
   /** Changes not durable yet, in all layers. */
   get size(): number {
-    return this.#layers().reduce((sum, layer) => sum + layer.records.size + layer.hints.size, 0);
+    return this.#layers().reduce((sum, layer) => sum + sizeOf(layer), 0);
   }
 
   get durableSequence(): number {
@@ -120,6 +122,11 @@ export class Memtable {
     this.#next();
   }
 
+  putMeta(name: Uint8Array, value: Uint8Array): void {
+    this.#open.meta.set(name.join(), { name, value });
+    this.#next();
+  }
+
   /** The newest change made so far: durable once `durableSequence` reaches it. */
   get lastSequence(): number {
     return this.#sequence;
@@ -158,9 +165,12 @@ export class Memtable {
   }
 }
 
+const sizeOf = ({ records, hints, meta }: Layer): number => records.size + hints.size + meta.size;
+
 const newLayer = (lastSequence: number): Layer => ({
   records: new Map(),
   hints: new Map(),
+  meta: new Map(),
   lastSequence,
 });
 

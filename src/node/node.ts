@@ -4,10 +4,12 @@
  *
  *   clients ─▶ ClientPort ─▶ Router ─▶ Nursery (coordinators) ─▶ Peers ─▶ other nodes
  *                              └─────────────▶ Replica ◀─────────┘
- *   supervisor: membership · failure detector · write buffer · handoff
+ *   supervisor: membership · failure detector · write buffer · handoff · anti-entropy
  */
 import { createActor } from 'xstate';
 import type { ActorRefFrom, AnyActorRef } from 'xstate';
+import type { AntiEntropyEvent } from '../../actors/anti-entropy.ts';
+import type { ExchangeEvent } from '../../actors/exchange.ts';
 import type { FailureDetectorEvent } from '../../actors/failure-detector.ts';
 import type { HandoffEvent } from '../../actors/handoff.ts';
 import type { MembershipEventIn } from '../../actors/membership.ts';
@@ -17,7 +19,7 @@ import type { WriteBufferEvent } from '../../actors/write-buffer.ts';
 import { digestText } from '../core/members.ts';
 import type { Book } from '../core/gossip.ts';
 import { withBook } from '../core/gossip.ts';
-import { hexOf, startId } from '../core/ids.ts';
+import { hexOf, partitionId, startId } from '../core/ids.ts';
 import type { Key, NodeId } from '../core/ids.ts';
 import type { RecordOfKey } from '../core/record.ts';
 import { placeHistory } from '../core/placement.ts';
@@ -33,7 +35,9 @@ import { foundingBook, loadBook, loadIdentity, saveBook, saveIdentity } from './
 import type { Founding } from './book-store.ts';
 import { clientHandler } from './client-handler.ts';
 import { ClientPort } from './client-port.ts';
+import { Completeness } from './completeness.ts';
 import type { Config } from './config.ts';
+import { ExchangeDesk } from './exchange-desk.ts';
 import { HandoffDesk } from './handoff-desk.ts';
 import { Nursery, xstateClock } from './nursery.ts';
 import { PEER_PROTOCOL, Peers } from './peers.ts';
@@ -44,6 +48,8 @@ import { RingView } from './ring-view.ts';
 import { Router } from './router.ts';
 import { statusOf } from './status.ts';
 import type { NodeState, Status } from './status.ts';
+import { answerTreeQuestion } from './tree-answers.ts';
+import type { TreeParts } from './tree-answers.ts';
 
 export type NodeParts = {
   readonly self: NodeId;
@@ -72,7 +78,10 @@ export class Node {
   readonly #replica: Replica;
   readonly #router: Router;
   readonly #peers: Peers;
-  readonly #desk: HandoffDesk;
+  readonly #handoff: HandoffDesk;
+  readonly #completeness: Completeness;
+  readonly #trees: TreeParts;
+  readonly #exchanges: ExchangeDesk;
   readonly #clientPort: ClientPort;
   readonly #supervisor: ActorRefFrom<typeof nodeMachine>;
   readonly #incarnation: number;
@@ -103,10 +112,19 @@ export class Node {
       limits: config.replica,
       tellBuffer: (type) => this.#tell('writeBuffer', { type }),
     });
+    this.#completeness = new Completeness({
+      self,
+      storage,
+      trace,
+      ring: this.#ring,
+      store: this.#store,
+      defaultW: config.defaultW,
+    });
     this.#replica = new Replica({
       self,
       start,
       store: this.#store,
+      completeness: this.#completeness,
       clock,
       digest,
       trace,
@@ -141,7 +159,7 @@ export class Node {
       nursery: this.#nursery,
       send,
     });
-    this.#desk = new HandoffDesk(
+    this.#handoff = new HandoffDesk(
       {
         replica: this.#replica,
         store: this.#store,
@@ -149,6 +167,27 @@ export class Node {
         config,
         send,
         tell: (event) => this.#tell('handoff', event),
+      },
+      firstNumber(random),
+    );
+    this.#trees = {
+      self,
+      digest,
+      ring: this.#ring,
+      store: this.#store,
+      replica: this.#replica,
+      completeness: this.#completeness,
+      answerBytesMax: config.hintBatchBytesMax,
+    };
+    this.#exchanges = new ExchangeDesk(
+      {
+        ...this.#trees,
+        clock,
+        random,
+        config,
+        send,
+        tell: (event) => this.#tell('antiEntropy', event),
+        tellExchange: (event) => this.#tell('exchange', event),
       },
       firstNumber(random),
     );
@@ -200,6 +239,8 @@ export class Node {
       cluster: this.#cluster,
       ring: this.#ring,
       store: this.#store,
+      completeness: this.#completeness,
+      exchanges: this.#exchanges,
       coordinators: this.#nursery.alive,
       sessions: this.#clientPort.sessions,
       dropped: this.#peers.dropped,
@@ -212,12 +253,20 @@ export class Node {
     return this.#ring.ownersOf(key);
   }
 
-  /** Throws Error if the copy here is damaged. */
   recordOf(key: Key): RecordOfKey | undefined {
-    const record = this.#replica.read(key);
-    if (record === 'corrupt')
-      throw new Error(`the copy of ${key} on ${this.#parts.self} is damaged`);
-    return record;
+    return this.#replica.read(key);
+  }
+
+  /** The root of each partition's Merkle tree, as kept and as the rows give it: for checkers. */
+  merkleRoots(): readonly {
+    readonly kept: bigint;
+    readonly rebuilt: bigint;
+    readonly owned: boolean;
+  }[] {
+    return this.#ring.ring.table.map((owners, partition) => ({
+      ...this.#store.rootsOf(partitionId(partition)),
+      owned: owners.includes(this.#parts.self),
+    }));
   }
 
   #createSupervisor(): ActorRefFrom<typeof nodeMachine> {
@@ -248,6 +297,7 @@ export class Node {
             recovered: (node) => {
               trace.log('info', 'peer.recovered', { node });
               this.#tell('handoff', { type: 'peer.recovered' });
+              this.#exchanges.want([node]);
             },
           },
         },
@@ -262,9 +312,17 @@ export class Node {
           },
         },
         handoff: {
-          ports: this.#desk,
+          ports: this.#handoff,
           scanIntervalMs: config.hintScanIntervalMs,
           deliveryTimeoutMs: config.hintDeliveryTimeoutMs,
+        },
+        antiEntropy: {
+          ports: this.#exchanges,
+          exchange: {
+            ports: this.#exchanges,
+            answerTimeoutMs: config.exchangeAnswerTimeoutMs,
+            repairTimeoutMs: config.exchangeRepairTimeoutMs,
+          },
         },
         restartBackoffMs: config.restartBackoffMs,
         restartsMax: config.restartsMax,
@@ -331,7 +389,21 @@ export class Node {
         );
         return;
       case 'delivered':
-        this.#desk.delivered(from, message.batch);
+        this.#handoff.delivered(from, message.batch);
+        this.#exchanges.delivered(from, message.batch);
+        return;
+      case 'roots.ask':
+      case 'branches.ask':
+      case 'leaves.ask':
+      case 'records.ask':
+      case 'fetch':
+        if (this.#state !== 'joining') answerTreeQuestion(this.#trees, from, message, reply);
+        return;
+      case 'roots':
+      case 'hashes':
+      case 'records':
+      case 'fetched':
+        this.#exchanges.answered(from, message);
         return;
       case 'ping':
         reply({ type: 'pong' });
@@ -359,6 +431,7 @@ export class Node {
     this.#book = book;
     this.#cluster = this.#clusterId(book);
     this.#ring.replaceRing(this.#foldedRing(book));
+    this.#completeness.ringChanged();
     const members = new Set(this.#ring.ring.members.map(({ id }) => id));
     for (const { node, address } of book.announcements) {
       if (node !== self && members.has(node)) this.#peers.keepConnected(address, node);
@@ -403,7 +476,9 @@ export class Node {
   #tell(actor: 'failureDetector', event: FailureDetectorEvent): void;
   #tell(actor: 'writeBuffer', event: WriteBufferEvent): void;
   #tell(actor: 'handoff', event: HandoffEvent): void;
-  #tell(actor: LongLivedActor, event: { readonly type: string }): void {
+  #tell(actor: 'antiEntropy', event: AntiEntropyEvent): void;
+  #tell(actor: 'exchange', event: ExchangeEvent): void;
+  #tell(actor: LongLivedActor | 'exchange', event: { readonly type: string }): void {
     // Mail to an actor that is backing off is lost: every protocol survives that.
     const ref = this.#supervisor.system.get(actor) as AnyActorRef | undefined;
     ref?.send(event);

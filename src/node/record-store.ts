@@ -27,6 +27,7 @@ import {
   hintKey,
   keyOfRecordKey,
   leafRange,
+  partitionRange,
   recordKey,
 } from './stored.ts';
 
@@ -108,6 +109,11 @@ export class RecordStore {
     this.#memtable.putRecord(key, place, stored, hash);
   }
 
+  /** Replaces a fact in the meta table, in the same commit as the changes beside it; within `change`. */
+  putMeta(name: Uint8Array, value: Uint8Array): void {
+    this.#memtable.putMeta(name, value);
+  }
+
   /** Makes buffered changes and tells the write buffer when it has to know. */
   change(make: () => void): void {
     const { limits, tellBuffer } = this.#parts;
@@ -172,6 +178,17 @@ export class RecordStore {
     return hashes;
   }
 
+  /** A partition's root as its tree has it and as its committed rows give it; equal when idle. */
+  rootsOf(partition: PartitionId): { readonly kept: bigint; readonly rebuilt: bigint } {
+    const { storage, digest } = this.#parts;
+    const hashes: bigint[] = [];
+    for (const { value } of eachEntry(storage, 'records', partitionRange(partition))) {
+      const hash = hashOfRow(digest, value);
+      if (hash !== 'corrupt') hashes.push(hash);
+    }
+    return { kept: this.forest.tree(partition).root, rebuilt: leafHash(hashes) };
+  }
+
   #placeOf(key: Key): Place {
     const { ring } = this.#parts;
     const { partition, position } = ring.placeOf(key);
@@ -201,6 +218,9 @@ export class RecordStore {
       const name = hintKey(hint.target, hint.key);
       if (state === 'removed') ops.push({ type: 'remove', table: 'hints', key: name });
       else ops.push({ type: 'put', table: 'hints', key: name, value: encodeHint(hint) });
+    }
+    for (const { name, value } of layer.meta.values()) {
+      ops.push({ type: 'put', table: 'meta', key: name, value });
     }
     return ops;
   }

@@ -25,6 +25,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Digest } from '../ports/digest.ts';
 import type { Trace } from '../ports/trace.ts';
 import type { Handoff, PutCommand, ReplicaReply, ReplicaRequest } from '../wire/peer-messages.ts';
+import type { Completeness } from './completeness.ts';
 import type { ReplicaLimits } from './config.ts';
 import type { Hint, StoredRecord } from './memtable.ts';
 import type { RecordStore, Slot } from './record-store.ts';
@@ -35,6 +36,7 @@ export type ReplicaParts = {
   /** Random at each start of the process (A4). */
   readonly start: StartId;
   readonly store: RecordStore;
+  readonly completeness: Completeness;
   readonly clock: Clock;
   readonly digest: Digest;
   readonly trace: Trace;
@@ -68,8 +70,7 @@ export class Replica {
     const context = this.#contextOf(put);
     if (context instanceof CoterieError) return { type: 'refused', error: context };
 
-    const slot = store.open(put.key);
-    if (slot.held === 'corrupt') return refuse('NOT_READY', corruptText(put.key));
+    const slot = this.#open(put.key);
     const stored = slot.held === 'nothing' ? NOTHING : slot.held;
     const me = this.#livingMe(stored);
     if (me !== undefined && (entryOf(context.vector, me.actor)?.n ?? 0) > me.n) {
@@ -114,6 +115,7 @@ export class Replica {
   /** What another node (or this one's coordinator) asks of this replica. */
   receive(message: ReplicaRequest, reply: (reply: ReplicaReply) => void): void {
     const { request, key } = message;
+    const { completeness, ring } = this.#parts;
     switch (message.type) {
       case 'write': {
         const refusal = this.#merge(key, message.record, message.hintFor);
@@ -127,17 +129,18 @@ export class Replica {
       }
       case 'sync': {
         // Only what is held can be made durable: after a crash the asker must not be misled.
-        if (!isRecord(this.read(key))) return;
+        if (this.read(key) === undefined) return;
         this.#whenDurable(key, () => reply({ type: 'written', request, durable: true }));
         return;
       }
       case 'read': {
         const record = this.read(key);
-        if (record === 'corrupt') {
+        const role = this.#isOwner(key) ? 'owner' : 'fallback';
+        // C7: an owner that may lack what it once acknowledged never says "not found".
+        if (role === 'owner' && !completeness.isComplete(ring.placeOf(key).partition)) {
           reply({ type: 'refused', request, code: 'NOT_READY' });
           return;
         }
-        const role = this.#isOwner(key) ? 'owner' : 'fallback';
         if (record === undefined) reply({ type: 'answer', request, role });
         else reply({ type: 'answer', request, role, record: encodeRecord(record, message.want) });
         return;
@@ -147,17 +150,18 @@ export class Replica {
 
   /** Takes in a batch of hinted records; `done` once all of it is durable. */
   takeDelivery(delivery: Extract<Handoff, { type: 'deliver' }>, done: () => void): void {
-    for (const { key, record } of delivery.entries) {
-      if (this.#merge(key, record, undefined) !== undefined) return;
-    }
-    this.#parts.store.whenAllDurable(done);
+    if (this.takeAll(delivery.entries)) this.#parts.store.whenAllDurable(done);
+  }
+
+  /** Merges records of other replicas; false as soon as one cannot be taken now. */
+  takeAll(entries: Extract<Handoff, { type: 'deliver' }>['entries']): boolean {
+    return entries.every(({ key, record }) => this.#merge(key, record, undefined) === undefined);
   }
 
   /** The record of `key` as this node knows it, buffered or stored; undefined if it holds none. */
-  read(key: Key): RecordOfKey | undefined | 'corrupt' {
-    const { held } = this.#parts.store.open(key);
-    if (held === 'nothing') return undefined;
-    return held === 'corrupt' ? 'corrupt' : held.record;
+  read(key: Key): RecordOfKey | undefined {
+    const { held } = this.#open(key);
+    return held === 'nothing' ? undefined : held.record;
   }
 
   sealContext(key: Key, context: CausalContext, fastest: NodeId): Uint8Array {
@@ -194,8 +198,10 @@ export class Replica {
     store.change(() => {
       store.hints.forget(hint);
       if (this.#isOwner(hint.key) || store.hints.isWantedFor(hint.key)) return;
-      const slot = store.open(hint.key);
-      if (holdsRecord(slot) && sameRecord(slot.held.record, delivered)) store.put(slot, 'removed');
+      const slot = this.#open(hint.key);
+      if (slot.held !== 'nothing' && sameRecord(slot.held.record, delivered)) {
+        store.put(slot, 'removed');
+      }
     });
   }
 
@@ -213,8 +219,7 @@ export class Replica {
     } catch {
       return 'BAD_ARGUMENT';
     }
-    const slot = store.open(key);
-    if (slot.held === 'corrupt') return 'NOT_READY';
+    const slot = this.#open(key);
     const stored = slot.held === 'nothing' ? NOTHING : slot.held;
     const record = merge(stored.record, incoming, limits.record);
     store.change(() => {
@@ -222,6 +227,21 @@ export class Replica {
       for (const target of targets) store.hints.keep(target, key, clock.wallMs());
     });
     return undefined;
+  }
+
+  /**
+   * A damaged row is as good as lost: it goes, and in the same commit the partition loses its mark,
+   * so that it is refilled from the other owners before it is read here again.
+   */
+  #open(key: Key): SoundSlot {
+    const { store, completeness } = this.#parts;
+    const slot = store.open(key);
+    if (isSound(slot)) return slot;
+    store.change(() => {
+      store.put(slot, 'removed');
+      completeness.forget([slot.place.partition]);
+    });
+    return { ...slot, held: 'nothing' };
   }
 
   #whenDurable(key: Key, task: () => void): void {
@@ -300,14 +320,9 @@ export class Replica {
 
 const NOTHING: StoredRecord = { record: EMPTY_RECORD };
 
-const isRecord = (read: RecordOfKey | undefined | 'corrupt'): read is RecordOfKey =>
-  read !== undefined && read !== 'corrupt';
+type SoundSlot = Slot & { readonly held: Exclude<Slot['held'], 'corrupt'> };
 
-const holdsRecord = (slot: Slot): slot is Slot & { readonly held: StoredRecord } =>
-  slot.held !== 'nothing' && slot.held !== 'corrupt';
-
-const corruptText = (key: Key): string =>
-  `the copy of ${showKey(key)} on this node is damaged and waits for repair`;
+const isSound = (slot: Slot): slot is SoundSlot => slot.held !== 'corrupt';
 
 const refuse = (code: ErrorCode, message: string): MintReply => ({
   type: 'refused',

@@ -1,6 +1,8 @@
 /** What one node knows of the cluster and of itself: the answer to `status`. */
 import type { Announcement } from '../core/members.ts';
 import type { NodeId } from '../core/ids.ts';
+import type { Completeness } from './completeness.ts';
+import type { ExchangeDesk, ExchangeReport } from './exchange-desk.ts';
 import type { RecordStore } from './record-store.ts';
 import type { RingView } from './ring-view.ts';
 
@@ -32,6 +34,12 @@ export type Status = {
   readonly clients: number;
   readonly buffered: number;
   readonly peerMailDropped: number;
+  /** Partitions it owns but may not answer reads of: they are being refilled (C7). */
+  readonly incomplete: number;
+  /** Reads that found a damaged row since the start. */
+  readonly damaged: number;
+  /** Anti-entropy with each co-owner since the start. */
+  readonly repair: readonly ExchangeReport[];
   /** What an operator should know, in sentences. */
   readonly notes: readonly string[];
 };
@@ -42,6 +50,8 @@ export type StatusParts = {
   readonly cluster: string;
   readonly ring: RingView;
   readonly store: RecordStore;
+  readonly completeness: Completeness;
+  readonly exchanges: ExchangeDesk;
   readonly coordinators: number;
   readonly sessions: number;
   readonly dropped: number;
@@ -66,6 +76,7 @@ export const statusOf = (parts: StatusParts): Status => {
     };
   });
   const owners = Math.min(n, members.length);
+  const incomplete = parts.completeness.missing().length;
   return {
     node: self,
     cluster: parts.cluster,
@@ -76,7 +87,13 @@ export const statusOf = (parts: StatusParts): Status => {
     clients: parts.sessions,
     buffered: store.buffered,
     peerMailDropped: parts.dropped,
+    incomplete,
+    damaged: store.corruptFound,
+    repair: parts.exchanges.reports(),
     notes: [
+      ...(incomplete === 0
+        ? []
+        : [`${self} refills ${incomplete} partitions: the other owners answer reads of them`]),
       ...(owners < n
         ? [`N is ${n}, there are ${members.length} nodes: each key has ${owners} replicas`]
         : []),

@@ -115,3 +115,30 @@ export const checkIdle = (world: World): void => {
     }
   }
 };
+
+/** Whether all owners of each partition have the same Merkle root. */
+export const rootsAreEqual = (world: World): boolean => {
+  const roots = new Map<number, bigint>();
+  return world.hosts.every(({ node }) =>
+    (node?.merkleRoots() ?? []).every(({ kept, owned }, partition) => {
+      if (!owned) return true;
+      const other = roots.get(partition) ?? kept;
+      roots.set(partition, other);
+      return other === kept;
+    }),
+  );
+};
+
+/** 5 the Merkle trees equal a rebuild, and those of all owners of a partition are equal. */
+export const checkTrees = (world: World): void => {
+  if (!rootsAreEqual(world)) {
+    throw new InvariantBroken('convergence', '', 'owners have different Merkle roots');
+  }
+  for (const { id, node } of world.hosts) {
+    for (const [partition, { kept, rebuilt }] of (node?.merkleRoots() ?? []).entries()) {
+      if (kept !== rebuilt) {
+        throw new InvariantBroken('tree = rebuild', '', `${id}, partition ${partition}`);
+      }
+    }
+  }
+};

@@ -119,6 +119,16 @@ export class SimDisk {
     this.#life.underWay = [];
   }
 
+  /** Flips a bit in each value whose key is `chosen`: the disk gives back something else. */
+  damage(table: StorageTable, chosen: (key: Uint8Array) => boolean): void {
+    for (const { key, value } of this.#table(table).range({ limit: Infinity })) {
+      if (!chosen(key)) continue;
+      const at = value.length >> 1;
+      value[at] = value[at]! ^ 1;
+      this.#table(table).set(nameOf(key), value);
+    }
+  }
+
   /** A copy of the platter, to be put back later as an old backup. */
   snapshot(): () => void {
     const copyAll = (tables: ReadonlyMap<StorageTable, SortedTable>) =>

@@ -130,7 +130,7 @@ export class SimNetwork {
   #connection(end: End, remote: string): Connection {
     return {
       remote,
-      send: (frame) => this.#send(end, frame.slice()),
+      send: (frame) => this.#send(end, new Uint8Array(frame)),
       bufferedBytes: () => (end.open ? Math.max(0, end.underWay - KERNEL_BYTES) : 0),
       close: (code, reason) => this.#hangUp(end, code, reason),
       terminate: () => this.#hangUp(end, 1006, 'terminated'),
@@ -142,7 +142,7 @@ export class SimNetwork {
     if (!end.open || end.peer === undefined) return;
     const copies = this.#random.fraction() < duplication ? 2 : 1;
     for (let copy = 0; copy < copies; copy++) {
-      if (this.#random.fraction() >= loss) this.#carry(end, frame.slice());
+      if (this.#random.fraction() >= loss) this.#carry(end, new Uint8Array(frame));
     }
   }
 

@@ -5,7 +5,14 @@
 import { keyOfText } from '../core/ids.ts';
 import type { Digest } from '../ports/digest.ts';
 import type { Random } from '../ports/random.ts';
-import { InvariantBroken, checkConvergence, checkHistory, checkIdle } from './checks.ts';
+import {
+  InvariantBroken,
+  checkConvergence,
+  checkHistory,
+  checkIdle,
+  checkTrees,
+  rootsAreEqual,
+} from './checks.ts';
 import { World } from './world.ts';
 import { Workload } from './workload.ts';
 import type { WriteFate } from './workload.ts';
@@ -45,7 +52,7 @@ export const runSeed = (options: RunOptions): RunResult => {
   const nodes = options.nodes ?? 3 + (seed % 3);
   const limits = options.limits ?? (seed % 5 === 0 ? 'tiny' : 'roomy');
   const record = LIMITS[limits];
-  const config = { replica: { ...DEFAULT_CONFIG.replica, record } };
+  const config = { replica: { ...DEFAULT_CONFIG.replica, record }, exchangeIntervalMs: 1000 };
   const world = new World({ seed, nodes, digest, config });
   const workload = new Workload(world, {
     keys: KEY_NAMES.length,
@@ -67,11 +74,14 @@ export const runSeed = (options: RunOptions): RunResult => {
     // Without a crash every owner has every write by hints alone, before anybody reads. (Truncated
     // records become equal only when replicas meet.)
     if (faults.crashes === 0 && limits === 'roomy') checkConvergence(world, KEY_NAMES);
+    // And whatever was lost on the way, anti-entropy finds: still nobody has read.
+    advanceUntil(world, 'owners become equal', () => rootsAreEqual(world));
     const values = readAll(world);
     const forgiven = (write: WriteFate): boolean => write.dw === 0 && faults.crashes > 0;
     checkHistory(workload.writes, values, forgiven, limits === 'tiny' ? 'no-loss' : 'all');
     checkConvergence(world, [...values.keys()]);
     checkIdle(world);
+    checkTrees(world);
     const commits = world.commits;
     readAll(world);
     if (world.commits !== commits) {
@@ -95,10 +105,13 @@ export const runSeed = (options: RunOptions): RunResult => {
 const calm = (world: World): void => {
   world.say('calm');
   for (const host of world.hosts) if (host.node === undefined) world.start(host);
-  advanceUntil(world, 'hints drain', () =>
+  advanceUntil(world, 'hints drain and partitions are complete', () =>
     world.hosts.every(({ node }) => {
       const status = node?.status();
-      return status?.nodes.every(({ health, hints }) => health === 'healthy' && hints === 0);
+      return (
+        status?.incomplete === 0 &&
+        status.nodes.every(({ health, hints }) => health === 'healthy' && hints === 0)
+      );
     }),
   );
   world.clock.advance(3000);

@@ -28,6 +28,15 @@ const SHAPES: { readonly [T in PeerMessage['type']]: readonly Exclude<FieldOf<T>
   'gossip.events': ['events'],
   deliver: ['batch', 'entries'],
   delivered: ['batch'],
+  'roots.ask': ['request', 'digest'],
+  'branches.ask': ['request', 'partition'],
+  'leaves.ask': ['request', 'partition', 'branch'],
+  'records.ask': ['request', 'partition', 'leaves'],
+  fetch: ['request', 'keys'],
+  roots: ['request', 'roots'],
+  hashes: ['request', 'hashes'],
+  records: ['request', 'entries'],
+  fetched: ['request', 'looked', 'entries'],
 };
 type FieldOf<T extends PeerMessage['type']> = keyof Extract<PeerMessage, { type: T }> & string;
 
@@ -85,6 +94,7 @@ const positional = (message: PeerMessage): unknown[] => {
 const toWire = (field: string, value: unknown): unknown => {
   if (value === undefined) return null;
   if (field === 'key') return bytesOfKey(value as Key);
+  if (field === 'keys') return (value as Key[]).map(bytesOfKey);
   if (field === 'put') return withKeyAs(value, (key) => bytesOfKey(key as Key));
   if (field === 'entries')
     return (value as unknown[]).map((entry) => withKeyAs(entry, (key) => bytesOfKey(key as Key)));
@@ -93,6 +103,7 @@ const toWire = (field: string, value: unknown): unknown => {
 
 const fromWire = (field: string, value: unknown): unknown => {
   if (field === 'key') return keyOfBytes(value as Uint8Array);
+  if (field === 'keys') return (value as Uint8Array[]).map(keyOfBytes);
   if (field === 'put') return withKeyAs(value, (key) => keyOfBytes(key as Uint8Array));
   if (field === 'entries')
     return (value as unknown[]).map((entry) =>
@@ -109,6 +120,9 @@ const withKeyAs = (value: unknown, convert: (key: unknown) => unknown): unknown 
 const sizeOf = (message: PeerMessage): number => {
   if (message.type === 'write') return message.record.length;
   if (message.type === 'answer') return message.record?.length ?? 0;
+  if (message.type === 'fetched' || message.type === 'deliver') {
+    return message.entries.reduce((sum, { record }) => sum + record.length, 0);
+  }
   if (message.type === 'forward') {
     return message.put.value === 'tombstone' ? 0 : message.put.value.length;
   }

@@ -99,7 +99,55 @@ export type Handoff =
   /** All of the batch is durable here. */
   | { readonly type: 'delivered'; readonly batch: number };
 
+/** Anti-entropy (paper § 4.7): one side asks, the other answers from what it holds. */
+export type TreeQuestion =
+  | {
+      readonly type: 'roots.ask';
+      readonly request: RequestId;
+      /** Of the asker's roots of all common partitions; absent: it wants them all, as of now. */
+      readonly digest?: Uint8Array;
+    }
+  | { readonly type: 'branches.ask'; readonly request: RequestId; readonly partition: number }
+  | {
+      readonly type: 'leaves.ask';
+      readonly request: RequestId;
+      readonly partition: number;
+      readonly branch: number;
+    }
+  | {
+      readonly type: 'records.ask';
+      readonly request: RequestId;
+      readonly partition: number;
+      readonly leaves: readonly number[];
+    }
+  | { readonly type: 'fetch'; readonly request: RequestId; readonly keys: readonly Key[] };
+
+export type TreeAnswer =
+  /** `roots`: partition, complete, root of each common partition; absent: all are the same. */
+  | { readonly type: 'roots'; readonly request: RequestId; readonly roots?: Uint8Array }
+  | { readonly type: 'hashes'; readonly request: RequestId; readonly hashes: Uint8Array }
+  | {
+      readonly type: 'records';
+      readonly request: RequestId;
+      readonly entries: readonly { readonly key: Key; readonly hash: Uint8Array }[];
+    }
+  | {
+      readonly type: 'fetched';
+      readonly request: RequestId;
+      /** How many of the keys asked for were looked at; the others did not fit. */
+      readonly looked: number;
+      readonly entries: readonly { readonly key: Key; readonly record: Uint8Array }[];
+    };
+
 export type Heartbeat = { readonly type: 'ping' } | { readonly type: 'pong' };
 
 export type PeerMessage =
-  Hello | ReplicaRequest | ReplicaReply | Forwarding | GossipMessage | Handoff | Heartbeat;
+  | Hello
+  | ReplicaRequest
+  | ReplicaReply
+  | Forwarding
+  | GossipMessage
+  | Handoff
+  | TreeQuestion
+  | TreeAnswer
+  | Heartbeat;

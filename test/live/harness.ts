@@ -31,7 +31,10 @@ export class LiveCluster {
       ports.map((port) => `ws://127.0.0.1:${port}`),
     );
     await Promise.all(ids.map((id) => cluster.startNode(id)));
-    await cluster.until((status) => status.nodes.every(({ health }) => health === 'healthy'));
+    await cluster.until(
+      ({ nodes, incomplete }) =>
+        incomplete === 0 && nodes.every(({ health }) => health === 'healthy'),
+    );
     return cluster;
   }
 

@@ -1,50 +1,10 @@
 /** Single stories on a simulated cluster: each refusal writes nothing, each rare path is walked once. */
 import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
-import { nodeDigest } from '../../src/adapters/node-digest.ts';
-import { hexOf, keyOfText, putId } from '../../src/core/ids.ts';
-import { World } from '../../src/sim/world.ts';
-import type { HandledReply, HandledRequest } from '../../src/wire/client-messages.ts';
-import type { PutCommand } from '../../src/wire/peer-messages.ts';
+import { keyOfText, putId } from '../../src/core/ids.ts';
+import { cluster, codeOf } from './cluster.ts';
 
 const stories = suite('stories');
-let lastPut = 0;
-
-const cluster = (nodes = 3, seed = 1) => {
-  const world = new World({ seed, nodes, digest: nodeDigest });
-  for (const host of world.hosts) world.start(host);
-  world.clock.advance(3000);
-  const ask = (at: number, request: HandledRequest, waitMs = 7000): HandledReply => {
-    let answer: HandledReply | undefined;
-    world.ask(world.hosts[at]!, request, (reply) => (answer = reply));
-    world.clock.advance(waitMs);
-    assert.ok(answer !== undefined, 'an answer in time');
-    return answer;
-  };
-  const put = (at: number, text: string, change: Partial<PutCommand> = {}): HandledReply =>
-    ask(at, {
-      type: 'put',
-      key: keyOfText('k'),
-      value: new TextEncoder().encode(text),
-      contexts: [],
-      putId: putId(hexOf(new Uint8Array([0, 0, 0, 0, 0, 0, ++lastPut >> 8, lastPut & 255]))),
-      writtenAt: world.hosts[at]!.clock.wallMs(),
-      attempt: 1,
-      mode: 'causal',
-      strict: false,
-      timeoutMs: 3000,
-      ...change,
-    });
-  const get = (at: number, r = 2, key = 'k') => {
-    const reply = ask(at, { type: 'get', key: keyOfText(key), r, strict: false, timeoutMs: 3000 });
-    assert.ok(reply.type === 'value', JSON.stringify(reply));
-    return { ...reply, texts: reply.values.map((value) => new TextDecoder().decode(value)).sort() };
-  };
-  return { world, ask, put, get };
-};
-
-const codeOf = (reply: HandledReply): string => (reply.type === 'failed' ? reply.code : reply.type);
-
 stories('a replica that missed a write receives it from a hint', () => {
   const { world, put, get } = cluster();
   world.crash(world.hosts[2]!);

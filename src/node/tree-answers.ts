@@ -1,0 +1,145 @@
+/**
+ * The side of an anti-entropy exchange that only answers (paper § 4.7): roots, hashes and records
+ * of the partitions that the asker and this node both own. It keeps nothing between questions.
+ */
+import type { Key, NodeId, PartitionId } from '../core/ids.ts';
+import { partitionId } from '../core/ids.ts';
+import type { Root } from '../core/exchange.ts';
+import { BRANCHES, LEAVES, encodeHashes } from '../core/merkle.ts';
+import { encodeRecord } from '../core/record-bytes.ts';
+import { ByteReader, ByteWriter, sameBytes } from '../core/bytes.ts';
+import type { Digest } from '../ports/digest.ts';
+import type { TreeAnswer, TreeQuestion } from '../wire/peer-messages.ts';
+import type { Completeness } from './completeness.ts';
+import type { RecordStore } from './record-store.ts';
+import type { Replica } from './replica.ts';
+import type { RingView } from './ring-view.ts';
+
+export type TreeParts = {
+  readonly self: NodeId;
+  readonly ring: RingView;
+  readonly store: RecordStore;
+  readonly replica: Replica;
+  readonly completeness: Completeness;
+  readonly digest: Digest;
+  /** Value bytes of one answer. */
+  readonly answerBytesMax: number;
+};
+
+/** Answers `question` of `from`, perhaps later; stays silent on what makes no sense. */
+export const answerTreeQuestion = (
+  parts: TreeParts,
+  from: NodeId,
+  question: TreeQuestion,
+  reply: (answer: TreeAnswer) => void,
+): void => {
+  const { store, ring } = parts;
+  const { request } = question;
+  switch (question.type) {
+    case 'roots.ask': {
+      const answer = (): void => {
+        const roots = commonRoots(parts, from);
+        const same =
+          question.digest !== undefined &&
+          sameBytes(question.digest, digestOfRoots(parts.digest, roots));
+        reply({ type: 'roots', request, ...(same ? {} : { roots: encodeRoots(roots) }) });
+      };
+      // Without a digest the asker refills: it wants a snapshot, so nothing may be left in memory.
+      if (question.digest === undefined) store.whenAllDurable(answer);
+      else answer();
+      return;
+    }
+    case 'branches.ask': {
+      if (!isPartition(ring, question.partition)) return;
+      const hashes = store.forest.tree(partitionId(question.partition)).branches();
+      reply({ type: 'hashes', request, hashes: encodeHashes(hashes) });
+      return;
+    }
+    case 'leaves.ask': {
+      const { partition, branch } = question;
+      if (!isPartition(ring, partition) || !isIndex(branch, BRANCHES)) return;
+      const hashes = store.forest.tree(partitionId(partition)).leavesOf(branch);
+      reply({ type: 'hashes', request, hashes: encodeHashes(hashes) });
+      return;
+    }
+    case 'records.ask': {
+      const { partition, leaves } = question;
+      if (!isPartition(ring, partition) || !leaves.every((leaf) => isIndex(leaf, LEAVES))) return;
+      const hashes = store.hashesIn(partitionId(partition), leaves);
+      const entries = [...hashes].map(([key, hash]) => ({ key, hash: encodeHashes([hash]) }));
+      reply({ type: 'records', request, entries });
+      return;
+    }
+    case 'fetch':
+      reply({ type: 'fetched', request, ...fetched(parts, question.keys) });
+  }
+};
+
+/** Roots of the partitions that this node and `peer` both own, by this node's ring. */
+export const commonRoots = (
+  { self, ring, store, completeness }: Omit<TreeParts, 'digest'>,
+  peer: NodeId,
+): readonly Root[] =>
+  ring.ring.table.flatMap((owners, index): Root[] => {
+    if (!owners.includes(self) || !owners.includes(peer)) return [];
+    const partition = partitionId(index);
+    const { root } = store.forest.tree(partition);
+    return [{ partition, root, complete: completeness.isComplete(partition) }];
+  });
+
+/** A few bytes for all common partitions together. */
+export const digestOfRoots = (digest: Digest, roots: readonly Root[]): Uint8Array => {
+  const writer = new ByteWriter(roots.length * 10);
+  for (const { partition, root } of roots) {
+    writer.varint(partition);
+    writer.uint64(root);
+  }
+  return digest.md5(writer.take());
+};
+
+export const encodeRoots = (roots: readonly Root[]): Uint8Array => {
+  const writer = new ByteWriter(roots.length * 11);
+  for (const { partition, root, complete } of roots) {
+    writer.varint(partition);
+    writer.byte(complete ? 1 : 0);
+    writer.uint64(root);
+  }
+  return writer.take();
+};
+
+/** Throws RangeError on what `encodeRoots` did not make. */
+export const decodeRoots = (bytes: Uint8Array): readonly Root[] => {
+  const reader = new ByteReader(bytes);
+  const roots: Root[] = [];
+  while (!reader.atEnd) {
+    const partition = partitionId(reader.varint());
+    roots.push({ partition, complete: reader.byte() === 1, root: reader.uint64() });
+  }
+  return roots;
+};
+
+/** Records of the first of `keys`, as many as fit an answer. */
+const fetched = (
+  { replica, answerBytesMax }: TreeParts,
+  keys: readonly Key[],
+): Pick<Extract<TreeAnswer, { type: 'fetched' }>, 'entries' | 'looked'> => {
+  const entries: { key: Key; record: Uint8Array }[] = [];
+  let looked = 0;
+  let bytes = 0;
+  for (const key of keys) {
+    if (bytes >= answerBytesMax) break;
+    looked += 1;
+    const held = replica.read(key);
+    if (held === undefined) continue;
+    const record = encodeRecord(held, 'with-values');
+    bytes += record.length;
+    entries.push({ key, record });
+  }
+  return { entries, looked };
+};
+
+const isPartition = (ring: RingView, partition: number): partition is PartitionId =>
+  isIndex(partition, ring.ring.table.length);
+
+const isIndex = (value: number, below: number): boolean =>
+  Number.isInteger(value) && value >= 0 && value < below;

@@ -1,0 +1,48 @@
+/** What the stories share. */
+import * as assert from 'node:assert/strict';
+import { nodeDigest } from '../../src/adapters/node-digest.ts';
+import { hexOf, keyOfText, putId } from '../../src/core/ids.ts';
+import type { Config } from '../../src/node/config.ts';
+import { World } from '../../src/sim/world.ts';
+import type { HandledReply, HandledRequest } from '../../src/wire/client-messages.ts';
+import type { PutCommand } from '../../src/wire/peer-messages.ts';
+
+let lastPut = 0;
+
+/** A simulated cluster, warmed up, and short ways to ask it; each question waits for its answer. */
+export const cluster = (nodes = 3, seed = 1, config: Partial<Config> = {}) => {
+  const world = new World({ seed, nodes, digest: nodeDigest, config });
+  for (const host of world.hosts) world.start(host);
+  world.clock.advance(3000);
+  const ask = (at: number, request: HandledRequest, waitMs = 7000): HandledReply => {
+    let answer: HandledReply | undefined;
+    world.ask(world.hosts[at]!, request, (reply) => (answer = reply));
+    world.clock.advance(waitMs);
+    assert.ok(answer !== undefined, 'an answer in time');
+    return answer;
+  };
+  const put = (at: number, text: string, change: Partial<PutCommand> = {}): HandledReply =>
+    ask(at, {
+      type: 'put',
+      key: keyOfText('k'),
+      value: new TextEncoder().encode(text),
+      contexts: [],
+      putId: putId(hexOf(new Uint8Array([0, 0, 0, 0, 0, 0, ++lastPut >> 8, lastPut & 255]))),
+      writtenAt: world.hosts[at]!.clock.wallMs(),
+      attempt: 1,
+      mode: 'causal',
+      strict: false,
+      timeoutMs: 3000,
+      ...change,
+    });
+  const get = (at: number, r = 2, key = 'k') => {
+    const reply = ask(at, { type: 'get', key: keyOfText(key), r, strict: false, timeoutMs: 3000 });
+    assert.ok(reply.type === 'value', JSON.stringify(reply));
+    return { ...reply, texts: reply.values.map((value) => new TextDecoder().decode(value)).sort() };
+  };
+  return { world, ask, put, get };
+};
+
+/** The error code of a failed reply, else its type. */
+export const codeOf = (reply: HandledReply): string =>
+  reply.type === 'failed' ? reply.code : reply.type;

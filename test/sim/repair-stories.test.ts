@@ -1,0 +1,135 @@
+/** How replicas heal without anybody asking (paper § 4.7; RULES C4, C7). */
+import * as assert from 'node:assert/strict';
+import { suite } from 'uvu';
+import { keyOfText } from '../../src/core/ids.ts';
+import { checkTrees, rootsAreEqual } from '../../src/sim/checks.ts';
+import type { Host, World } from '../../src/sim/world.ts';
+import { cluster, codeOf } from './cluster.ts';
+
+const repair = suite('replicas heal');
+
+const KEYS = Array.from({ length: 40 }, (_, i) => `k${i}`);
+
+const putAll = (c: ReturnType<typeof cluster>, texts = 'value', w = 2): void => {
+  for (const key of KEYS) {
+    assert.equal(codeOf(c.put(0, `${texts} of ${key}`, { key: keyOfText(key), w })), 'applied');
+  }
+};
+
+const until = (world: World, what: string, met: () => boolean): void => {
+  for (let ms = 0; !met(); ms += 100) {
+    assert.ok(ms < 60_000, `waited in vain: ${what}`);
+    world.clock.advance(100);
+  }
+};
+
+/** Puts a host back to a disk that lacks what happened since, without its hints at the others. */
+const repairOf = ({ node }: Host, peer: Host) =>
+  node!.status().repair.find((report) => report.peer === peer.id);
+
+repair('a replica that lost writes nobody remembers becomes equal without a read', () => {
+  const c = cluster();
+  const [a, b, stale] = c.world.hosts as [Host, Host, Host];
+  putAll(c, 'old', 3);
+  c.world.clock.advance(1000);
+  const backup = stale.disk.snapshot();
+  putAll(c, 'new', 3);
+  c.world.clock.advance(1000);
+  c.world.crash(stale);
+  backup();
+  c.world.start(stale);
+  assert.ok(!rootsAreEqual(c.world), 'it begins behind');
+  until(c.world, 'equal roots', () => rootsAreEqual(c.world));
+  checkTrees(c.world);
+  for (const key of KEYS) {
+    const texts = stale
+      .node!.recordOf(keyOfText(key))!
+      .siblings.map(({ value }) => new TextDecoder().decode(value as Uint8Array));
+    assert.ok(texts.includes(`new of ${key}`), `${key} has ${texts.join()}`);
+  }
+  const moved = [a, b].map((peer) => repairOf(stale, peer)?.pulled ?? 0);
+  const given = [a, b].map((peer) => repairOf(peer, stale)?.pushed ?? 0);
+  assert.ok(moved[0]! + moved[1]! + given[0]! + given[1]! >= KEYS.length);
+});
+
+repair('once converged, exchanges go on and write nothing', () => {
+  const c = cluster(3, 1, { exchangeIntervalMs: 500 });
+  putAll(c);
+  until(c.world, 'equal roots', () => rootsAreEqual(c.world));
+  c.world.clock.advance(5000);
+  const { commits } = c.world;
+  const rounds = repairOf(c.world.hosts[0]!, c.world.hosts[1]!)!.exchanges;
+  c.world.clock.advance(20_000);
+  assert.equal(c.world.commits, commits);
+  assert.ok(repairOf(c.world.hosts[0]!, c.world.hosts[1]!)!.exchanges > rounds + 5);
+});
+
+repair('a wiped node answers NOT_READY, never "not found", until it is refilled', () => {
+  const c = cluster();
+  putAll(c, 'kept', 3);
+  c.world.clock.advance(1000);
+  const [, , wiped] = c.world.hosts as [Host, Host, Host];
+  c.world.crash(wiped);
+  wiped.disk.wipe();
+  // Alone, so that there is nobody to refill it from.
+  for (const other of c.world.hosts) if (other !== wiped) c.world.crash(other);
+  c.world.start(wiped);
+  c.world.clock.advance(3000);
+  assert.ok(wiped.node!.status().incomplete > 0);
+  const alone = c.ask(2, {
+    type: 'get',
+    key: keyOfText('k1'),
+    r: 1,
+    strict: false,
+    timeoutMs: 2000,
+  });
+  assert.equal(codeOf(alone), 'QUORUM_NOT_MET');
+  for (const other of c.world.hosts) if (other !== wiped) c.world.start(other);
+  until(c.world, 'refilled', () => wiped.node!.status().incomplete === 0);
+  assert.ok(rootsAreEqual(c.world));
+  for (const other of c.world.hosts) if (other !== wiped) c.world.crash(other);
+  c.world.clock.advance(3000);
+  for (const key of KEYS) assert.deepEqual(c.get(2, 1, key).texts, [`kept of ${key}`]);
+});
+
+repair('a wiped node is complete only after a majority of snapshots, not after one (C4)', () => {
+  const c = cluster(3, 1, { exchangeIntervalMs: 500 });
+  const [a, b, wiped] = c.world.hosts as [Host, Host, Host];
+  // Acknowledged by b and the node that will lose its disk; a never hears of it.
+  c.world.crash(a);
+  c.world.clock.advance(2000);
+  assert.equal(codeOf(c.put(1, 'only at b', { w: 2 })), 'applied');
+  c.world.clock.advance(1000);
+  c.world.crash(wiped);
+  c.world.crash(b);
+  wiped.disk.wipe();
+  c.world.start(a);
+  c.world.start(wiped);
+  c.world.clock.advance(10_000);
+  assert.ok((repairOf(wiped, a)?.exchanges ?? 0) > 0, 'it has compared itself with a');
+  assert.ok(wiped.node!.status().incomplete > 0, 'one snapshot of two is not enough');
+  c.world.start(b);
+  until(c.world, 'refilled', () => wiped.node!.status().incomplete === 0);
+  assert.deepEqual(c.get(2, 2).texts, ['only at b']);
+});
+
+repair('a damaged row is given up, refilled from the others and never read as nothing', () => {
+  const c = cluster();
+  putAll(c, 'sound', 3);
+  c.world.clock.advance(1000);
+  const [, , hurt] = c.world.hosts as [Host, Host, Host];
+  const name = keyOfText('k7');
+  c.world.crash(hurt);
+  hurt.disk.damage('records', (key) => Buffer.from(key).toString('latin1').endsWith('k7'));
+  c.world.start(hurt);
+  c.world.clock.advance(3000);
+  assert.deepEqual(c.get(2, 2, 'k7').texts, ['sound of k7']);
+  until(c.world, 'repaired', () => {
+    const record = hurt.node!.recordOf(name);
+    return record !== undefined && hurt.node!.status().incomplete === 0;
+  });
+  assert.equal(hurt.node!.status().damaged, 1);
+  checkTrees(c.world);
+});
+
+repair.run();
