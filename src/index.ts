@@ -4,7 +4,6 @@
  */
 import { fileURLToPath } from 'node:url';
 import { openAdminListener } from './adapters/admin-listener.ts';
-import type { AdminListener } from './adapters/admin-listener.ts';
 import { DataDirectoryError, lockDataDirectory } from './adapters/data-lock.ts';
 import { openLmdbStorage } from './adapters/lmdb-storage.ts';
 import { pinoTrace } from './adapters/pino-trace.ts';
@@ -16,9 +15,12 @@ import { openWsLinks } from './adapters/ws-links.ts';
 import { clientOver } from './client/index.ts';
 import type { Client } from './client/index.ts';
 import { hexOf, nodeId } from './core/ids.ts';
+import type { NodeId } from './core/ids.ts';
 import { parseFounders } from './core/members.ts';
 import type { Founder, History } from './core/members.ts';
 import { isPartitionCount } from './core/ring.ts';
+import { createInspector } from './inspector/inspector.ts';
+import type { Inspector } from './inspector/inspector.ts';
 import { loadBook, loadIdentity } from './node/book-store.ts';
 import type { Config } from './node/config.ts';
 import { Node } from './node/node.ts';
@@ -44,6 +46,8 @@ export type NodeOptions = {
   readonly listen?: string;
   /** `host:port` of the admin listener, where the inspector lives; absent or `off`: there is none. */
   readonly admin?: string;
+  /** Lets the inspector show value bytes. */
+  readonly showValues?: boolean;
   /** `ws://host:port` under which others reach this node; by default where it listens. */
   readonly advertise?: string;
   /** Founds a cluster at the first start: `id[@zone][*weight],…`, the same text on each founder. */
@@ -122,7 +126,9 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
       ...(options.hosts === undefined ? {} : { hosts: options.hosts }),
     });
     const url = `ws://${host.includes(':') ? `[${host}]` : host}:${links.port}`;
-    const trace = pinoTrace(options.logLevel ?? 'info', { node: id });
+    const log = pinoTrace(options.logLevel ?? 'info', { node: id });
+    const inspector = inspectorOf(id, options);
+    const trace = inspector?.recorder.traced(log) ?? log;
     const node = new Node({
       self: id,
       config,
@@ -133,6 +139,7 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
       links,
       trace,
       advertise: options.advertise ?? url,
+      ...(inspector === undefined ? {} : { watch: inspector.recorder }),
       seeds,
       ...(founders === undefined || known
         ? {}
@@ -143,11 +150,11 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
       },
     });
     node.start();
-    const admin = await adminOf(options.admin, trace);
+    const admin = await adminOf(options.admin, node, inspector, trace);
     const stop = once(
       () =>
         new Promise<void>((resolve) => {
-          admin?.listener.close(() => undefined);
+          admin?.close();
           node.stop(() => {
             unlock();
             resolve();
@@ -170,24 +177,46 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
   }
 };
 
-type Admin = { readonly listener: AdminListener; readonly inspectorUrl: string };
+type Admin = { readonly inspectorUrl: string; close(): void };
+
+const inspectorOf = (self: NodeId, options: NodeOptions): Inspector | undefined =>
+  options.admin === undefined || options.admin === 'off'
+    ? undefined
+    : createInspector({
+        self,
+        clock: systemClock,
+        random: systemRandom,
+        values: options.showValues === true ? 'shown' : 'hidden',
+      });
 
 /** The admin listener with all that is served there. Beyond loopback it asks for a token of this start. */
-const adminOf = async (listen: string | undefined, trace: Trace): Promise<Admin | undefined> => {
-  if (listen === undefined || listen === 'off') return undefined;
+const adminOf = async (
+  listen: string | undefined,
+  node: Node,
+  inspector: Inspector | undefined,
+  trace: Trace,
+): Promise<Admin | undefined> => {
+  if (listen === undefined || inspector === undefined) return undefined;
   const { host, port } = parseListen(listen, 'admin');
   const token = isLoopback(host) ? undefined : hexOf(systemRandom.bytes(16));
+  const viewers = inspector.attach(node);
   const pages = staticRoutes(INSPECTOR_PAGE, '/inspector');
   const listener = await openAdminListener({
     host,
     port,
-    routes: { pages: new Map([...pages]), sockets: new Map() },
+    routes: { pages: new Map([...pages]), sockets: new Map([['/inspector/feed', viewers.accept]]) },
     ...(token === undefined ? {} : { token }),
   });
   const query = token === undefined ? '' : `?token=${token}`;
   const inspectorUrl = `${listener.address()}/inspector${query}`;
   trace.log('info', 'admin.listening', { inspector: inspectorUrl });
-  return { listener, inspectorUrl };
+  return {
+    inspectorUrl,
+    close: () => {
+      viewers.close();
+      listener.close(() => undefined);
+    },
+  };
 };
 
 const INSPECTOR_PAGE = fileURLToPath(new URL('./inspector/page', import.meta.url));

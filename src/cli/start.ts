@@ -63,6 +63,7 @@ const optionsFrom = (settings: readonly Effective[]): NodeOptions => {
     config: asUsage(() => configFrom(settings)),
     origins: lists['origins']!,
     insecure: values.get('insecure') === true,
+    showValues: values.get('showValues') === true,
     ...defined({
       id,
       listen,

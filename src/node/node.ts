@@ -29,6 +29,7 @@ import type { Links } from '../ports/links.ts';
 import type { Random } from '../ports/random.ts';
 import type { Storage } from '../ports/storage.ts';
 import type { Trace } from '../ports/trace.ts';
+import type { Watch } from '../inspector/watch.ts';
 import type { ClientHandler } from '../wire/client-messages.ts';
 import type { PeerMessage } from '../wire/peer-messages.ts';
 import { foundingBook, loadBook, loadIdentity, saveBook, saveIdentity } from './book-store.ts';
@@ -65,6 +66,8 @@ export type NodeParts = {
   readonly seeds: readonly string[];
   /** Only for a founder's first start; ignored once the storage knows a history. */
   readonly founding?: Founding;
+  /** Whoever inspects this node. */
+  readonly watch?: Watch;
   /** The node ended by itself: an unrecoverable failure, in words. */
   readonly failed: (reason: string) => void;
 };
@@ -103,7 +106,13 @@ export class Node {
     this.#book = this.#firstBook();
     this.#cluster = this.#clusterId(this.#book);
     this.#ring = new RingView(self, digest, this.#foldedRing(this.#book));
-    this.#nursery = new Nursery(clock, trace, config.coordinatorsMax, firstNumber(random));
+    this.#nursery = new Nursery(
+      clock,
+      trace,
+      config.coordinatorsMax,
+      firstNumber(random),
+      parts.watch,
+    );
     this.#store = new RecordStore({
       storage,
       digest,
@@ -146,10 +155,11 @@ export class Node {
         node: self,
         start,
       }),
-      receive: (from, message, reply) => this.#receive(from, message, reply),
+      receive: (from, message, reply) => this.#hear(from, message, reply),
       linksChanged: () => this.#tell('failureDetector', { type: 'links.changed' }),
     });
-    const send = (to: NodeId, message: PeerMessage) => this.#peers.send(to, message);
+    const send = (to: NodeId, message: PeerMessage) =>
+      this.#peers.send(to, parts.watch?.stamped(message) ?? message);
     this.#router = new Router({
       self,
       config,
@@ -203,6 +213,7 @@ export class Node {
     });
     this.#clientPort = new ClientPort({ clock, config, handler: this.handler });
     this.#supervisor = this.#createSupervisor();
+    parts.watch?.supervises(this.#supervisor);
   }
 
   get state(): NodeState {
@@ -246,6 +257,24 @@ export class Node {
       dropped: this.#peers.dropped,
       announcements: this.#book.announcements,
     });
+  }
+
+  /** Where keys live, as this node sees it. */
+  get ringView(): RingView {
+    return this.#ring;
+  }
+
+  /** Owners this node keeps a hint of `key` for. */
+  hintTargetsOf(key: Key): readonly NodeId[] {
+    return this.#store.hints
+      .gauges()
+      .map(({ target }) => target)
+      .filter((target) => this.#store.hints.find(target, key) !== undefined);
+  }
+
+  /** Hands `message` to another node, if there is a link. */
+  sendTo(to: NodeId, message: PeerMessage): void {
+    this.#peers.send(to, message);
   }
 
   /** Who owns `key` and what this replica holds of it: for checkers and explanations. */
@@ -356,6 +385,15 @@ export class Node {
     };
   }
 
+  /** A message of a recorded request is followed by whoever inspects. */
+  #hear(from: NodeId, message: PeerMessage, reply: Reply): void {
+    const { watch } = this.#parts;
+    if (watch === undefined || !('cause' in message)) this.#receive(from, message, reply);
+    else {
+      watch.follow(from, message, reply, (followed) => this.#receive(from, message, followed));
+    }
+  }
+
   #receive(from: NodeId, message: PeerMessage, reply: Reply): void {
     switch (message.type) {
       case 'write':
@@ -407,6 +445,10 @@ export class Node {
         return;
       case 'ping':
         reply({ type: 'pong' });
+        return;
+      case 'inspect.ask':
+      case 'inspect.tell':
+        this.#parts.watch?.receive(from, message);
         return;
       case 'pong':
       case 'hello':

@@ -10,6 +10,7 @@ import type { Trace } from '../ports/trace.ts';
 import type { ForwardEvent } from '../../actors/forward.ts';
 import type { GetEvent } from '../../actors/get.ts';
 import type { PutEvent } from '../../actors/put.ts';
+import type { CoordinatorWatch, Watch } from '../inspector/watch.ts';
 import type { RequestId } from '../wire/peer-messages.ts';
 
 export type CoordinatorEvent = PutEvent | GetEvent | ForwardEvent;
@@ -21,8 +22,11 @@ export type Birth = {
   readonly onCrash: (error: unknown) => void;
 };
 
+type Living = { readonly actor: AnyActorRef; readonly watch: CoordinatorWatch | undefined };
+
 export class Nursery {
-  readonly #alive = new Map<RequestId, AnyActorRef>();
+  readonly #alive = new Map<RequestId, Living>();
+  readonly #watch: Watch | undefined;
   readonly #clock: Clock;
   readonly #trace: Trace;
   readonly #aliveMax: number;
@@ -30,7 +34,14 @@ export class Nursery {
   #onEmpty: (() => void) | undefined;
 
   /** Numbers begin at `firstRequest`, drawn at random: an answer to a former life finds nobody. */
-  constructor(clock: Clock, trace: Trace, aliveMax: number, firstRequest: RequestId) {
+  constructor(
+    clock: Clock,
+    trace: Trace,
+    aliveMax: number,
+    firstRequest: RequestId,
+    watch?: Watch,
+  ) {
+    this.#watch = watch;
     this.#lastRequest = firstRequest;
     this.#clock = clock;
     this.#trace = trace;
@@ -52,14 +63,19 @@ export class Nursery {
 
   /** Starts the coordinator of `request`; ask `isFull` first. */
   bear(request: RequestId, birth: Birth): void {
-    const actor = createActor(birth.logic, { input: birth.input, clock: xstateClock(this.#clock) });
-    this.#alive.set(request, actor);
+    const watch = this.#watch?.born(request, machineOf(birth.logic), birth.input);
+    const actor = createActor(birth.logic, {
+      input: watch === undefined ? birth.input : watch.input,
+      clock: xstateClock(this.#clock),
+      ...(watch?.inspect === undefined ? {} : { inspect: watch.inspect }),
+    });
+    this.#alive.set(request, { actor, watch });
     actor.subscribe({
-      complete: () => this.#bury(request),
+      complete: () => this.#bury(request, 'done'),
       error: (error) => {
         this.#trace.log('error', 'coordinator.crashed', { request, error: String(error) });
-        this.#bury(request);
         birth.onCrash(error);
+        this.#bury(request, 'crashed');
       },
     });
     actor.start();
@@ -67,7 +83,15 @@ export class Nursery {
 
   /** Hands an answer to the coordinator that waits for it; an answer to nobody is dropped. */
   deliver(request: RequestId, event: CoordinatorEvent): void {
-    this.#alive.get(request)?.send(event);
+    const living = this.#alive.get(request);
+    if (living === undefined) return;
+    living.watch?.heard(event);
+    living.actor.send(event);
+  }
+
+  /** The coordinator of `request` has answered its client. */
+  replied(request: RequestId, reply: object): void {
+    this.#alive.get(request)?.watch?.replied(reply);
   }
 
   /** Calls `task` as soon as no coordinator is alive. */
@@ -78,17 +102,21 @@ export class Nursery {
 
   /** Ends every coordinator where it stands: this process is going. */
   stop(): void {
-    for (const actor of this.#alive.values()) actor.stop();
+    for (const { actor } of this.#alive.values()) actor.stop();
     this.#alive.clear();
   }
 
-  #bury(request: RequestId): void {
+  #bury(request: RequestId, how: 'done' | 'crashed'): void {
+    this.#alive.get(request)?.watch?.ended(how);
     this.#alive.delete(request);
     if (this.#alive.size > 0) return;
     this.#onEmpty?.();
     this.#onEmpty = undefined;
   }
 }
+
+const machineOf = (logic: AnyActorLogic): string =>
+  (logic as { readonly id?: string }).id ?? 'coordinator';
 
 /** A Clock in the shape XState wants for `after` and delayed sends. */
 export const xstateClock = (

@@ -43,6 +43,8 @@ export const OPTIONS = {
     'host:port of the admin listener, where the inspector lives; `off`: none. Port 0 picks a free one.',
     '127.0.0.1:0',
   ),
+  allowFaults: flag('Let the inspector break things on purpose, and write. For local clusters.'),
+  showValues: flag('Let the inspector show the bytes of values, not only how many there are.'),
   advertise: text(
     'ws:// or wss:// address under which others reach this node. Default: where it listens.',
   ),

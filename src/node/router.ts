@@ -236,11 +236,13 @@ export class Router {
   }
 
   #replyPut(request: RequestId, reply: PutReply): void {
+    this.#parts.nursery.replied(request, reply);
     this.#putReplies.get(request)?.(reply);
     this.#putReplies.delete(request);
   }
 
   #replyGet(request: RequestId, reply: GetReply): void {
+    this.#parts.nursery.replied(request, reply);
     this.#getReplies.get(request)?.(reply);
     this.#getReplies.delete(request);
   }

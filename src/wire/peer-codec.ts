@@ -15,13 +15,13 @@ const SHAPES: { readonly [T in PeerMessage['type']]: readonly Exclude<FieldOf<T>
   hello: ['protocol', 'cluster', 'node', 'start'],
   ping: [],
   pong: [],
-  write: ['request', 'key', 'record', 'durable', 'hintFor'],
-  sync: ['request', 'key'],
-  read: ['request', 'key', 'want'],
+  write: ['request', 'key', 'record', 'durable', 'hintFor', 'cause'],
+  sync: ['request', 'key', 'cause'],
+  read: ['request', 'key', 'want', 'cause'],
   written: ['request', 'durable'],
   answer: ['request', 'role', 'record'],
   refused: ['request', 'code'],
-  forward: ['request', 'put'],
+  forward: ['request', 'put', 'cause'],
   forwarded: ['request', 'reply'],
   'gossip.digest': ['digest'],
   'gossip.known': ['known', 'announcements', 'answer'],
@@ -37,6 +37,8 @@ const SHAPES: { readonly [T in PeerMessage['type']]: readonly Exclude<FieldOf<T>
   hashes: ['request', 'hashes'],
   records: ['request', 'entries'],
   fetched: ['request', 'looked', 'entries'],
+  'inspect.ask': ['viewer', 'ask'],
+  'inspect.tell': ['viewer', 'tell'],
 };
 type FieldOf<T extends PeerMessage['type']> = keyof Extract<PeerMessage, { type: T }> & string;
 
@@ -87,6 +89,8 @@ const positional = (message: PeerMessage): unknown[] => {
   const values = fields.map((field) =>
     toWire(field, (message as unknown as Record<string, unknown>)[field]),
   );
+  // What is absent at the end takes no bytes.
+  while (values.at(-1) === null) values.pop();
   return [NUMBERS.get(message.type), ...values];
 };
 

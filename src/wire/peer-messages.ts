@@ -19,26 +19,31 @@ export type Hello = {
   readonly start: StartId;
 };
 
+/** The recorded request a message belongs to, `node.number`; absent unless somebody inspects. */
+export type Caused = { readonly cause?: string };
+
 /** What a replica is asked; the coordinator's own replica gets the very same messages. */
-export type ReplicaRequest =
-  | {
-      readonly type: 'write';
-      readonly request: RequestId;
-      readonly key: Key;
-      /** `encodeRecord(record, 'with-values')`. */
-      readonly record: Uint8Array;
-      readonly durable: boolean;
-      /** The owner this replica stands in for (paper § 4.6). */
-      readonly hintFor?: NodeId;
-    }
-  /** Make durable what you hold of this key, and say so. */
-  | { readonly type: 'sync'; readonly request: RequestId; readonly key: Key }
-  | {
-      readonly type: 'read';
-      readonly request: RequestId;
-      readonly key: Key;
-      readonly want: 'with-values' | 'header';
-    };
+export type ReplicaRequest = Caused &
+  (
+    | {
+        readonly type: 'write';
+        readonly request: RequestId;
+        readonly key: Key;
+        /** `encodeRecord(record, 'with-values')`. */
+        readonly record: Uint8Array;
+        readonly durable: boolean;
+        /** The owner this replica stands in for (paper § 4.6). */
+        readonly hintFor?: NodeId;
+      }
+    /** Make durable what you hold of this key, and say so. */
+    | { readonly type: 'sync'; readonly request: RequestId; readonly key: Key }
+    | {
+        readonly type: 'read';
+        readonly request: RequestId;
+        readonly key: Key;
+        readonly want: 'with-values' | 'header';
+      }
+  );
 
 export type ReplicaReply =
   | { readonly type: 'written'; readonly request: RequestId; readonly durable: boolean }
@@ -86,7 +91,7 @@ export type FailedReply = {
 
 /** A put handed to a node of the key's preference list, which coordinates it. */
 export type Forwarding =
-  | { readonly type: 'forward'; readonly request: RequestId; readonly put: PutCommand }
+  | (Caused & { readonly type: 'forward'; readonly request: RequestId; readonly put: PutCommand })
   | { readonly type: 'forwarded'; readonly request: RequestId; readonly reply: PutReply };
 
 /** Hinted handoff: a batch of records for the owner they were meant for. */
@@ -138,6 +143,10 @@ export type TreeAnswer =
       readonly looked: number;
       readonly entries: readonly { readonly key: Key; readonly record: Uint8Array }[];
     };
+/** Questions of a page about another node than the one that serves it, and their answers. */
+export type Inspection =
+  | { readonly type: 'inspect.ask'; readonly viewer: string; readonly ask: unknown }
+  | { readonly type: 'inspect.tell'; readonly viewer: string; readonly tell: unknown };
 
 export type Heartbeat = { readonly type: 'ping' } | { readonly type: 'pong' };
 
@@ -150,4 +159,5 @@ export type PeerMessage =
   | Handoff
   | TreeQuestion
   | TreeAnswer
+  | Inspection
   | Heartbeat;

@@ -1,0 +1,80 @@
+/** Ring, keys and replicas as the page draws them. */
+import { hexOf, showKey } from '../core/ids.ts';
+import type { Key } from '../core/ids.ts';
+import type { Sibling } from '../core/record.ts';
+import type { Node } from '../node/node.ts';
+import type { Ring } from '../node/ring-view.ts';
+import type { KeyPicture, RingPicture } from './records.ts';
+
+const versions = new WeakMap<object, string>();
+const TEXT_MAX = 400;
+
+/** Equal for equal tables on all nodes (FNV-1a, 32 bits). */
+export const ringVersionOf = ({ table }: Ring): string => {
+  const known = versions.get(table);
+  if (known !== undefined) return known;
+  let hash = 0x811c9dc5;
+  for (const owners of table) {
+    for (const character of owners.join() + ';') {
+      hash = Math.imul(hash ^ character.charCodeAt(0), 0x01000193);
+    }
+  }
+  const version = (hash >>> 0).toString(16).padStart(8, '0');
+  versions.set(table, version);
+  return version;
+};
+
+export const picturedRing = (ring: Ring): RingPicture => {
+  const members = ring.members.map(({ id, zone }) => ({ id, zone }));
+  const index = new Map(members.map(({ id }, i) => [id, i]));
+  return {
+    version: ringVersionOf(ring),
+    n: ring.n,
+    members,
+    owners: ring.table.map((owners) => owners.flatMap((owner) => index.get(owner) ?? [])),
+  };
+};
+
+/** What `node` knows of `key`, and what its replica holds. */
+export const picturedKey = (node: Node, key: Key, values: 'shown' | 'hidden'): KeyPicture => {
+  const { ringView } = node;
+  const { partition, position } = ringView.placeOf(key);
+  const picture = {
+    key: showKey(key),
+    position: hexOf(position),
+    partition,
+    preference: ringView.preferenceOf(key),
+    hintsFor: node.hintTargetsOf(key),
+  };
+  let record;
+  try {
+    record = node.recordOf(key);
+  } catch {
+    return { ...picture, held: 'damaged', siblings: [], vector: [] };
+  }
+  if (record === undefined) return { ...picture, held: 'nothing', siblings: [], vector: [] };
+  return {
+    ...picture,
+    held: 'record',
+    siblings: record.siblings.map((sibling) => picturedSibling(sibling, values)),
+    vector: record.vector.map(({ actor, n }) => ({ actor, n })),
+  };
+};
+
+const picturedSibling = (
+  { dot, value, writtenAt }: Sibling,
+  values: 'shown' | 'hidden',
+): KeyPicture['siblings'][number] => {
+  const bytes = value instanceof Uint8Array ? value.length : 0;
+  const text =
+    value instanceof Uint8Array && values === 'shown'
+      ? new TextDecoder().decode(value.subarray(0, TEXT_MAX))
+      : undefined;
+  return {
+    dot: `${dot.actor}:${dot.n}`,
+    kind: value instanceof Uint8Array ? 'value' : value,
+    bytes,
+    writtenAt,
+    ...(text === undefined ? {} : { text }),
+  };
+};

@@ -1,0 +1,484 @@
+/**
+ * The recorder of one node: what coordinators, long-lived actors, replica and log do becomes records
+ * in a ring of fixed size, told to whoever watches.
+ *
+ *   nobody watches   each coordinator keeps its few events and leaves them behind if it was slow,
+ *                    failed or met siblings; nothing else is done
+ *   somebody does    one in so many requests is recorded on every node it touches, found by the
+ *                    cause that travels with its messages; long-lived actors are observed
+ */
+import type { AnyActorRef, InspectionEvent } from 'xstate';
+import { liveSiblings } from '../core/record.ts';
+import type { RecordOfKey } from '../core/record.ts';
+import type { NodeId } from '../core/ids.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Trace, TraceFacts } from '../ports/trace.ts';
+import type { PeerMessage, RequestId } from '../wire/peer-messages.ts';
+import { Histogram } from './histogram.ts';
+import { HotKeys } from './hot-keys.ts';
+import type { ActorGauge, Facts, InspectionRecord, Percentiles, StorySummary } from './records.ts';
+import { replay } from './replay.ts';
+import { withoutValues } from './story.ts';
+import type { KeptEvent, Story } from './story.ts';
+import { inputFacts, listenedPorts, replyFacts, stateText, translator } from './translate.ts';
+import type { Happening } from './translate.ts';
+import type { CoordinatorWatch, Watch } from './watch.ts';
+
+export type RecorderLimits = {
+  /** Records kept for a viewer that comes later. */
+  readonly recordsMax: number;
+  /** Stories kept to be replayed. */
+  readonly storiesMax: number;
+  /** A reply later than this makes a request slow. */
+  readonly slowMs: number;
+  /** Records a second of one long-lived actor; what is beyond is counted only. */
+  readonly actorRecordsPerSecond: number;
+};
+
+export const RECORDER_LIMITS: RecorderLimits = {
+  recordsMax: 4096,
+  storiesMax: 256,
+  slowMs: 100,
+  actorRecordsPerSecond: 20,
+};
+
+export type RecorderParts = {
+  readonly self: NodeId;
+  readonly clock: Clock;
+  readonly limits?: Partial<RecorderLimits>;
+  /** What peers' inspectors ask and tell: the desk. */
+  readonly receive?: (from: NodeId, message: PeerMessage) => void;
+};
+
+export type Sink = {
+  record(record: InspectionRecord): void;
+  story(story: StorySummary): void;
+};
+
+export class Recorder implements Watch {
+  readonly #self: NodeId;
+  readonly #clock: Clock;
+  readonly #limits: RecorderLimits;
+  readonly #sinks = new Set<Sink>();
+  readonly #records: InspectionRecord[] = [];
+  readonly #stories = new Map<string, Story>();
+  readonly #latencies = new Map<string, Histogram>();
+  readonly #counts = new Map<string, { events: number; bornAtMs: number }>();
+  readonly #budgets = new Map<string, { left: number; sinceMs: number }>();
+  readonly #hotKeys = new HotKeys(256);
+  readonly #alive: Record<string, number> = {};
+  /** Of the epoch, at monotonic zero: records never go back when the wall clock does. */
+  readonly #epochMs: number;
+  readonly #bornAtMs: number;
+  #supervisor: AnyActorRef | undefined;
+  #unobserve: (() => void) | undefined;
+  #seq = 0;
+  #sampleEvery = 0;
+  #siblingsSeen = 0;
+  /** The cause of what is being done right now: everything here is synchronous. */
+  #cause: string | undefined;
+  receive: (from: NodeId, message: PeerMessage) => void;
+
+  constructor({ self, clock, limits, receive }: RecorderParts) {
+    this.#self = self;
+    this.#clock = clock;
+    this.#limits = { ...RECORDER_LIMITS, ...limits };
+    this.#epochMs = clock.wallMs() - clock.monotonicMs();
+    this.#bornAtMs = this.nowMs();
+    this.receive = receive ?? (() => undefined);
+  }
+
+  nowMs(): number {
+    return this.#epochMs + this.#clock.monotonicMs();
+  }
+
+  get sampleEvery(): number {
+    return this.#sampleEvery;
+  }
+
+  /** One in `every` requests born here is recorded; 0: none. */
+  sample(every: number): void {
+    this.#sampleEvery = every;
+  }
+
+  /** Tells `sink` everything from now on, until the answer is called. */
+  subscribe(sink: Sink): () => void {
+    this.#sinks.add(sink);
+    this.#observe();
+    return () => {
+      this.#sinks.delete(sink);
+      if (this.#sinks.size > 0) return;
+      this.#unobserve?.();
+      this.#unobserve = undefined;
+    };
+  }
+
+  /** What is still in the ring, oldest first. */
+  backlog(): readonly InspectionRecord[] {
+    const { recordsMax } = this.#limits;
+    const from = this.#seq % recordsMax;
+    return this.#seq < recordsMax
+      ? [...this.#records]
+      : [...this.#records.slice(from), ...this.#records.slice(0, from)];
+  }
+
+  stories(): readonly StorySummary[] {
+    return [...this.#stories.values()].map(({ summary }) => summary);
+  }
+
+  /** Runs the kept events of a request through its machine again; undefined if it is not kept. */
+  replay(cause: string): readonly InspectionRecord[] | undefined {
+    const story = this.#stories.get(cause);
+    return story === undefined ? undefined : replay(story);
+  }
+
+  /** A trace that writes to `trace` and is recorded. */
+  traced(trace: Trace): Trace {
+    return {
+      log: (level, event, facts) => {
+        trace.log(level, event, facts);
+        if (event === 'actor.crashed')
+          this.#countOf(String(facts?.['actor'])).bornAtMs = this.nowMs();
+        this.#tell('log', { type: 'log', what: event, state: level, facts: shortFacts(facts) });
+      },
+    };
+  }
+
+  born(request: RequestId, machine: string, input: unknown): CoordinatorWatch {
+    const every = this.#sampleEvery;
+    const sampled = this.#cause !== undefined || (every > 0 && request % every === 0);
+    const ear = new Ear(this, machine, request, input as object, this.#cause, sampled);
+    this.#alive[machine] = (this.#alive[machine] ?? 0) + 1;
+    return ear;
+  }
+
+  supervises(supervisor: AnyActorRef): void {
+    this.#supervisor = supervisor;
+    this.#observe();
+  }
+
+  stamped<T extends PeerMessage>(message: T): T {
+    return this.#cause === undefined ? message : { ...message, cause: this.#cause };
+  }
+
+  follow(
+    from: NodeId,
+    message: PeerMessage & { readonly cause?: string },
+    reply: (message: PeerMessage) => void,
+    task: (reply: (message: PeerMessage) => void) => void,
+  ): void {
+    const { cause, type } = message;
+    if (cause === undefined) return task(reply);
+    const actor = type === 'forward' ? 'router' : 'replica';
+    this.#tell(actor, { type: 'heard', what: type, peer: from, cause, ...messageFacts(message) });
+    this.within(cause, () =>
+      task((answer) => {
+        this.#tell(actor, {
+          type: 'sent',
+          what: answer.type,
+          peer: from,
+          cause,
+          ...messageFacts(answer),
+        });
+        reply(answer);
+      }),
+    );
+  }
+
+  /** Does `task` as part of the recorded request `cause`. */
+  within(cause: string | undefined, task: () => void): void {
+    const before = this.#cause;
+    this.#cause = cause;
+    try {
+      task();
+    } finally {
+      this.#cause = before;
+    }
+  }
+
+  /** Records and tells; for the ears of coordinators. */
+  tellOf(actor: string, happening: Happening): void {
+    this.#tell(actor, happening);
+  }
+
+  /** A coordinator has been answered or has ended: counts, and keeps what is worth a look. */
+  replied(machine: string, ms: number): void {
+    let latencies = this.#latencies.get(machine);
+    if (latencies === undefined) this.#latencies.set(machine, (latencies = new Histogram()));
+    latencies.record(ms);
+  }
+
+  buried(machine: string, story: () => Story | undefined): void {
+    this.#alive[machine] = (this.#alive[machine] ?? 1) - 1;
+    const kept = story();
+    if (kept === undefined) return;
+    const { cause, why } = kept.summary;
+    if (why === 'siblings') this.#siblingsSeen += 1;
+    this.#stories.set(cause, kept);
+    if (this.#stories.size > this.#limits.storiesMax) {
+      for (const oldest of this.#stories.keys()) {
+        this.#stories.delete(oldest);
+        break;
+      }
+    }
+    for (const sink of this.#sinks) sink.story(kept.summary);
+  }
+
+  causeOf(request: RequestId): string {
+    return `${this.#self}.${request}`;
+  }
+
+  get self(): NodeId {
+    return this.#self;
+  }
+
+  get isWatched(): boolean {
+    return this.#sinks.size > 0;
+  }
+
+  get slowMs(): number {
+    return this.#limits.slowMs;
+  }
+
+  touched(key: string): void {
+    this.#hotKeys.touch(key);
+  }
+
+  gauges(): {
+    readonly latencies: Readonly<Record<string, Percentiles>>;
+    readonly actors: readonly ActorGauge[];
+    readonly coordinators: Readonly<Record<string, number>>;
+    readonly siblingsSeen: number;
+    readonly hotKeys: readonly { readonly key: string; readonly count: number }[];
+    readonly sampleEvery: number;
+  } {
+    const latencies = [...this.#latencies].map(([name, each]) => [name, each.percentiles()]);
+    return {
+      latencies: Object.fromEntries(latencies) as Record<string, Percentiles>,
+      actors: this.#actors(),
+      coordinators: { ...this.#alive },
+      siblingsSeen: this.#siblingsSeen,
+      hotKeys: this.#hotKeys.top(10),
+      sampleEvery: this.#sampleEvery,
+    };
+  }
+
+  /** Once every few seconds while somebody watches: percentiles forget what is older than two turns. */
+  turn(): void {
+    for (const latencies of this.#latencies.values()) latencies.turn();
+  }
+
+  /** The context of a long-lived actor as text; undefined if there is none of that name. */
+  contextOf(actor: string): unknown {
+    const ref = actor === 'node' ? this.#supervisor : this.#supervisor?.system.get(actor);
+    const context = (ref?.getSnapshot() as { readonly context?: object } | undefined)?.context;
+    return context === undefined ? undefined : plain(withoutValues(context), 0);
+  }
+
+  #actors(): readonly ActorGauge[] {
+    const supervisor = this.#supervisor;
+    if (supervisor === undefined) return [];
+    const own = supervisor.getSnapshot() as {
+      readonly value: unknown;
+      readonly context: { readonly crashes: Readonly<Record<string, number>> };
+    };
+    const { crashes } = own.context;
+    const of = (actor: string, value: unknown): ActorGauge => {
+      const { events, bornAtMs } = this.#countOf(actor);
+      const state = value === undefined ? 'backing off' : stateText(value);
+      return { actor, state, events, restarts: crashes[actor] ?? 0, bornAtMs };
+    };
+    const children = Object.keys(crashes).map((name) => {
+      const ref = supervisor.system.get(name) as AnyActorRef | undefined;
+      return of(name, (ref?.getSnapshot() as { value?: unknown } | undefined)?.value);
+    });
+    return [of('node', own.value), ...children];
+  }
+
+  #observe(): void {
+    if (this.#supervisor === undefined || this.#sinks.size === 0) return;
+    if (this.#unobserve !== undefined) return;
+    const translators = new Map<string, (event: InspectionEvent) => void>();
+    const subscription = this.#supervisor.system.inspect((event) => {
+      const name = (event.actorRef as { readonly systemId?: string }).systemId ?? 'node';
+      if (event.type === '@xstate.event') this.#countOf(name).events += 1;
+      let translate = translators.get(name);
+      if (translate === undefined) {
+        translate = translator((happening) => {
+          if (this.#mayTell(name)) this.#tell(name, happening);
+        });
+        translators.set(name, translate);
+      }
+      translate(event);
+    });
+    this.#unobserve = () => subscription.unsubscribe();
+  }
+
+  #countOf(actor: string): { events: number; bornAtMs: number } {
+    let count = this.#counts.get(actor);
+    if (count === undefined) {
+      count = { events: 0, bornAtMs: this.#bornAtMs };
+      this.#counts.set(actor, count);
+    }
+    return count;
+  }
+
+  #mayTell(actor: string): boolean {
+    const nowMs = this.#clock.monotonicMs();
+    let budget = this.#budgets.get(actor);
+    if (budget === undefined || nowMs - budget.sinceMs > 1000) {
+      budget = { left: this.#limits.actorRecordsPerSecond, sinceMs: nowMs };
+      this.#budgets.set(actor, budget);
+    }
+    return budget.left-- > 0;
+  }
+
+  #tell(actor: string, happening: Happening): void {
+    const seq = this.#seq++;
+    const record = { seq, atMs: this.nowMs(), node: this.#self, actor, ...happening };
+    this.#records[seq % this.#limits.recordsMax] = record;
+    for (const sink of this.#sinks) sink.record(record);
+  }
+}
+
+/** The ear of one coordinator: keeps its events, and tells them at once if it is recorded. */
+class Ear implements CoordinatorWatch {
+  readonly input: unknown;
+  readonly inspect: ((event: InspectionEvent) => void) | undefined;
+  readonly #recorder: Recorder;
+  readonly #machine: string;
+  readonly #request: RequestId;
+  readonly #given: object;
+  readonly #cause: string | undefined;
+  readonly #bornAtMs: number;
+  readonly #events: KeptEvent[] = [];
+  #replyMs: number | undefined;
+  #reply: object | undefined;
+
+  constructor(
+    recorder: Recorder,
+    machine: string,
+    request: RequestId,
+    input: object,
+    cause: string | undefined,
+    sampled: boolean,
+  ) {
+    this.#recorder = recorder;
+    this.#machine = machine;
+    this.#request = request;
+    this.#given = input;
+    this.#bornAtMs = recorder.nowMs();
+    this.input = input;
+    if (recorder.isWatched) recorder.touched(keyOf(input));
+    if (!sampled) return;
+    this.#cause = cause ?? recorder.causeOf(request);
+    const tell = (happening: Happening): void =>
+      recorder.tellOf(`${machine} ${request}`, { ...happening, cause: this.#cause! });
+    const { facts } = inputFacts(input);
+    tell({ type: 'born', what: machine, facts });
+    const { ports } = input as { readonly ports: object };
+    const within = (task: () => void): void => recorder.within(this.#cause, task);
+    this.input = { ...input, ports: listenedPorts(ports, recorder.self, tell, within) };
+    this.inspect = translator(tell);
+  }
+
+  heard(event: { readonly type: string }): void {
+    this.#events.push({ atMs: this.#recorder.nowMs(), event });
+  }
+
+  replied(reply: object): void {
+    this.#replyMs = this.#recorder.nowMs() - this.#bornAtMs;
+    this.#reply = reply;
+    this.#recorder.replied(this.#machine, this.#replyMs);
+  }
+
+  ended(how: 'done' | 'crashed' | 'stopped'): void {
+    const endedAtMs = this.#recorder.nowMs();
+    if (this.#cause !== undefined) {
+      const actor = `${this.#machine} ${this.#request}`;
+      this.#recorder.tellOf(actor, { type: 'ended', what: how, cause: this.#cause });
+    }
+    this.#recorder.buried(this.#machine, () => {
+      const why = this.#why();
+      if (why === undefined) return undefined;
+      const input = withoutValues(this.#given);
+      const events = withoutValues(this.#events);
+      return { summary: this.#summary(why, how), input, events, endedAtMs };
+    });
+  }
+
+  #why(): StorySummary['why'] | undefined {
+    const { type, record } = (this.#reply ?? {}) as { type?: string; record?: RecordOfKey };
+    if (type === undefined || type === 'failed') return 'failed';
+    if (type === 'value' && record !== undefined && liveSiblings(record).length > 1) {
+      return 'siblings';
+    }
+    if (this.#replyMs! > this.#recorder.slowMs) return 'slow';
+    return this.#cause === undefined ? undefined : 'sampled';
+  }
+
+  #summary(why: StorySummary['why'], how: string): StorySummary {
+    const outcome = this.#reply === undefined ? how : String(replyFacts(this.#reply)['outcome']);
+    return {
+      cause: this.#cause ?? this.#recorder.causeOf(this.#request),
+      node: this.#recorder.self,
+      machine: this.#machine,
+      request: this.#request,
+      key: inputFacts(this.#given).key,
+      bornAtMs: this.#bornAtMs,
+      ...(this.#replyMs === undefined ? {} : { replyMs: this.#replyMs }),
+      outcome,
+      why,
+    };
+  }
+}
+
+const keyOf = (input: object): string => {
+  const { key, put } = input as { readonly key?: string; readonly put?: { readonly key: string } };
+  return put?.key ?? key ?? '';
+};
+
+const messageFacts = (message: PeerMessage): { readonly facts?: Facts } => {
+  switch (message.type) {
+    case 'write':
+      return {
+        facts: {
+          bytes: message.record.length,
+          durable: message.durable,
+          ...(message.hintFor === undefined ? {} : { hintFor: message.hintFor }),
+        },
+      };
+    case 'written':
+      return { facts: { durable: message.durable } };
+    case 'read':
+      return { facts: { want: message.want } };
+    case 'answer':
+      return { facts: { role: message.role, bytes: message.record?.length ?? 0 } };
+    case 'refused':
+      return { facts: { code: message.code } };
+    default:
+      return {};
+  }
+};
+
+const shortFacts = (facts: TraceFacts | undefined): Facts =>
+  Object.fromEntries(
+    Object.entries(facts ?? {}).map(([name, value]) => [
+      name,
+      typeof value === 'number' || typeof value === 'boolean' ? value : String(value).slice(0, 200),
+    ]),
+  );
+
+/** Maps and sets as lists, nothing deep, nothing long: fit for JSON. */
+const plain = (value: unknown, depth: number): unknown => {
+  if (value instanceof Map) return plain([...value], depth);
+  if (value instanceof Set) return plain([...value], depth);
+  if (typeof value === 'bigint') return String(value);
+  if (typeof value === 'function') return undefined;
+  if (typeof value !== 'object' || value === null) return value;
+  if (depth > 5) return '…';
+  if (Array.isArray(value)) return value.slice(0, 32).map((each) => plain(each, depth + 1));
+  return Object.fromEntries(
+    Object.entries(value).map(([name, inner]) => [name, plain(inner, depth + 1)]),
+  );
+};
