@@ -34,7 +34,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   node: ['core', 'wire', 'ports', 'actors', 'client', 'inspector', 'xstate'],
   client: ['core', 'wire', 'ports', 'actors', 'xstate', 'ws', 'node:'],
   sim: ['core', 'wire', 'ports', 'actors', 'node'],
-  inspector: ['core', 'wire', 'ports', 'node', 'client', 'sim'],
+  inspector: ['core', 'wire', 'ports', 'actors', 'node', 'client', 'sim', 'xstate'],
   'inspector/page': ['inspector', 'core', 'preact', 'preact/hooks', '@preact/signals', 'uplot'],
   'inspector/build': ['inspector', 'actors', 'esbuild', 'elkjs', 'xstate', 'node:'],
   cli: ['core', 'node', 'client', 'sim', 'inspector', 'root', 'commander', 'node:'],

@@ -85,6 +85,7 @@ export class Desk {
   /** Answers `ask` of `viewer` by `tell`, now or later. Throws nothing, whatever `ask` is. */
   ask(viewer: string, ask: Ask, tell: (tell: Tell) => void): void {
     if (ask.type === 'lease') return this.#renew(viewer, ask, tell);
+    if (ask.type === 'leave') return this.#leave(viewer);
     const { id } = ask;
     const answer = (found: unknown): void => {
       if (found === undefined) tell({ type: 'refused', id, reason: 'nothing is known of that' });
@@ -103,7 +104,7 @@ export class Desk {
   }
 
   #answer(
-    ask: Exclude<Ask, { type: 'lease' }>,
+    ask: Exclude<Ask, { type: 'lease' | 'leave' }>,
     answer: (found: unknown) => void,
     refuse: (reason: string) => void,
   ): void {
@@ -181,6 +182,12 @@ export class Desk {
     }
     this.#sample();
     if (this.#unsubscribe === undefined) this.#wake();
+  }
+
+  #leave(name: string): void {
+    if (!this.#viewers.delete(name)) return;
+    this.#sample();
+    if (this.#viewers.size === 0) this.#rest();
   }
 
   /** The most curious viewer decides; a viewer that wants nothing counts for nothing. */

@@ -67,7 +67,7 @@ export class Feed {
     this.#timer ??= this.#renewLater();
     return {
       received: (text) => this.#received(viewer, text),
-      closed: () => this.#viewers.delete(name),
+      closed: () => this.#leave(viewer),
     };
   };
 
@@ -135,6 +135,11 @@ export class Feed {
     const recordsMax = Math.ceil(free / Math.max(1, nodes.length));
     const { sampleEvery } = viewer;
     for (const { id } of nodes) this.#ask(viewer, id, { type: 'lease', sampleEvery, recordsMax });
+  }
+
+  #leave(viewer: Viewer): void {
+    this.#viewers.delete(viewer.name);
+    for (const { id } of this.#parts.node.status().nodes) this.#ask(viewer, id, { type: 'leave' });
   }
 
   #renewLater(): Timer {

@@ -147,6 +147,8 @@ export type Fault =
 export type Ask =
   /** Keep the records coming; forgotten after a few seconds without another. */
   | { readonly type: 'lease'; readonly sampleEvery: number; readonly recordsMax: number }
+  /** The viewer is gone. */
+  | { readonly type: 'leave' }
   | { readonly type: 'ring'; readonly id: number }
   | { readonly type: 'key'; readonly id: number; readonly key: string }
   | { readonly type: 'story'; readonly id: number; readonly cause: string }
