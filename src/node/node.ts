@@ -16,13 +16,11 @@ import type { MembershipEventIn } from '../../actors/membership.ts';
 import { nodeMachine } from '../../actors/node.ts';
 import type { LongLivedActor } from '../../actors/node.ts';
 import type { WriteBufferEvent } from '../../actors/write-buffer.ts';
-import { digestText } from '../core/members.ts';
 import type { Book } from '../core/gossip.ts';
 import { withBook } from '../core/gossip.ts';
 import { hexOf, partitionId, startId } from '../core/ids.ts';
 import type { Key, NodeId } from '../core/ids.ts';
 import type { RecordOfKey } from '../core/record.ts';
-import { placeHistory } from '../core/placement.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Digest } from '../ports/digest.ts';
 import type { Links } from '../ports/links.ts';
@@ -34,6 +32,7 @@ import type { ClientHandler } from '../wire/client-messages.ts';
 import type { PeerMessage } from '../wire/peer-messages.ts';
 import { foundingBook, loadBook, loadIdentity, saveBook, saveIdentity } from './book-store.ts';
 import type { Founding } from './book-store.ts';
+import { creationText, foldedRing } from './folded.ts';
 import { clientHandler } from './client-handler.ts';
 import { ClientPort } from './client-port.ts';
 import { Completeness } from './completeness.ts';
@@ -105,7 +104,7 @@ export class Node {
     const start = startId(hexOf(random.bytes(8)));
     this.#book = this.#firstBook();
     this.#cluster = this.#clusterId(this.#book);
-    this.#ring = new RingView(self, digest, this.#foldedRing(this.#book));
+    this.#ring = new RingView(self, digest, foldedRing(this.#book));
     this.#nursery = new Nursery(
       clock,
       trace,
@@ -472,7 +471,7 @@ export class Node {
     const { self } = this.#parts;
     this.#book = book;
     this.#cluster = this.#clusterId(book);
-    this.#ring.replaceRing(this.#foldedRing(book));
+    this.#ring.replaceRing(foldedRing(book));
     this.#completeness.ringChanged();
     const members = new Set(this.#ring.ring.members.map(({ id }) => id));
     for (const { node, address } of book.announcements) {
@@ -537,18 +536,6 @@ export class Node {
     return book.history.length > 0 || founding === undefined ? book : foundingBook(founding);
   }
 
-  #foldedRing(book: Book) {
-    const placed = placeHistory(book.history);
-    if (placed === undefined) return { table: [], members: [], partitions: 1, n: 0 };
-    const { membership, table } = placed;
-    return {
-      table,
-      members: membership.members,
-      partitions: membership.partitions,
-      n: membership.n,
-    };
-  }
-
   #clusterId(book: Book): string {
     if (book.history.length === 0) return '';
     return hexOf(this.#parts.digest.md5(utf8(creationText(book)))).slice(0, 16);
@@ -556,12 +543,6 @@ export class Node {
 }
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
-
-/** Everything the creation event says, in one text: what cluster id and context secret derive from. */
-const creationText = ({ history }: Book): string => {
-  const created = history.find(({ type }) => type === 'create');
-  return created === undefined ? '' : JSON.stringify(created) + digestText([created], []);
-};
 
 /** Request and batch numbers start anywhere: an answer to a former life then finds nobody. */
 const firstNumber = (random: Random): number => random.integer(2 ** 20) * 2 ** 32;
