@@ -4,6 +4,8 @@
  */
 import { fileURLToPath } from 'node:url';
 import { openAdminListener } from './adapters/admin-listener.ts';
+import { openCredentials } from './adapters/credentials.ts';
+import type { SecurityFiles } from './adapters/credentials.ts';
 import { DataDirectoryError, lockDataDirectory } from './adapters/data-lock.ts';
 import { openLmdbStorage } from './adapters/lmdb-storage.ts';
 import { pinoTrace } from './adapters/pino-trace.ts';
@@ -22,6 +24,7 @@ import { isPartitionCount } from './core/ring.ts';
 import { createInspector } from './inspector/inspector.ts';
 import type { Inspector } from './inspector/inspector.ts';
 import { loadBook, loadIdentity } from './node/book-store.ts';
+import { admissionBy } from './node/client-access.ts';
 import type { Config } from './node/config.ts';
 import { Node } from './node/node.ts';
 import { configWith } from './node/settings.ts';
@@ -33,6 +36,7 @@ import type { Storage } from './ports/storage.ts';
 export { CoterieError } from './core/errors.ts';
 export { DataDirectoryError } from './adapters/data-lock.ts';
 export { nodeDigest } from './adapters/node-digest.ts';
+export type { SecurityFiles } from './adapters/credentials.ts';
 export { DEFAULT_CONFIG } from './node/config.ts';
 export type { Config } from './node/config.ts';
 export type { Status } from './node/status.ts';
@@ -61,7 +65,9 @@ export type NodeOptions = {
   /** Partitions of the ring, a power of two, fixed when the cluster is founded (default 256). */
   readonly partitions?: number;
   readonly logLevel?: LogLevel | 'silent';
-  /** A listen address beyond loopback has no protection yet: say that you know. */
+  /** Certificate, cluster secret and tokens (README: security). */
+  readonly security?: SecurityFiles;
+  /** Beyond loopback nodes and clients must be known, or this must say that you know better. */
   readonly insecure?: boolean;
   /** Browser origins that may connect; a connection without an Origin always may. */
   readonly origins?: readonly string[];
@@ -81,6 +87,8 @@ export type RunningNode = {
   status(): Status;
   /** The client's API on this node, without a socket. */
   client(): Client;
+  /** Reads the files of `security` again. Throws RangeError, with everything left as it was. */
+  reload(): void;
   /** Finishes what is in flight, commits what is buffered, closes. */
   stop(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -93,8 +101,11 @@ export type RunningNode = {
  */
 export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
   const { host, port } = parseListen(options.listen ?? '127.0.0.1:0');
-  if (!isLoopback(host) && options.insecure !== true) {
-    throw new RangeError(`listening on ${host} is open to everyone: say so with insecure`);
+  const { security = {} } = options;
+  const credentials = openCredentials(security);
+  const doors = isLoopback(host) ? [] : openDoors(security);
+  if (doors.length > 0 && options.insecure !== true) {
+    throw new RangeError(`listen: beyond loopback on ${host} ${doors.join('; ')}; or say insecure`);
   }
   const { n = 3, partitions = 256, clusterName = 'coterie', seeds = [] } = options;
   if (!Number.isInteger(n) || n < 1 || n > 16) throw new RangeError(`n is 1-16, found ${n}`);
@@ -118,14 +129,16 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
     refuseOtherCluster(options.dataDir, history, asked, options.clusterName);
     const owner = loadIdentity(storage)?.id ?? id;
     if (owner !== id) throw foreign(options.dataDir, `it belongs to node ${owner}, not to ${id}`);
+    const tls = credentials.tls();
     const links = await openWsLinks({
       host,
       port,
       limits: { ...config.links, frameBytesMax: frameBytesMaxOf(config) },
+      ...(tls === undefined ? {} : { tls }),
       ...(options.origins === undefined ? {} : { origins: options.origins }),
       ...(options.hosts === undefined ? {} : { hosts: options.hosts }),
     });
-    const url = `ws://${host.includes(':') ? `[${host}]` : host}:${links.port}`;
+    const url = links.address();
     const log = pinoTrace(options.logLevel ?? 'info', { node: id });
     const inspector = inspectorOf(id, options);
     const trace = inspector?.recorder.traced(log) ?? log;
@@ -141,6 +154,18 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
       advertise: options.advertise ?? url,
       ...(inspector === undefined ? {} : { watch: inspector.recorder }),
       seeds,
+      peerTrust: {
+        secrets: () => credentials.secrets(),
+        certificates: security.tlsCa === undefined ? 'not-asked' : 'required',
+      },
+      ...(security.tokensFile === undefined
+        ? {}
+        : {
+            admit: admissionBy(() => credentials.tokens(), {
+              clock: systemClock,
+              digest: nodeDigest,
+            }),
+          }),
       ...(founders === undefined || known
         ? {}
         : { founding: { clusterName, n, partitions, founders } }),
@@ -149,6 +174,7 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
         (options.onFailure ?? exitWith)(reason);
       },
     });
+    for (const door of doors) trace.log('warn', 'security.open', { door });
     node.start();
     const admin = await adminOf(options.admin, node, inspector, trace);
     const stop = once(
@@ -167,6 +193,12 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
       inspectorUrl: admin?.inspectorUrl,
       status: () => node.status(),
       client: () => clientOver(node.handler, { clock: systemClock, random: systemRandom }),
+      reload: () => {
+        credentials.reload();
+        const renewed = credentials.tls();
+        if (renewed !== undefined) links.renewTls(renewed);
+        trace.log('info', 'security.reloaded');
+      },
       stop,
       [Symbol.asyncDispose]: stop,
     };
@@ -220,6 +252,14 @@ const adminOf = async (
 };
 
 const INSPECTOR_PAGE = fileURLToPath(new URL('./inspector/page', import.meta.url));
+
+/** What a stranger could do on an address beyond loopback, and what would keep him from it. */
+const openDoors = ({ tlsCa, secretFile, tokensFile }: SecurityFiles): readonly string[] => [
+  ...(tlsCa === undefined && secretFile === undefined
+    ? ['any program could join as a node: give secretFile or tls.ca']
+    : []),
+  ...(tokensFile === undefined ? ['anyone could read and write: give tokensFile'] : []),
+];
 
 const frameBytesMaxOf = ({ links }: Config) => ({
   client: links.clientFrameBytesMax,

@@ -3,12 +3,13 @@
  * and every refusal a stranger may need (PROTOCOL.md). A stranger is told what was expected and
  * costs bounded time and memory; no input of his ends the process.
  */
-import { createServer } from 'node:http';
 import type { IncomingMessage, Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocket, WebSocketServer } from 'ws';
 import type { Connection, ConnectionEvents, LinkPurpose, Links } from '../ports/links.ts';
+import { dialOptionsOf, namesOf, openServer, renewServer } from './tls.ts';
+import type { TlsMaterial } from './tls.ts';
 
 export const SUBPROTOCOLS = { client: 'coterie.1.cbor', peer: 'coterie-peer.1' } as const;
 const PATHS = { client: '/v1', peer: '/peer' } as const;
@@ -51,13 +52,17 @@ export type WsLinksOptions = {
    * this list every name will do: there the Origin list alone keeps web pages out.
    */
   readonly hosts?: readonly string[];
+  /** Absent: what is said here can be read by whoever carries it. */
+  readonly tls?: TlsMaterial;
   readonly limits?: Partial<WsLimits>;
 };
 
 export type WsLinks = Links & {
   readonly port: number;
-  /** `ws://host:port` of where it listens. */
+  /** `ws://host:port`, or `wss://…` with TLS, of where it listens. */
   address(): string;
+  /** Another certificate for connections from now on; ignored where there was none. */
+  renewTls(tls: TlsMaterial): void;
 };
 
 const HEADER_BYTES_MAX = 8192;
@@ -70,7 +75,8 @@ const SECRET_PARAMETERS = ['token', 'access_token', 'auth', 'secret'];
 /** Rejects with the system's error if the address cannot be had. */
 export const openWsLinks = async (options: WsLinksOptions): Promise<WsLinks> => {
   const limits = { ...WS_LIMITS, ...options.limits };
-  const http = plainServer(limits);
+  let { tls } = options;
+  const http = plainServer(limits, tls);
   const servers = { client: upgrader('client', limits), peer: upgrader('peer', limits) };
   const open = new Set<WsConnection>();
   let accept: Parameters<Links['listen']>[0] | undefined;
@@ -93,6 +99,7 @@ export const openWsLinks = async (options: WsLinksOptions): Promise<WsLinks> => 
     servers[verdict].handleUpgrade(request, socket, head, (ws) => {
       const { remoteAddress, remotePort } = request.socket;
       const connection = keep(new WsConnection(ws, `${remoteAddress}:${remotePort}`, limits));
+      connection.names = namesOf(request.socket).names;
       connection.deliverTo(accept!(connection, verdict));
     });
   });
@@ -105,14 +112,20 @@ export const openWsLinks = async (options: WsLinksOptions): Promise<WsLinks> => 
   return {
     port,
     address: () =>
-      `ws://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`,
+      `${tls === undefined ? 'ws' : 'wss'}://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`,
+    renewTls: (renewed) => {
+      if (tls === undefined) return;
+      renewServer(http, renewed);
+      tls = renewed;
+    },
     dial: (address, purpose, events) => {
-      const ws = dialled(address, purpose, limits);
+      const ws = dialled(address, purpose, limits, tls);
       if (ws === undefined) {
         queueMicrotask(() => events.closed(1006, 'no address'));
         return NOWHERE(address);
       }
       const connection = keep(new WsConnection(ws, address, limits));
+      ws.on('upgrade', ({ socket }) => (connection.names = namesOf(socket).names));
       ws.on('open', () => events.opened());
       connection.deliverTo(events);
       return connection;
@@ -141,6 +154,7 @@ export const openWsLinks = async (options: WsLinksOptions): Promise<WsLinks> => 
 /** One end of a WebSocket, dialled or accepted. */
 class WsConnection implements Connection {
   readonly remote: string;
+  names?: readonly string[] | undefined;
   readonly #ws: WebSocket;
   readonly #limits: WsLimits;
   #heard = true;
@@ -241,9 +255,11 @@ const dialled = (
   address: string,
   purpose: LinkPurpose,
   limits: WsLimits,
+  tls: TlsMaterial | undefined,
 ): WebSocket | undefined => {
   const shared = socketOptions(purpose, limits);
-  const options = { ...shared, handshakeTimeout: limits.handshakeTimeoutMs };
+  const trust = purpose === 'peer' ? dialOptionsOf(tls) : {};
+  const options = { ...shared, ...trust, handshakeTimeout: limits.handshakeTimeoutMs };
   // Between our own nodes the mask hides nothing; a zero mask skips a copy.
   const unmasked = { ...options, generateMask: (mask: Buffer) => void mask.fill(0) };
   try {
@@ -259,14 +275,16 @@ const dialled = (
 };
 
 /** Answers everything that is no WebSocket handshake. */
-const plainServer = (limits: WsLimits): Server => {
-  const http = createServer(
+const plainServer = (limits: WsLimits, tls: TlsMaterial | undefined): Server => {
+  const http = openServer(
+    tls,
     {
       maxHeaderSize: HEADER_BYTES_MAX,
       headersTimeout: limits.handshakeTimeoutMs,
       requestTimeout: limits.handshakeTimeoutMs,
       connectionsCheckingInterval: Math.min(500, limits.handshakeTimeoutMs),
     },
+    limits.handshakeTimeoutMs,
     (request, response) => {
       const known = purposeOf(request) !== undefined;
       const headers = { connection: 'close', 'content-type': 'text/plain' };

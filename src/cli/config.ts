@@ -1,6 +1,7 @@
 /** `coterie config`: every setting, and with `--effective` what would hold and who said so. */
 import type { Command } from 'commander';
-import { configFrom, flagOf, readable, settingsTable, variableOf } from '../node/settings.ts';
+import { settingsDocument } from '../node/settings-document.ts';
+import { configFrom, flagOf, readable, variableOf } from '../node/settings.ts';
 import type { Effective } from '../node/settings.ts';
 import { asUsage, settingsOf, withSettings } from './settings.ts';
 import { print } from './data.ts';
@@ -17,12 +18,12 @@ export const addConfigCommand = (program: Command): void => {
     .description('list every setting; takes the flags, variables and file that start takes')
     .option('--effective', 'show the value of each setting and where it comes from')
     .option('--json', 'print JSON')
-    .option('--markdown', 'print the table of CONFIGURATION.md')
+    .option('--markdown', 'print CONFIGURATION.md')
     .addHelpText('after', '\nExample:\n  COTERIE_PATIENCE_MS=50ms coterie config --effective\n')
     .action((flags: ConfigFlags, command: Command) => {
       const settings = settingsOf(command);
       asUsage(() => configFrom(settings));
-      if (flags.markdown === true) process.stdout.write(settingsTable());
+      if (flags.markdown === true) process.stdout.write(settingsDocument());
       else if (flags.json === true) print(Object.fromEntries(settings.map(jsonOf)));
       else process.stdout.write(flags.effective === true ? effective(settings) : all(settings));
     });

@@ -1,4 +1,5 @@
 /** `coterie get`, `put` and `delete`. */
+import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { CoterieError, connect } from '../client/index.ts';
 import type { Applied, Client } from '../client/index.ts';
@@ -7,6 +8,7 @@ import { integer } from './start.ts';
 
 export type DataFlags = {
   readonly url?: string;
+  readonly tokenFile?: string;
   readonly json?: boolean;
   readonly r?: number;
   readonly w?: number;
@@ -46,12 +48,13 @@ export const addDataCommands = (program: Command): void => {
 export const withConnection = (command: Command): Command =>
   command
     .option('--url <url>', 'ws:// address of a node, several by comma (or COTERIE_URL)')
+    .option('--token-file <file>', 'file with the token (or the token itself in COTERIE_TOKEN)')
     .option('--timeout <ms>', 'deadline of the whole operation', integer)
     .option('--json', 'print JSON');
 
 /** Runs `task` with a connected client; failures of the store become exit codes. */
 export const withClient = async (
-  flags: Pick<DataFlags, 'url' | 'timeout' | 'json'>,
+  flags: Pick<DataFlags, 'url' | 'tokenFile' | 'timeout' | 'json'>,
   task: (client: Client) => Promise<void>,
 ): Promise<void> => {
   const url = flags.url ?? process.env['COTERIE_URL'] ?? DEFAULT_URL;
@@ -61,8 +64,10 @@ export const withClient = async (
   if (flags.timeout !== undefined && (flags.timeout < 1 || flags.timeout > 600_000)) {
     throw usage(`--timeout is 1-600000 ms, found ${flags.timeout}`);
   }
+  const token = tokenOf(flags);
   const client = connect(urls, {
     name: 'coterie-cli',
+    ...(token === undefined ? {} : { token }),
     // Somebody waits for the answer: too few nodes is told after one more look, not after seconds.
     quorumRetriesMax: 1,
     ...(flags.timeout === undefined ? {} : { timeoutMs: flags.timeout }),
@@ -74,6 +79,16 @@ export const withClient = async (
     throw failure(error, flags.json === true);
   } finally {
     await client.close('now');
+  }
+};
+
+/** Never a flag of its own: whoever lists the processes would read it. */
+const tokenOf = ({ tokenFile }: Pick<DataFlags, 'tokenFile'>): string | undefined => {
+  if (tokenFile === undefined) return process.env['COTERIE_TOKEN'];
+  try {
+    return readFileSync(tokenFile, 'utf8').trim();
+  } catch (error) {
+    throw usage(`--token-file: ${(error as Error).message}`);
   }
 };
 

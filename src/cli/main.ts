@@ -8,6 +8,7 @@ import { CommandFailure, EXIT } from './exit.ts';
 import { addSimulateCommand } from './simulate.ts';
 import { addStartCommand } from './start.ts';
 import { addStatusCommand } from './status.ts';
+import { addTokenCommand } from './token.ts';
 
 const program = new Command('coterie')
   .description('An always-writable, replicated key-value store (Dynamo, in Node.js).')
@@ -21,6 +22,7 @@ for (const add of [
   addDataCommands,
   addStatusCommand,
   addConfigCommand,
+  addTokenCommand,
   addSimulateCommand,
 ]) {
   add(program);

@@ -64,6 +64,13 @@ const optionsFrom = (settings: readonly Effective[]): NodeOptions => {
     origins: lists['origins']!,
     insecure: values.get('insecure') === true,
     showValues: values.get('showValues') === true,
+    security: defined({
+      tlsCert: texts['tls.cert'],
+      tlsKey: texts['tls.key'],
+      tlsCa: texts['tls.ca'],
+      secretFile: texts['secretFile'],
+      tokensFile: texts['tokensFile'],
+    }),
     ...defined({
       id,
       listen,
@@ -124,12 +131,22 @@ const untilSignal = (node: RunningNode): Promise<void> =>
         resolve();
       });
     };
+    process.on('SIGHUP', () => reload(node));
     process.on('SIGINT', leave);
     process.on('SIGTERM', leave);
     process.on('disconnect', () => {
       if (signals === 0) leave();
     });
   });
+
+/** A file that cannot be used now must not end a node that runs. */
+const reload = (node: RunningNode): void => {
+  try {
+    node.reload();
+  } catch (error) {
+    process.stderr.write(`coterie: nothing was reloaded: ${(error as Error).message}\n`);
+  }
+};
 
 export const integer = (text: string): number => {
   if (!/^-?\d+$/.test(text)) throw usage(`expected an integer, found ${JSON.stringify(text)}`);

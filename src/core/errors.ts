@@ -28,6 +28,7 @@ export const ERROR_KINDS = {
   CONTEXT_KEY_MISMATCH: refused,
   PUT_ID_REUSED: refused,
   TOO_MANY_SIBLINGS: refused,
+  FORBIDDEN: refused,
   INSUFFICIENT_STORAGE: refusedForNow,
   OVERLOADED: refusedForNow,
   NOT_READY: refusedForNow,

@@ -9,6 +9,7 @@
  * reader that does not read.
  */
 import { CoterieError } from '../core/errors.ts';
+import { Rate } from '../core/rate.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { Connection, ConnectionEvents } from '../ports/links.ts';
 import type { Trace } from '../ports/trace.ts';
@@ -24,10 +25,14 @@ import type {
 } from '../wire/client-messages.ts';
 import { encodeServerReply, failedReply } from '../wire/reply-codec.ts';
 import { decodeClientRequest } from '../wire/request-codec.ts';
+import { tooFast } from './client-access.ts';
+import type { Admission, ClientAccess } from './client-access.ts';
 
 export type ClientPortLimits = RequestLimits & {
   /** Requests in flight on one connection; one more is answered OVERLOADED. */
   readonly inFlightMax: number;
+  /** Requests of one connection within a second; one more is answered OVERLOADED. */
+  readonly requestsPerSecondMax: number;
   /** Half of it owed: new requests are answered OVERLOADED. All of it: the connection is cut. */
   readonly clientBufferBytesMax: number;
   /** A client that has not said HELLO by then is closed, ms. */
@@ -38,8 +43,8 @@ export type ClientPortParts = {
   readonly clock: Clock;
   readonly config: ClientPortLimits;
   readonly handler: ClientHandler;
-  /** Whether a HELLO with this token may enter; absent: everyone may. */
-  readonly admit?: (token: string | undefined) => 'welcome' | 'unauthorized';
+  /** Whether a HELLO with this token may enter, and what for; absent: everyone may do everything. */
+  readonly admit?: Admission;
   readonly trace?: Trace;
 };
 
@@ -105,6 +110,8 @@ class Session implements ConnectionEvents {
   readonly #inFlight = new Map<number, InFlight>();
   #state: 'awaiting-hello' | 'serving' | 'closing' = 'awaiting-hello';
   readonly #silence: Timer;
+  readonly #rate: Rate;
+  #access: ClientAccess | undefined;
 
   constructor(
     connection: Connection,
@@ -117,6 +124,7 @@ class Session implements ConnectionEvents {
     this.#portState = portState;
     this.#gone = gone;
     const { clock, config } = parts;
+    this.#rate = new Rate(config.requestsPerSecondMax, clock.monotonicMs());
     this.#silence = clock.setTimeout(
       () => this.#close(CLIENT_CLOSE.silent, 'HELLO was expected'),
       config.helloTimeoutMs,
@@ -158,7 +166,10 @@ class Session implements ConnectionEvents {
     if (request.type === 'cancel') return this.#cancel(id);
     const refusal = this.#refusalOf(id, request.type);
     if (refusal !== undefined) return this.#refuse(id, refusal);
-    if (request.type === 'ping') this.#send(id, { type: 'pong' });
+    if (request.type === 'ping') return this.#send(id, { type: 'pong' });
+    const denial = this.#access?.refusalOf(request);
+    if (denial === 'unauthorized') this.#close(CLIENT_CLOSE.unauthorized, 'unauthorized');
+    else if (denial !== undefined) this.#refuse(id, denial);
     else this.#handle(id, request);
   }
 
@@ -173,9 +184,11 @@ class Session implements ConnectionEvents {
       const spoken = { versionMin: PROTOCOL_VERSION, versionMax: PROTOCOL_VERSION };
       return this.#refuse(id, new CoterieError('UNSUPPORTED_VERSION', message, spoken));
     }
-    if (admit?.(token) === 'unauthorized') {
+    const access = admit?.(token);
+    if (access === 'unauthorized') {
       return this.#close(CLIENT_CLOSE.unauthorized, 'unauthorized');
     }
+    this.#access = access;
     clock.clearTimeout(this.#silence);
     this.#state = 'serving';
     this.#send(id, { type: 'welcome', version: PROTOCOL_VERSION, ...handler.welcome() });
@@ -184,7 +197,10 @@ class Session implements ConnectionEvents {
 
   /** What this connection may not start now, whatever is asked. */
   #refusalOf(id: number, type: 'ping' | HandledRequest['type']): CoterieError | undefined {
-    const { inFlightMax, clientBufferBytesMax } = this.#parts.config;
+    const { clock, config } = this.#parts;
+    const { inFlightMax, clientBufferBytesMax, requestsPerSecondMax } = config;
+    const retryAfterMs = this.#rate.take(requestsPerSecondMax, clock.monotonicMs());
+    if (retryAfterMs > 0) return tooFast('a connection', requestsPerSecondMax, retryAfterMs);
     if (this.#inFlight.has(id)) {
       return new CoterieError('DUPLICATE_REQUEST', `the id ${id} is in flight already`);
     }

@@ -110,6 +110,11 @@ export const LIMITS = {
     'One value; the paper stores objects under 1 MB. Also on the nodes it is forwarded to.',
   ),
   inFlightMax: live.count(128, [1, 65_536], 'Requests in flight on one client connection.'),
+  requestsPerSecondMax: live.count(
+    100_000,
+    [1, 1_000_000],
+    'Requests of one client connection within a second; one more is OVERLOADED. Tokens may have their own.',
+  ),
   clientBufferBytesMax: live.bytes(
     32 * MiB,
     [MiB, 4 * GiB],

@@ -33,6 +33,7 @@ import type { PeerMessage } from '../wire/peer-messages.ts';
 import { foundingBook, loadBook, loadIdentity, saveBook, saveIdentity } from './book-store.ts';
 import type { Founding } from './book-store.ts';
 import { creationText, foldedRing } from './folded.ts';
+import type { Admission } from './client-access.ts';
 import { clientHandler } from './client-handler.ts';
 import { ClientPort } from './client-port.ts';
 import { Completeness } from './completeness.ts';
@@ -40,6 +41,7 @@ import type { Config } from './config.ts';
 import { ExchangeDesk } from './exchange-desk.ts';
 import { HandoffDesk } from './handoff-desk.ts';
 import { Nursery, xstateClock } from './nursery.ts';
+import type { PeerTrust } from './peer-greeting.ts';
 import { PEER_PROTOCOL, Peers } from './peers.ts';
 import type { Reply } from './peers.ts';
 import { RecordStore } from './record-store.ts';
@@ -67,6 +69,10 @@ export type NodeParts = {
   readonly founding?: Founding;
   /** Whoever inspects this node. */
   readonly watch?: Watch;
+  /** Who may ask what; by default everyone everything. */
+  readonly admit?: Admission;
+  /** Whom it takes for a node of its cluster; by default whoever says so. */
+  readonly peerTrust?: PeerTrust;
   /** The node ended by itself: an unrecoverable failure, in words. */
   readonly failed: (reason: string) => void;
 };
@@ -146,7 +152,9 @@ export class Node {
       clock,
       random,
       trace,
+      digest,
       config,
+      trust: parts.peerTrust ?? { secrets: () => [], certificates: 'not-asked' },
       hello: () => ({
         type: 'hello',
         protocol: PEER_PROTOCOL,
@@ -210,7 +218,13 @@ export class Node {
       addresses: () => this.#book.announcements.map(({ address }) => address),
       config,
     });
-    this.#clientPort = new ClientPort({ clock, config, handler: this.handler });
+    this.#clientPort = new ClientPort({
+      clock,
+      config,
+      handler: this.handler,
+      trace,
+      ...(parts.admit === undefined ? {} : { admit: parts.admit }),
+    });
     this.#supervisor = this.#createSupervisor();
     parts.watch?.supervises(this.#supervisor);
   }
@@ -451,6 +465,7 @@ export class Node {
         return;
       case 'pong':
       case 'hello':
+      case 'proof':
         return;
     }
   }

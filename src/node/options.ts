@@ -61,11 +61,22 @@ export const OPTIONS = {
     65_536,
   ),
   cluster: text('Name of the cluster; distinguishes clusters with equal founders.'),
+  'tls.cert': path('Certificate for the port of clients and nodes, PEM; with tls.key.'),
+  'tls.key': path('Its private key, PEM.'),
+  'tls.ca': path(
+    'Who signs the certificates of nodes, PEM: every node must show one that bears its id.',
+  ),
+  secretFile: path(
+    'Cluster secret, at least 32 characters; two lines while it changes: the first proves, both are accepted.',
+  ),
+  tokensFile: path('Tokens of clients with their roles, as `coterie token add` writes them.'),
   origins: list('Browser origins that may connect; a connection without an Origin always may.'),
   hosts: list('Names this node answers to, besides loopback names and the one it listens on.'),
   logLevel: {
     ...{ kind: 'choice', value: 'info', choices: LOG_LEVELS, change: 'restart' },
     about: 'What is logged, as JSON lines on stderr.',
   },
-  insecure: flag('Allow a listen address beyond loopback that strangers could use.'),
+  insecure: flag(
+    'Allow a listen address beyond loopback where strangers could join, read or write.',
+  ),
 } as const satisfies Readonly<Record<string, Option>>;

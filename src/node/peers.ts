@@ -10,12 +10,16 @@
 import type { NodeId } from '../core/ids.ts';
 import type { PeerSigns } from '../core/suspicion.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
+import type { Digest } from '../ports/digest.ts';
 import type { Connection, ConnectionEvents, Links } from '../ports/links.ts';
 import type { Random } from '../ports/random.ts';
 import type { Trace } from '../ports/trace.ts';
+import { checkCbor } from '../wire/gate.ts';
 import { decodePeerFrame, encodePeerFrame } from '../wire/peer-codec.ts';
 import type { Hello, PeerMessage } from '../wire/peer-messages.ts';
 import type { Config } from './config.ts';
+import { Greeting } from './peer-greeting.ts';
+import type { PeerTrust } from './peer-greeting.ts';
 
 export const PEER_PROTOCOL = 1;
 
@@ -23,8 +27,14 @@ export const PEER_CLOSE = {
   duplicate: 4000,
   silent: 4408,
   wrongCluster: 4409,
+  /** One code and one text for every proof that is missing, wrong, replayed or reflected. */
+  unproved: 4401,
   malformed: 1008,
 } as const;
+
+const UNPROVED = 'not admitted';
+/** What a stranger may say at once before he is met. */
+const GREETING_BYTES_MAX = 4096;
 
 export type PeersParts = {
   readonly self: NodeId;
@@ -32,7 +42,9 @@ export type PeersParts = {
   readonly clock: Clock;
   readonly random: Random;
   readonly trace: Trace;
+  readonly digest: Digest;
   readonly config: Config;
+  readonly trust: PeerTrust;
   readonly hello: () => Hello;
   /**
    * `reply` answers on the very link the message came by, or not at all: an answer to a former
@@ -156,7 +168,7 @@ export class Peers {
     route.state = 'dialling';
     // No event comes before dial has returned, so the handlers are there by then.
     const connection: Connection = this.#parts.links.dial(route.address, 'peer', {
-      opened: () => connection.send(encodePeerFrame([this.#parts.hello()])[0]!),
+      opened: () => handlers.opened(),
       received: (frame) => handlers.received(frame),
       closed: (code, reason) => handlers.closed(code, reason),
     });
@@ -173,8 +185,15 @@ export class Peers {
   }
 
   #eventsOf(connection: Connection, route: Route | undefined): ConnectionEvents {
-    const { clock, config, trace } = this.#parts;
+    const { clock, config, trace, trust, digest, random } = this.#parts;
     let link: Link | undefined;
+    const greeting = new Greeting({
+      role: route === undefined ? 'acceptor' : 'dialler',
+      own: this.#parts.hello(),
+      secrets: trust.secrets(),
+      digest,
+      random,
+    });
     const replyOn = (via: Link) => (message: PeerMessage) => {
       if (this.#links.get(via.node) === via) this.send(via.node, message);
     };
@@ -184,10 +203,11 @@ export class Peers {
       config.helloTimeoutMs,
     );
     return {
-      opened: () => undefined,
+      opened: () => say(connection, greeting.opening),
       received: (frame) => {
         let messages: readonly PeerMessage[];
         try {
+          if (link === undefined) checkGreeting(frame);
           messages = decodePeerFrame(frame);
         } catch (error) {
           trace.log('warn', 'peer.malformed', { remote: connection.remote, error: String(error) });
@@ -198,9 +218,16 @@ export class Peers {
           if (link !== undefined) {
             link.heardAtMs = clock.monotonicMs();
             this.#handOn(link, message, replyOn(link));
-          } else if (message.type === 'hello') {
+            continue;
+          }
+          const step = greeting.take(message);
+          if (step.type === 'say') {
+            say(connection, step.message);
+          } else if (step.type === 'met') {
             clock.clearTimeout(silent);
-            link = this.#meet(connection, route, message);
+            link = this.#meet(connection, route, step.hello, step.say);
+          } else if (step.type === 'unproved') {
+            return this.#turnAway(connection, step.reason);
           } else {
             connection.close(PEER_CLOSE.malformed, 'hello expected first');
             return;
@@ -231,10 +258,23 @@ export class Peers {
     }
   }
 
-  /** The other side said who it is: a link, a duplicate, a stranger or ourselves. */
-  #meet(connection: Connection, route: Route | undefined, hello: Hello): Link | undefined {
-    const { self, clock, trace } = this.#parts;
+  #turnAway(connection: Connection, reason: string): undefined {
+    this.#parts.trace.log('warn', 'peer.unproved', { remote: connection.remote, reason });
+    connection.close(PEER_CLOSE.unproved, UNPROVED);
+  }
+
+  /** The other side is who it says: a link, a duplicate, a stranger or ourselves. */
+  #meet(
+    connection: Connection,
+    route: Route | undefined,
+    hello: Hello,
+    welcome: PeerMessage | undefined,
+  ): Link | undefined {
+    const { self, clock, trace, trust } = this.#parts;
     const own = this.#parts.hello();
+    if (trust.certificates === 'required' && connection.names?.includes(hello.node) !== true) {
+      return this.#turnAway(connection, `no certificate we trust names it ${hello.node}`);
+    }
     if (hello.node === self) {
       // Either we dialled ourselves, or somebody else goes by our name.
       if (route !== undefined && hello.start === own.start) route.state = 'own';
@@ -253,8 +293,8 @@ export class Peers {
       );
       return undefined;
     }
-    if (route === undefined) connection.send(encodePeerFrame([own])[0]!);
-    else this.#learn(route, hello.node);
+    if (welcome !== undefined) say(connection, welcome);
+    if (route !== undefined) this.#learn(route, hello.node);
     const dialledBy = route === undefined ? hello.node : self;
     const earlier = this.#links.get(hello.node);
     if (earlier !== undefined && earlier.dialledBy !== dialledBy && earlier.dialledBy < dialledBy) {
@@ -294,3 +334,15 @@ export class Peers {
     route.timer = undefined;
   }
 }
+
+const say = (connection: Connection, message: PeerMessage): void =>
+  connection.send(encodePeerFrame([message])[0]!);
+
+/** The bytes of a stranger: small, and plain CBOR. Throws RangeError. */
+const checkGreeting = (frame: Uint8Array): void => {
+  if (frame.length > GREETING_BYTES_MAX) {
+    throw new RangeError(`a greeting of ${frame.length} bytes`);
+  }
+  const passed = checkCbor(frame);
+  if (passed.type === 'malformed') throw new RangeError(`${passed.reason} at ${passed.offset}`);
+};

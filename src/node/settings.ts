@@ -199,25 +199,3 @@ const words = (name: string): readonly string[] =>
     .replaceAll('.', '-')
     .replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
     .split('-');
-
-/** The table of CONFIGURATION.md. */
-export const settingsTable = (): string => {
-  const rows = SETTINGS.map((setting) => {
-    const { name, kind, value, about } = setting;
-    const bounded = kind === 'count' || kind === 'ms' || kind === 'bytes';
-    const shown =
-      value === undefined ? '' : bounded ? readable(kind, value as number) : String(value);
-    const range = bounded
-      ? `${readable(kind, setting.min)} – ${readable(kind, setting.max)}`
-      : kind === 'choice'
-        ? setting.choices.join(', ')
-        : kind;
-    return `| \`${name}\` | ${shown} | ${range} | ${about} |`;
-  });
-  return [
-    '| setting | default | range | live | what for |',
-    '|---|---|---|---|---|',
-    ...rows,
-    '',
-  ].join('\n');
-};

@@ -18,6 +18,8 @@ export type LinkPurpose = 'client' | 'peer';
 export type Connection = {
   /** Where the other side is, for logs: never an identity. */
   readonly remote: string;
+  /** Names that a certificate of the other side proves; absent where it showed none we trust. */
+  readonly names?: readonly string[] | undefined;
   /** Hands one frame over; the caller may reuse the bytes when this returns. Dropped once closing. */
   send(frame: Uint8Array): void;
   /** Bytes accepted by send and not yet taken by the other side's kernel: watch it to stay bounded. */

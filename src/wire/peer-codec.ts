@@ -12,7 +12,7 @@ const FRAME_BYTES_WANTED = 1024 * 1024;
 
 /** Message types in the order of their numbers, each with its fields in order. */
 const SHAPES: { readonly [T in PeerMessage['type']]: readonly Exclude<FieldOf<T>, 'type'>[] } = {
-  hello: ['protocol', 'cluster', 'node', 'start'],
+  hello: ['protocol', 'cluster', 'node', 'start', 'nonce', 'proof'],
   ping: [],
   pong: [],
   write: ['request', 'key', 'record', 'durable', 'hintFor', 'cause'],
@@ -39,6 +39,7 @@ const SHAPES: { readonly [T in PeerMessage['type']]: readonly Exclude<FieldOf<T>
   fetched: ['request', 'looked', 'entries'],
   'inspect.ask': ['viewer', 'ask'],
   'inspect.tell': ['viewer', 'tell'],
+  proof: ['proof'],
 };
 type FieldOf<T extends PeerMessage['type']> = keyof Extract<PeerMessage, { type: T }> & string;
 

@@ -17,10 +17,16 @@ export type Hello = {
   readonly cluster: string;
   readonly node: NodeId;
   readonly start: StartId;
+  /** Fresh for this connection; only in a cluster with a secret. */
+  readonly nonce?: Uint8Array;
+  /** Of the accepting side (peer-greeting.ts). */
+  readonly proof?: Uint8Array;
 };
 
 /** The recorded request a message belongs to, `node.number`; absent unless somebody inspects. */
 export type Caused = { readonly cause?: string };
+/** The dialling side's answer to a hello with a proof. */
+export type Proof = { readonly type: 'proof'; readonly proof: Uint8Array };
 
 /** What a replica is asked; the coordinator's own replica gets the very same messages. */
 export type ReplicaRequest = Caused &
@@ -152,6 +158,7 @@ export type Heartbeat = { readonly type: 'ping' } | { readonly type: 'pong' };
 
 export type PeerMessage =
   | Hello
+  | Proof
   | ReplicaRequest
   | ReplicaReply
   | Forwarding

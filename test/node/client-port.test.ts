@@ -1,6 +1,7 @@
 /** One session per client connection: greeting, caps, cancelling, slow readers, going away. */
 import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
+import { CoterieError } from '../../src/core/errors.ts';
 import { keyOfText, nodeId } from '../../src/core/ids.ts';
 import { ClientPort } from '../../src/node/client-port.ts';
 import type { ClientPortParts } from '../../src/node/client-port.ts';
@@ -22,6 +23,7 @@ const CONFIG = {
   valueBytesMax: 1000,
   requestTimeoutMs: 5000,
   inFlightMax: 3,
+  requestsPerSecondMax: 1000,
   clientBufferBytesMax: 1000,
   helloTimeoutMs: 5000,
 };
@@ -174,7 +176,8 @@ port('answers UNSUPPORTED_VERSION with the versions it speaks, and hears a secon
 });
 
 port('closes with 4401 whose token is wrong', () => {
-  const admit = (token: string | undefined) => (token === 'right' ? 'welcome' : 'unauthorized');
+  const admit = (token: string | undefined) =>
+    token === 'right' ? { name: 'shop', refusalOf: () => undefined } : ('unauthorized' as const);
   const { connect } = world({ admit });
   const [right, wrong, none] = [connect(), connect(), connect()];
   right.say(1, { ...HELLO, token: 'right' } as ClientRequest);
@@ -183,6 +186,29 @@ port('closes with 4401 whose token is wrong', () => {
   assert.deepEqual(short(right.inbox), ['1 welcome']);
   assert.deepEqual([wrong.state.end, none.state.end], ['closed 4401', 'closed 4401']);
   assert.deepEqual([...wrong.inbox, ...none.inbox], []);
+});
+
+port('refuses what a token does not grant, and closes with 4401 once it is taken back', () => {
+  let refusal: CoterieError | 'unauthorized' = new CoterieError('FORBIDDEN', 'not this key');
+  const admit = () => ({ name: 'shop', refusalOf: () => refusal });
+  const { connect, handled } = world({ admit });
+  const { say, inbox, state } = connect();
+  say(1, HELLO);
+  say(2, GET);
+  assert.deepEqual(short(inbox), ['1 welcome', '2 FORBIDDEN']);
+  refusal = 'unauthorized';
+  say(3, GET);
+  assert.deepEqual([state.end, handled.length], ['closed 4401', 0]);
+});
+
+port('answers OVERLOADED to more than its requests a second, and when to come back', () => {
+  const { greeted, clock } = world({ config: { ...CONFIG, requestsPerSecondMax: 2 } });
+  const { say, inbox } = greeted();
+  for (const id of [2, 3, 4]) say(id, { type: 'ping' });
+  assert.deepEqual(short(inbox), ['2 pong', '3 pong', '4 OVERLOADED']);
+  clock.advance(500);
+  say(5, { type: 'ping' });
+  assert.equal(short(inbox).at(-1), '5 pong');
 });
 
 port('closes with 4403 on a frame of the protocol between nodes', () => {
