@@ -44,7 +44,7 @@ export type ClientPortParts = {
   readonly config: ClientPortLimits;
   readonly handler: ClientHandler;
   /** Whether a HELLO with this token may enter, and what for; absent: everyone may do everything. */
-  readonly admit?: Admission;
+  readonly admit?: Admission | undefined;
   readonly trace?: Trace;
 };
 

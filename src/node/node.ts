@@ -21,27 +21,19 @@ import { withBook } from '../core/gossip.ts';
 import { hexOf, partitionId, startId } from '../core/ids.ts';
 import type { Key, NodeId } from '../core/ids.ts';
 import type { RecordOfKey } from '../core/record.ts';
-import type { Clock } from '../ports/clock.ts';
-import type { Digest } from '../ports/digest.ts';
-import type { Links } from '../ports/links.ts';
 import type { Random } from '../ports/random.ts';
-import type { Storage } from '../ports/storage.ts';
-import type { Trace } from '../ports/trace.ts';
-import type { Watch } from '../inspector/watch.ts';
 import type { ClientHandler } from '../wire/client-messages.ts';
 import type { PeerMessage } from '../wire/peer-messages.ts';
 import { foundingBook, loadBook, loadIdentity, saveBook, saveIdentity } from './book-store.ts';
-import type { Founding } from './book-store.ts';
 import { creationText, foldedRing } from './folded.ts';
-import type { Admission } from './client-access.ts';
 import { clientHandler } from './client-handler.ts';
 import { ClientPort } from './client-port.ts';
 import { Completeness } from './completeness.ts';
-import type { Config } from './config.ts';
 import { ExchangeDesk } from './exchange-desk.ts';
 import { HandoffDesk } from './handoff-desk.ts';
+import type { NodeParts } from './node-parts.ts';
 import { Nursery, xstateClock } from './nursery.ts';
-import type { PeerTrust } from './peer-greeting.ts';
+import { TRUSTING } from './peer-greeting.ts';
 import { PEER_PROTOCOL, Peers } from './peers.ts';
 import type { Reply } from './peers.ts';
 import { RecordStore } from './record-store.ts';
@@ -52,30 +44,6 @@ import { statusOf } from './status.ts';
 import type { NodeState, Status } from './status.ts';
 import { answerTreeQuestion } from './tree-answers.ts';
 import type { TreeParts } from './tree-answers.ts';
-
-export type NodeParts = {
-  readonly self: NodeId;
-  readonly config: Config;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly digest: Digest;
-  readonly storage: Storage;
-  readonly links: Links;
-  readonly trace: Trace;
-  /** Where others reach this node, `ws://host:port`. */
-  readonly advertise: string;
-  readonly seeds: readonly string[];
-  /** Only for a founder's first start; ignored once the storage knows a history. */
-  readonly founding?: Founding;
-  /** Whoever inspects this node. */
-  readonly watch?: Watch;
-  /** Who may ask what; by default everyone everything. */
-  readonly admit?: Admission;
-  /** Whom it takes for a node of its cluster; by default whoever says so. */
-  readonly peerTrust?: PeerTrust;
-  /** The node ended by itself: an unrecoverable failure, in words. */
-  readonly failed: (reason: string) => void;
-};
 
 export class Node {
   readonly handler: ClientHandler;
@@ -154,7 +122,7 @@ export class Node {
       trace,
       digest,
       config,
-      trust: parts.peerTrust ?? { secrets: () => [], certificates: 'not-asked' },
+      trust: parts.peerTrust ?? TRUSTING,
       hello: () => ({
         type: 'hello',
         protocol: PEER_PROTOCOL,
@@ -218,13 +186,8 @@ export class Node {
       addresses: () => this.#book.announcements.map(({ address }) => address),
       config,
     });
-    this.#clientPort = new ClientPort({
-      clock,
-      config,
-      handler: this.handler,
-      trace,
-      ...(parts.admit === undefined ? {} : { admit: parts.admit }),
-    });
+    const { admit } = parts;
+    this.#clientPort = new ClientPort({ clock, config, handler: this.handler, trace, admit });
     this.#supervisor = this.#createSupervisor();
     parts.watch?.supervises(this.#supervisor);
   }

@@ -25,6 +25,8 @@ export type PeerTrust = {
   readonly certificates: 'required' | 'not-asked';
 };
 
+export const TRUSTING: PeerTrust = { secrets: () => [], certificates: 'not-asked' };
+
 export type GreetingParts = {
   readonly role: 'dialler' | 'acceptor';
   readonly own: Hello;

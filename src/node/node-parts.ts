@@ -1,0 +1,37 @@
+/** What a node is handed: the ports, who it is, whom it trusts. */
+import type { NodeId } from '../core/ids.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Digest } from '../ports/digest.ts';
+import type { Links } from '../ports/links.ts';
+import type { Random } from '../ports/random.ts';
+import type { Storage } from '../ports/storage.ts';
+import type { Trace } from '../ports/trace.ts';
+import type { Watch } from '../inspector/watch.ts';
+import type { Founding } from './book-store.ts';
+import type { Admission } from './client-access.ts';
+import type { Config } from './config.ts';
+import type { PeerTrust } from './peer-greeting.ts';
+
+export type NodeParts = {
+  readonly self: NodeId;
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly digest: Digest;
+  readonly storage: Storage;
+  readonly links: Links;
+  readonly trace: Trace;
+  /** Where others reach this node, `ws://host:port`. */
+  readonly advertise: string;
+  readonly seeds: readonly string[];
+  /** Only for a founder's first start; ignored once the storage knows a history. */
+  readonly founding?: Founding;
+  /** Whoever inspects this node. */
+  readonly watch?: Watch;
+  /** Who may ask what; by default everyone everything. */
+  readonly admit?: Admission;
+  /** Whom it takes for a node of its cluster; by default whoever says so. */
+  readonly peerTrust?: PeerTrust;
+  /** The node ended by itself: an unrecoverable failure, in words. */
+  readonly failed: (reason: string) => void;
+};
