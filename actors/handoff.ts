@@ -4,9 +4,9 @@
  * durable.
  *
  *   idle ──scan interval / peer recovered──▶ choosing ──a reachable target──▶ delivering
- *     ▲                                        │  ▲                             │
- *     └──────────nobody to deliver to──────────┘  └──delivered: forget ─────────┤
- *     └──────────────────────silence: try again at the next scan────────────────┘
+ *     ▲                                        │  ▲ ▲                            │ │
+ *     └──────────nobody to deliver to──────────┘  │ └─pace── pausing ◀─delivered─┘ │
+ *                                                 └──silence: pass it over─────────┘
  */
 import { assign, setup } from 'xstate';
 
@@ -24,6 +24,8 @@ export type HandoffPorts = {
   forgetBatch(batch: number): void;
   /** The target did not answer: it is passed over until the next scan. */
   giveUpBatch(batch: number): void;
+  /** How long to rest after a batch, ms: what admission grants (paper § 6.5). */
+  paceMs(): number;
 };
 
 export type HandoffInput = {
@@ -43,6 +45,7 @@ export const handoffMachine = setup({
   delays: {
     scanInterval: ({ context }) => context.scanIntervalMs,
     deliveryTimeout: ({ context }) => context.deliveryTimeoutMs,
+    pace: ({ context }) => context.ports.paceMs(),
   },
   guards: {
     isThisBatch: ({ context, event }) =>
@@ -76,9 +79,10 @@ export const handoffMachine = setup({
     },
     delivering: {
       on: {
-        'batch.delivered': { guard: 'isThisBatch', target: 'choosing', actions: 'forgetBatch' },
+        'batch.delivered': { guard: 'isThisBatch', target: 'pausing', actions: 'forgetBatch' },
       },
       after: { deliveryTimeout: { target: 'choosing', actions: 'giveUpBatch' } },
     },
+    pausing: { after: { pace: 'choosing' } },
   },
 });

@@ -7,6 +7,8 @@
  *   each actor      running ──crash──▶ backingOff ──backoff──▶ running,  or too many ──▶ life: failed
  */
 import { assign, setup } from 'xstate';
+import type { AdmissionInput } from './admission.ts';
+import { admissionMachine } from './admission.ts';
 import type { AntiEntropyInput } from './anti-entropy.ts';
 import { antiEntropyMachine } from './anti-entropy.ts';
 import type { FailureDetectorInput } from './failure-detector.ts';
@@ -25,7 +27,7 @@ export type NodeEvent =
   | { readonly type: 'node.drained' };
 
 export type LongLivedActor =
-  'membership' | 'failureDetector' | 'writeBuffer' | 'handoff' | 'antiEntropy';
+  'membership' | 'failureDetector' | 'writeBuffer' | 'handoff' | 'antiEntropy' | 'admission';
 
 export type NodePorts = {
   /** Requests are taken from now on. */
@@ -45,6 +47,7 @@ export type NodeInput = {
   readonly writeBuffer: WriteBufferInput;
   readonly handoff: HandoffInput;
   readonly antiEntropy: AntiEntropyInput;
+  readonly admission: AdmissionInput;
   readonly restartBackoffMs: number;
   readonly restartsMax: number;
   readonly drainTimeoutMs: number;
@@ -66,6 +69,7 @@ const parts = setup({
     writeBuffer: writeBufferMachine,
     handoff: handoffMachine,
     antiEntropy: antiEntropyMachine,
+    admission: admissionMachine,
   },
   delays: {
     membershipBackoff: ({ context }) => backoffMs(context, 'membership'),
@@ -73,6 +77,7 @@ const parts = setup({
     writeBufferBackoff: ({ context }) => backoffMs(context, 'writeBuffer'),
     handoffBackoff: ({ context }) => backoffMs(context, 'handoff'),
     antiEntropyBackoff: ({ context }) => backoffMs(context, 'antiEntropy'),
+    admissionBackoff: ({ context }) => backoffMs(context, 'admission'),
     drainTimeout: ({ context }) => context.drainTimeoutMs,
   },
   guards: {
@@ -142,6 +147,14 @@ const running = {
       onError: crash('antiEntropy'),
     },
   }),
+  admission: parts.createStateConfig({
+    invoke: {
+      src: 'admission',
+      systemId: 'admission',
+      input: ({ context }) => context.admission,
+      onError: crash('admission'),
+    },
+  }),
 };
 
 /** The region of one long-lived actor: running, or backing off after a crash. */
@@ -167,7 +180,14 @@ export const nodeMachine = parts.createMachine({
   type: 'parallel',
   context: ({ input }) => ({
     ...input,
-    crashes: { membership: 0, failureDetector: 0, writeBuffer: 0, handoff: 0, antiEntropy: 0 },
+    crashes: {
+      membership: 0,
+      failureDetector: 0,
+      writeBuffer: 0,
+      handoff: 0,
+      antiEntropy: 0,
+      admission: 0,
+    },
   }),
   states: {
     life: {
@@ -188,6 +208,7 @@ export const nodeMachine = parts.createMachine({
     writeBuffer: supervised('writeBuffer'),
     handoff: supervised('handoff'),
     antiEntropy: supervised('antiEntropy'),
+    admission: supervised('admission'),
   },
 });
 

@@ -34,7 +34,30 @@ const tableOf = (status: Status): string => {
   return [
     facts,
     tableText(head, rows).trimEnd(),
+    ...backgroundOf(status),
     ...status.notes.map((note) => `note: ${note}`),
     '',
   ].join('\n');
 };
+
+/** How much of the time background work has, and what for. */
+const backgroundOf = ({ node, admission }: Status): readonly string[] => {
+  const { readP99Ms, writeP99Ms, thresholdMs, pressure, slices, tasks } = admission;
+  const waits = `p99 read ${inMs(readP99Ms)}, write ${inMs(writeP99Ms)}, threshold ${thresholdMs} ms`;
+  const head = ['BACKGROUND', 'SLICES', 'STEPS', 'WORKED', 'RESTED'];
+  const rows = tasks
+    .filter(({ steps }) => steps > 0)
+    .map((each) => [
+      each.task + (each.active ? ' *' : ''),
+      String(each.slices),
+      String(each.steps),
+      inMs(each.workedMs),
+      inMs(each.restedMs),
+    ]);
+  return [
+    `background work of ${node}: ${slices} of 100 slices (${pressure}); ${waits}`,
+    ...(rows.length === 0 ? [] : [tableText(head, rows).trimEnd()]),
+  ];
+};
+
+const inMs = (ms: number | undefined): string => (ms === undefined ? '-' : `${ms.toFixed(1)} ms`);

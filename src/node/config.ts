@@ -194,10 +194,32 @@ export const LIMITS = {
     [1, 1_000_000],
     'Differences remembered for a second look, per peer; the others are found again later.',
   ),
-  repairPaceMs: live.ms(
-    5,
-    [0, 60_000],
-    'Rest after each batch of 64 repaired keys. Less: repairs faster and disturbs more.',
+  admission: {
+    thresholdMs: live.ms(
+      50,
+      [1, 60_000],
+      'What the p99 of reads and writes should stay below (paper § 6.5). Less: background work yields sooner.',
+    ),
+    slicesMin: live.count(
+      4,
+      [1, 100],
+      'Hundredths of the time that background work keeps under any pressure. More: heals faster, disturbs more.',
+    ),
+    slicesStep: live.count(
+      5,
+      [1, 100],
+      'Slices given back each second while requests are quick. More: back to speed sooner, yields again sooner.',
+    ),
+    restMaxMs: live.ms(
+      1000,
+      [10, 60_000],
+      'Longest rest of a background task between two steps: however slow, it goes on.',
+    ),
+  },
+  admissionTickMs: ms(
+    1000,
+    [10, 60_000],
+    'How often slices are weighed anew against what clients had to wait.',
   ),
   gossipIntervalMs: ms(
     1000,

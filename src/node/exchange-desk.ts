@@ -14,6 +14,7 @@ import { decodeRecord, encodeRecord } from '../core/record-bytes.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Random } from '../ports/random.ts';
 import type { Handoff, RequestId, TreeAnswer, TreeQuestion } from '../wire/peer-messages.ts';
+import type { Admission } from './admission-desk.ts';
 import type { Config } from './config.ts';
 import { hashOfRecord } from './stored.ts';
 import { commonRoots, decodeRoots, digestOfRoots } from './tree-answers.ts';
@@ -23,6 +24,7 @@ export type ExchangeDeskParts = TreeParts & {
   readonly clock: Clock;
   readonly random: Random;
   readonly config: Config;
+  readonly admission: Admission;
   readonly send: (to: NodeId, message: TreeQuestion | Handoff) => void;
   readonly tell: (event: AntiEntropyEvent) => void;
   readonly tellExchange: (event: ExchangeEvent) => void;
@@ -206,7 +208,7 @@ export class ExchangeDesk implements AntiEntropyPorts, ExchangePorts {
   }
 
   paceMs(): number {
-    return this.#parts.config.repairPaceMs;
+    return this.#parts.admission.grant('anti-entropy');
   }
 
   /** An answer of the peer to the question under way; anything else is ignored. Throws on nonsense. */
@@ -302,6 +304,7 @@ export class ExchangeDesk implements AntiEntropyPorts, ExchangePorts {
 
   /** First their records come here, then ours go there where they still know less. */
   #beginRepair(exchange: Exchange, step: Step & { type: 'repair' }): void {
+    this.#parts.admission.begin('anti-entropy');
     exchange.walk = [...exchange.walk, step];
     const keys = step.differences.flatMap(({ key, theirs }) => (theirs === undefined ? [] : [key]));
     if (keys.length === 0) this.#push(exchange, step, new Map());

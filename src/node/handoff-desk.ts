@@ -8,6 +8,7 @@ import { encodeRecord } from '../core/record-bytes.ts';
 import { EMPTY_RECORD } from '../core/record.ts';
 import type { RecordOfKey } from '../core/record.ts';
 import type { Handoff } from '../wire/peer-messages.ts';
+import type { Admission } from './admission-desk.ts';
 import type { Config } from './config.ts';
 import type { Hint } from './memtable.ts';
 import type { RecordStore } from './record-store.ts';
@@ -19,6 +20,7 @@ export type HandoffDeskParts = {
   readonly store: RecordStore;
   readonly ring: RingView;
   readonly config: Config;
+  readonly admission: Admission;
   readonly send: (to: NodeId, message: Handoff) => void;
   readonly tell: (event: HandoffEvent) => void;
 };
@@ -42,7 +44,8 @@ export class HandoffDesk implements HandoffPorts {
   }
 
   sendBatch(): void {
-    const { store, ring, tell, send } = this.#parts;
+    const { store, ring, tell, send, admission } = this.#parts;
+    admission.begin('handoff');
     const target = store.hints
       .gauges()
       .map((gauge) => gauge.target)
@@ -74,6 +77,10 @@ export class HandoffDesk implements HandoffPorts {
     if (this.#batch?.number !== number) return;
     this.#passedOver.add(this.#batch.target);
     this.#batch = undefined;
+  }
+
+  paceMs(): number {
+    return this.#parts.admission.grant('handoff');
   }
 
   /** `from` says a batch is durable there; only the batch under way to that very node counts. */

@@ -4,18 +4,11 @@
  *
  *   clients ─▶ ClientPort ─▶ Router ─▶ Nursery (coordinators) ─▶ Peers ─▶ other nodes
  *                              └─────────────▶ Replica ◀─────────┘
- *   supervisor: membership · failure detector · write buffer · handoff · anti-entropy
+ *   supervisor: membership · failure detector · write buffer · handoff · anti-entropy · admission
  */
 import { createActor } from 'xstate';
 import type { ActorRefFrom, AnyActorRef } from 'xstate';
-import type { AntiEntropyEvent } from '../../actors/anti-entropy.ts';
-import type { ExchangeEvent } from '../../actors/exchange.ts';
-import type { FailureDetectorEvent } from '../../actors/failure-detector.ts';
-import type { HandoffEvent } from '../../actors/handoff.ts';
-import type { MembershipEventIn } from '../../actors/membership.ts';
 import { nodeMachine } from '../../actors/node.ts';
-import type { LongLivedActor } from '../../actors/node.ts';
-import type { WriteBufferEvent } from '../../actors/write-buffer.ts';
 import type { Book } from '../core/gossip.ts';
 import { withBook } from '../core/gossip.ts';
 import { hexOf, partitionId, startId } from '../core/ids.ts';
@@ -24,6 +17,7 @@ import type { RecordOfKey } from '../core/record.ts';
 import type { Random } from '../ports/random.ts';
 import type { ClientHandler } from '../wire/client-messages.ts';
 import type { PeerMessage } from '../wire/peer-messages.ts';
+import { AdmissionDesk } from './admission-desk.ts';
 import { foundingBook, loadBook, loadIdentity, saveBook, saveIdentity } from './book-store.ts';
 import { creationText, foldedRing } from './folded.ts';
 import { clientHandler } from './client-handler.ts';
@@ -32,6 +26,7 @@ import { Completeness } from './completeness.ts';
 import { ExchangeDesk } from './exchange-desk.ts';
 import { HandoffDesk } from './handoff-desk.ts';
 import type { NodeParts } from './node-parts.ts';
+import type { Mail } from './mail.ts';
 import { Nursery, xstateClock } from './nursery.ts';
 import { TRUSTING } from './peer-greeting.ts';
 import { PEER_PROTOCOL, Peers } from './peers.ts';
@@ -50,6 +45,7 @@ export class Node {
   readonly #parts: NodeParts;
   readonly #ring: RingView;
   readonly #nursery: Nursery;
+  readonly #admission: AdmissionDesk;
   readonly #store: RecordStore;
   readonly #replica: Replica;
   readonly #router: Router;
@@ -86,6 +82,8 @@ export class Node {
       firstNumber(random),
       parts.watch,
     );
+    const inFlight = () => this.#nursery.alive;
+    this.#admission = new AdmissionDesk({ clock, limits: config.admission, inFlight });
     this.#store = new RecordStore({
       storage,
       digest,
@@ -142,6 +140,7 @@ export class Node {
       replica: this.#replica,
       store: this.#store,
       nursery: this.#nursery,
+      admission: this.#admission,
       send,
     });
     this.#handoff = new HandoffDesk(
@@ -150,6 +149,7 @@ export class Node {
         store: this.#store,
         ring: this.#ring,
         config,
+        admission: this.#admission,
         send,
         tell: (event) => this.#tell('handoff', event),
       },
@@ -170,6 +170,7 @@ export class Node {
         clock,
         random,
         config,
+        admission: this.#admission,
         send,
         tell: (event) => this.#tell('antiEntropy', event),
         tellExchange: (event) => this.#tell('exchange', event),
@@ -228,6 +229,7 @@ export class Node {
       store: this.#store,
       completeness: this.#completeness,
       exchanges: this.#exchanges,
+      admission: this.#admission.report(),
       coordinators: this.#nursery.alive,
       sessions: this.#clientPort.sessions,
       dropped: this.#peers.dropped,
@@ -329,6 +331,7 @@ export class Node {
             repairTimeoutMs: config.exchangeRepairTimeoutMs,
           },
         },
+        admission: this.#admission.actorInput(config.admissionTickMs),
         restartBackoffMs: config.restartBackoffMs,
         restartsMax: config.restartsMax,
         drainTimeoutMs: config.drainTimeoutMs,
@@ -491,13 +494,7 @@ export class Node {
     this.#parts.failed(reason);
   }
 
-  #tell(actor: 'membership', event: MembershipEventIn): void;
-  #tell(actor: 'failureDetector', event: FailureDetectorEvent): void;
-  #tell(actor: 'writeBuffer', event: WriteBufferEvent): void;
-  #tell(actor: 'handoff', event: HandoffEvent): void;
-  #tell(actor: 'antiEntropy', event: AntiEntropyEvent): void;
-  #tell(actor: 'exchange', event: ExchangeEvent): void;
-  #tell(actor: LongLivedActor | 'exchange', event: { readonly type: string }): void {
+  #tell<A extends keyof Mail>(actor: A, event: Mail[A]): void {
     // Mail to an actor that is backing off is lost: every protocol survives that.
     const ref = this.#supervisor.system.get(actor) as AnyActorRef | undefined;
     ref?.send(event);

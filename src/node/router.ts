@@ -29,6 +29,7 @@ import type {
   ReplicaRequest,
   RequestId,
 } from '../wire/peer-messages.ts';
+import type { AdmissionDesk } from './admission-desk.ts';
 import type { Config } from './config.ts';
 import type { Nursery } from './nursery.ts';
 import type { RecordStore } from './record-store.ts';
@@ -49,6 +50,7 @@ export type RouterParts = {
   readonly replica: Replica;
   readonly store: RecordStore;
   readonly nursery: Nursery;
+  readonly admission: AdmissionDesk;
   readonly send: (to: NodeId, message: ReplicaRequest | Forwarding) => void;
 };
 
@@ -63,7 +65,7 @@ export class Router {
 
   /** `from`: `client`, or a node that handed the put on, which is not handed on again. */
   put(put: PutCommand, from: 'client' | 'node', reply: (reply: PutReply) => void): void {
-    const { self, config, ring, nursery } = this.#parts;
+    const { self, config, ring, nursery, admission } = this.#parts;
     const list = ring.preferenceOf(put.key);
     const owners = list.filter(({ role }) => role === 'owner');
     const w = put.w ?? Math.min(config.defaultW, owners.length);
@@ -80,7 +82,7 @@ export class Router {
     const mayForward = from === 'client' && !isOwner;
     const coordinators = mayForward ? this.#coordinatorsOf(put, owners) : [];
     const request = nursery.nextRequest();
-    this.#putReplies.set(request, reply);
+    this.#putReplies.set(request, admission.timed('write', reply));
     const onCrash = () => this.#replyPut(request, crashed('unknown'));
     if (coordinators.length > 0) {
       const input = {
@@ -111,7 +113,7 @@ export class Router {
   }
 
   get(get: GetCommand, reply: (reply: GetReply) => void): void {
-    const { self, config, ring, nursery } = this.#parts;
+    const { self, config, ring, nursery, admission } = this.#parts;
     const list = ring.preferenceOf(get.key);
     const owners = list.filter(({ role }) => role === 'owner');
     const r = get.r ?? Math.min(config.defaultR, owners.length);
@@ -126,7 +128,7 @@ export class Router {
       .map(({ node }) => node);
     const counting = get.strict ? ('real-owners' as const) : ('anyone' as const);
     const request = nursery.nextRequest();
-    this.#getReplies.set(request, reply);
+    this.#getReplies.set(request, admission.timed('read', reply));
     const input = {
       request,
       key: get.key,

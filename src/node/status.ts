@@ -1,6 +1,7 @@
 /** What one node knows of the cluster and of itself: the answer to `status`. */
 import type { Announcement } from '../core/members.ts';
 import type { NodeId } from '../core/ids.ts';
+import type { AdmissionReport } from './admission-desk.ts';
 import type { Completeness } from './completeness.ts';
 import type { ExchangeDesk, ExchangeReport } from './exchange-desk.ts';
 import type { RecordStore } from './record-store.ts';
@@ -40,6 +41,8 @@ export type Status = {
   readonly damaged: number;
   /** Anti-entropy with each co-owner since the start. */
   readonly repair: readonly ExchangeReport[];
+  /** What clients waited for of late, and the slices background work has for it. */
+  readonly admission: AdmissionReport;
   /** What an operator should know, in sentences. */
   readonly notes: readonly string[];
 };
@@ -52,6 +55,7 @@ export type StatusParts = {
   readonly store: RecordStore;
   readonly completeness: Completeness;
   readonly exchanges: ExchangeDesk;
+  readonly admission: AdmissionReport;
   readonly coordinators: number;
   readonly sessions: number;
   readonly dropped: number;
@@ -90,6 +94,7 @@ export const statusOf = (parts: StatusParts): Status => {
     incomplete,
     damaged: store.corruptFound,
     repair: parts.exchanges.reports(),
+    admission: parts.admission,
     notes: [
       ...(incomplete === 0
         ? []

@@ -1,0 +1,78 @@
+/**
+ * Balancing background against foreground (paper § 6.5): background tasks share slices of the
+ * machine's time, and how many there are follows the trailing 99th percentile of what clients wait
+ * for. Additive increase while it stays well below the threshold, halving when it is above: gentle
+ * upwards, quick to yield. Pure; the admission actor turns the crank.
+ *
+ *   p99 12 ms of 50   easy      60 → 65 slices
+ *   p99 45 ms         close     65 stay
+ *   p99 80 ms         pressed   65 → 32 → 16 → 8 → 4, the floor: work goes on, slowly
+ *   nobody asks       alone     all of them
+ */
+
+export const BACKGROUND_TASKS = ['handoff', 'anti-entropy', 'transfer', 'reap', 'scrub'] as const;
+export type BackgroundTask = (typeof BACKGROUND_TASKS)[number];
+
+/** All the slices there are: hundredths of the time. */
+export const SLICES = 100;
+
+/** What the foreground has seen of late. */
+export type ForegroundLoad = {
+  /** Of the trailing minute, ms; undefined: there was nothing to measure. */
+  readonly readP99Ms: number | undefined;
+  readonly writeP99Ms: number | undefined;
+  /** Whether a request is under way or ended within the last seconds. */
+  readonly busy: boolean;
+};
+
+export type AdmissionLimits = {
+  /** What the 99th percentile should stay below, ms (paper: 50). */
+  readonly thresholdMs: number;
+  /** Slices that background work keeps under any pressure, 1 … SLICES. */
+  readonly slicesMin: number;
+  /** Slices added by one easy look. */
+  readonly slicesStep: number;
+  /** Longest rest between two steps of a task, ms: the floor below the floor. */
+  readonly restMaxMs: number;
+};
+
+export type Pressure = 'alone' | 'easy' | 'close' | 'pressed';
+
+/** From this share of the threshold on no more slices are added. */
+const CLOSE = 0.8;
+
+export const pressureOf = (
+  { readP99Ms, writeP99Ms, busy }: ForegroundLoad,
+  { thresholdMs }: AdmissionLimits,
+): Pressure => {
+  if (!busy) return 'alone';
+  const worstMs = Math.max(readP99Ms ?? 0, writeP99Ms ?? 0);
+  if (worstMs > thresholdMs) return 'pressed';
+  return worstMs > thresholdMs * CLOSE ? 'close' : 'easy';
+};
+
+/** How many slices there are after one more look. */
+export const nextSlices = (
+  slices: number,
+  pressure: Pressure,
+  { slicesMin, slicesStep }: AdmissionLimits,
+): number => {
+  switch (pressure) {
+    case 'alone':
+      return SLICES;
+    case 'easy':
+      return Math.min(SLICES, Math.max(slices, slicesMin) + slicesStep);
+    case 'close':
+      return slices;
+    case 'pressed':
+      return Math.max(slicesMin, Math.floor(slices / 2));
+  }
+};
+
+/** The part of one task when `active` of them want to work: equal shares, never nothing; alone, all. */
+export const sliceOf = (slices: number, pressure: Pressure, active: number): number =>
+  pressure === 'alone' ? SLICES : Math.max(1, Math.floor(slices / Math.max(1, active)));
+
+/** How long to rest after a step that took `busyMs`, so that work fills just `slice` of the time. */
+export const restAfter = (busyMs: number, slice: number, { restMaxMs }: AdmissionLimits): number =>
+  Math.min(restMaxMs, Math.max(0, busyMs) * (SLICES / slice - 1));

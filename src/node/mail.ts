@@ -1,0 +1,16 @@
+/** Which events each long-lived actor may be told, by the name under which it is found. */
+import type { AntiEntropyEvent } from '../../actors/anti-entropy.ts';
+import type { ExchangeEvent } from '../../actors/exchange.ts';
+import type { FailureDetectorEvent } from '../../actors/failure-detector.ts';
+import type { HandoffEvent } from '../../actors/handoff.ts';
+import type { MembershipEventIn } from '../../actors/membership.ts';
+import type { WriteBufferEvent } from '../../actors/write-buffer.ts';
+
+export type Mail = {
+  readonly membership: MembershipEventIn;
+  readonly failureDetector: FailureDetectorEvent;
+  readonly writeBuffer: WriteBufferEvent;
+  readonly handoff: HandoffEvent;
+  readonly antiEntropy: AntiEntropyEvent;
+  readonly exchange: ExchangeEvent;
+};

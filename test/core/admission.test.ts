@@ -1,0 +1,98 @@
+/** Admission (paper § 6.5) as tables: the window of latencies, the controller, what a slice is worth. */
+import * as assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { suite } from 'uvu';
+import { nextSlices, pressureOf, restAfter, sliceOf } from '../../src/core/admission.ts';
+import type { AdmissionLimits, Pressure } from '../../src/core/admission.ts';
+import { LatencyWindow, WINDOW_MS } from '../../src/core/latency-window.ts';
+
+const admission = suite('admission');
+
+const LIMITS: AdmissionLimits = { thresholdMs: 50, slicesMin: 4, slicesStep: 5, restMaxMs: 1000 };
+
+admission('the worse of reads and writes against the threshold makes the pressure', () => {
+  const table: readonly [number | undefined, number | undefined, boolean, Pressure][] = [
+    [undefined, undefined, false, 'alone'],
+    [undefined, undefined, true, 'easy'],
+    [12, 3, true, 'easy'],
+    [3, 40, true, 'easy'],
+    [3, 41, true, 'close'],
+    [50, 3, true, 'close'],
+    [51, 3, true, 'pressed'],
+    [3, 80, true, 'pressed'],
+    // What the trailing minute still remembers disturbs nobody when nobody is there.
+    [500, 500, false, 'alone'],
+  ];
+  for (const [readP99Ms, writeP99Ms, busy, expected] of table) {
+    const found = pressureOf({ readP99Ms, writeP99Ms, busy }, LIMITS);
+    assert.equal(found, expected, JSON.stringify([readP99Ms, writeP99Ms, busy]));
+  }
+});
+
+admission('halved when pressed, never below the floor; a step up when easy; all when alone', () => {
+  const table: readonly [number, Pressure, number][] = [
+    [100, 'pressed', 50],
+    [9, 'pressed', 4],
+    [4, 'pressed', 4],
+    [37, 'close', 37],
+    [4, 'easy', 9],
+    [98, 'easy', 100],
+    [4, 'alone', 100],
+  ];
+  for (const [slices, pressure, expected] of table) {
+    assert.equal(nextSlices(slices, pressure, LIMITS), expected, `${slices} ${pressure}`);
+  }
+});
+
+admission('active tasks share the slices equally, each has one, and alone each has all', () => {
+  assert.equal(sliceOf(100, 'easy', 1), 100);
+  assert.equal(sliceOf(100, 'easy', 3), 33);
+  assert.equal(sliceOf(4, 'pressed', 5), 1);
+  assert.equal(sliceOf(100, 'alone', 5), 100);
+});
+
+admission('a slice is a share of the time, and no rest is longer than the longest', () => {
+  assert.equal(restAfter(20, 100, LIMITS), 0);
+  assert.equal(restAfter(20, 50, LIMITS), 20);
+  assert.equal(restAfter(20, 4, LIMITS), 480);
+  assert.equal(restAfter(400, 1, LIMITS), 1000);
+  assert.equal(restAfter(-5, 50, LIMITS), 0);
+});
+
+admission('a percentile is right within 7 %, whatever was recorded', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.double({ min: 1, max: 60_000, noNaN: true }), { minLength: 1 }),
+      (all) => {
+        const window = new LatencyWindow();
+        for (const latency of all) window.record(latency, 1000);
+        const sorted = [...all].sort((a, b) => a - b);
+        for (const share of [0.5, 0.9, 0.99, 1]) {
+          const exact = sorted[Math.ceil(all.length * share) - 1]!;
+          const found = window.percentile(share, 1000)!;
+          assert.ok(
+            Math.abs(found - exact) <= exact * 0.07 + 0.04,
+            `${share}: ${found} for ${exact}`,
+          );
+        }
+      },
+    ),
+  );
+});
+
+admission('the window forgets what is older than a minute, slot by slot', () => {
+  const window = new LatencyWindow();
+  assert.equal(window.percentile(0.99, 0), undefined);
+  for (let second = 0; second < 30; second++) window.record(500, second * 1000);
+  for (let second = 30; second < 60; second++) window.record(2, second * 1000);
+  assert.ok(window.percentile(0.99, 59_999)! > 450);
+  assert.equal(window.count(59_999), 60);
+  assert.equal(window.lately(59_999), 10);
+  assert.ok(window.percentile(0.99, 30_000 + WINDOW_MS)! < 3, 'the slow half is gone');
+  assert.equal(window.lately(75_000), 0);
+  assert.equal(window.percentile(0.99, 60_000 + 2 * WINDOW_MS), undefined);
+  window.record(7, 1e9);
+  assert.equal(window.count(1e9), 1, 'after a long silence the row is clean');
+});
+
+admission.run();
