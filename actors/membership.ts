@@ -7,12 +7,15 @@
  *       ▲ └──heard something new──▶ persisting ──persisted: publish──┘
  */
 import { assign, setup } from 'xstate';
-import { digestOf, hear } from '../src/core/gossip.ts';
+import { digestOf, hear, withBook } from '../src/core/gossip.ts';
 import type { Book, GossipMessage } from '../src/core/gossip.ts';
 import type { NodeId } from '../src/core/ids.ts';
+import type { MembershipEvent } from '../src/core/members.ts';
 
 export type MembershipEventIn =
   | { readonly type: 'gossip.heard'; readonly from: NodeId; readonly message: GossipMessage }
+  /** An operator's change, valid on top of what is known here. */
+  | { readonly type: 'change.issued'; readonly event: MembershipEvent }
   | { readonly type: 'book.persisted'; readonly book: Book };
 
 export type MembershipPorts = {
@@ -62,6 +65,9 @@ export const membershipMachine = setup({
     recordHeard: assign(({ context, event }) =>
       event.type === 'gossip.heard' ? { book: hear(context.book, event.message).book } : {},
     ),
+    recordChange: assign(({ context, event }) =>
+      event.type === 'change.issued' ? { book: withBook(context.book, [event.event], []) } : {},
+    ),
     persist: ({ context }) => context.ports.persist(context.book),
     publish: ({ context, event }) => {
       if (event.type === 'book.persisted') context.ports.publish(event.book);
@@ -85,6 +91,7 @@ export const membershipMachine = setup({
           { guard: 'learnsSomething', target: 'persisting', actions: ['answer', 'recordHeard'] },
           { actions: 'answer' },
         ],
+        'change.issued': { target: 'persisting', actions: 'recordChange' },
       },
       states: {
         waiting: {
@@ -96,6 +103,7 @@ export const membershipMachine = setup({
       entry: 'persist',
       on: {
         'gossip.heard': { actions: ['answer', 'recordHeard'] },
+        'change.issued': { actions: 'recordChange' },
         'book.persisted': { target: 'persisted', actions: ['publish', 'recordPublished'] },
       },
     },

@@ -17,6 +17,8 @@ import type { HandoffInput } from './handoff.ts';
 import { handoffMachine } from './handoff.ts';
 import type { MembershipInput } from './membership.ts';
 import { membershipMachine } from './membership.ts';
+import type { TransferInput } from './transfer.ts';
+import { transferMachine } from './transfer.ts';
 import type { WriteBufferInput } from './write-buffer.ts';
 import { writeBufferMachine } from './write-buffer.ts';
 
@@ -27,7 +29,13 @@ export type NodeEvent =
   | { readonly type: 'node.drained' };
 
 export type LongLivedActor =
-  'membership' | 'failureDetector' | 'writeBuffer' | 'handoff' | 'antiEntropy' | 'admission';
+  | 'membership'
+  | 'failureDetector'
+  | 'writeBuffer'
+  | 'handoff'
+  | 'antiEntropy'
+  | 'transfer'
+  | 'admission';
 
 export type NodePorts = {
   /** Requests are taken from now on. */
@@ -48,6 +56,7 @@ export type NodeInput = {
   readonly handoff: HandoffInput;
   readonly antiEntropy: AntiEntropyInput;
   readonly admission: AdmissionInput;
+  readonly transfer: TransferInput;
   readonly restartBackoffMs: number;
   readonly restartsMax: number;
   readonly drainTimeoutMs: number;
@@ -70,6 +79,7 @@ const parts = setup({
     handoff: handoffMachine,
     antiEntropy: antiEntropyMachine,
     admission: admissionMachine,
+    transfer: transferMachine,
   },
   delays: {
     membershipBackoff: ({ context }) => backoffMs(context, 'membership'),
@@ -78,6 +88,7 @@ const parts = setup({
     handoffBackoff: ({ context }) => backoffMs(context, 'handoff'),
     antiEntropyBackoff: ({ context }) => backoffMs(context, 'antiEntropy'),
     admissionBackoff: ({ context }) => backoffMs(context, 'admission'),
+    transferBackoff: ({ context }) => backoffMs(context, 'transfer'),
     drainTimeout: ({ context }) => context.drainTimeoutMs,
   },
   guards: {
@@ -155,6 +166,14 @@ const running = {
       onError: crash('admission'),
     },
   }),
+  transfer: parts.createStateConfig({
+    invoke: {
+      src: 'transfer',
+      systemId: 'transfer',
+      input: ({ context }) => context.transfer,
+      onError: crash('transfer'),
+    },
+  }),
 };
 
 /** The region of one long-lived actor: running, or backing off after a crash. */
@@ -187,6 +206,7 @@ export const nodeMachine = parts.createMachine({
       handoff: 0,
       antiEntropy: 0,
       admission: 0,
+      transfer: 0,
     },
   }),
   states: {
@@ -209,6 +229,7 @@ export const nodeMachine = parts.createMachine({
     handoff: supervised('handoff'),
     antiEntropy: supervised('antiEntropy'),
     admission: supervised('admission'),
+    transfer: supervised('transfer'),
   },
 });
 

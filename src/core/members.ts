@@ -42,6 +42,10 @@ export type MembershipEvent = EventHead &
     | { readonly type: 'set-n'; readonly n: number }
   );
 
+type WithoutHead<T> = T extends unknown ? Omit<T, keyof EventHead> : never;
+/** What an operator asks for: an event that nobody has issued yet. */
+export type MembershipChange = WithoutHead<Exclude<MembershipEvent, { type: 'create' }>>;
+
 /** Sorted by (lamport, issuer, sequence); the creation event first. */
 export type History = readonly MembershipEvent[];
 
@@ -59,6 +63,8 @@ export type Membership = {
   readonly partitions: number;
   /** Ids that may never come back. */
   readonly retired: readonly NodeId[];
+  /** Those of them that were declared dead, and when (the issuer's wall clock): no source any more. */
+  readonly removed: readonly { readonly id: NodeId; readonly atMs: number }[];
 };
 
 /** Where a member says it is: its highest incarnation counts. */
@@ -158,7 +164,7 @@ export const applyEvent = (
     if (before !== undefined) return before;
     const { n, partitions, founders } = event;
     const members = founders.map((founder): Member => ({ ...founder, seat: founder.id }));
-    return { members, n, partitions, retired: [] };
+    return { members, n, partitions, retired: [], removed: [] };
   }
   if (before === undefined) return undefined;
   if (event.type === 'set-n') return { ...before, n: event.n };
@@ -168,17 +174,24 @@ export const applyEvent = (
     const { node: id, zone, weight } = event;
     return { ...before, members: sorted([...before.members, { id, seat: id, zone, weight }]) };
   }
-  if (held === undefined) return before;
+  if (held === undefined) {
+    // One that was leaving died before it had handed over what it holds.
+    const leaves = before.retired.includes(event.node) && !isRemoved(before, event.node);
+    if (event.type !== 'remove' || !leaves) return before;
+    const { removed } = without(before, event.node, event.issuedAtMs);
+    return { ...before, removed };
+  }
   const others = before.members.filter((member) => member !== held);
   switch (event.type) {
     case 'leave':
-    case 'remove':
       return { ...before, members: others, retired: [...before.retired, held.id] };
+    case 'remove':
+      return { ...before, members: others, ...without(before, held.id, event.issuedAtMs) };
     case 'replace': {
       const taken = others.some(({ id }) => id === event.by) || before.retired.includes(event.by);
       if (taken) return before;
       const members = sorted([...others, { ...held, id: event.by }]);
-      return { ...before, members, retired: [...before.retired, held.id] };
+      return { ...before, members, ...without(before, held.id, event.issuedAtMs) };
     }
     case 'set-weight':
       return { ...before, members: sorted([...others, { ...held, weight: event.weight }]) };
@@ -204,6 +217,15 @@ export const parseFounders = (text: string): readonly Founder[] => {
   if (ids.size !== founders.length) throw new RangeError(`an id stands twice in ${text}`);
   return founders;
 };
+
+export const isRemoved = ({ removed }: Pick<Membership, 'removed'>, node: NodeId): boolean =>
+  removed.some(({ id }) => id === node);
+
+/** A dead node is retired, and nobody waits for its data. */
+const without = ({ retired, removed }: Membership, id: NodeId, atMs: number) => ({
+  retired: [...retired, id],
+  removed: [...removed, { id, atMs }],
+});
 
 const sorted = (members: readonly Member[]): readonly Member[] =>
   [...members].sort((a, b) => (a.seat < b.seat ? -1 : 1));

@@ -15,6 +15,8 @@ export type WriteSlot = {
 
 export type WriteTally = {
   readonly slots: readonly WriteSlot[];
+  /** Reachable nodes that fill themselves to become owners: they get the write and never count (C2). */
+  readonly newcomers: readonly NodeId[];
   /** Healthy nodes of the preference list not asked yet. */
   readonly spares: readonly NodeId[];
   readonly acked: readonly NodeId[];
@@ -24,6 +26,8 @@ export type WriteTally = {
   readonly dw: number;
   /** `real-owners`: a fallback's answer counts for nothing (strict). */
   readonly counting: 'anyone' | 'real-owners';
+  /** Strict only: W of these must have it too, so that it holds across a move (C2). */
+  readonly target: readonly NodeId[];
 };
 
 /** A write to be sent: to `node`, with a hint when it stands in for `hintFor`. */
@@ -36,21 +40,24 @@ export const startWrite = (
   owners: readonly { readonly node: NodeId; readonly reachable: boolean }[],
   spares: readonly NodeId[],
   wish: WriteWish,
+  moving: Pick<WriteTally, 'newcomers' | 'target'> = { newcomers: [], target: [] },
 ): WriteTally => {
   const rest = [...spares];
   const slots = owners.map(({ node, reachable }): WriteSlot => {
     const standIn = reachable ? node : rest.shift();
     return { owner: node, asked: standIn === undefined ? [] : [standIn] };
   });
-  return { slots, spares: rest, acked: [], durable: [], refused: [], ...wish };
+  return { slots, spares: rest, acked: [], durable: [], refused: [], ...moving, ...wish };
 };
 
-/** Who holds the write, by slot: what is to be sent at the start. */
-export const placements = (tally: WriteTally): readonly Placement[] =>
-  tally.slots.flatMap((slot) => {
+/** Who holds the write, by slot, and the newcomers: what is to be sent at the start. */
+export const placements = (tally: WriteTally): readonly Placement[] => [
+  ...tally.slots.flatMap((slot) => {
     const node = slot.asked.at(-1);
     return node === undefined ? [] : [placementOf(slot, node)];
-  });
+  }),
+  ...tally.newcomers.map((node) => ({ node })),
+];
 
 export const recordAck = (tally: WriteTally, node: NodeId, durable: boolean): WriteTally => ({
   ...tally,
@@ -83,27 +90,35 @@ export const replaceSilent = (
 };
 
 export const writeVerdict = (tally: WriteTally): Verdict => {
-  const counts = (node: NodeId): boolean => tally.counting === 'anyone' || isOwner(tally, node);
+  const counts = (node: NodeId): boolean =>
+    tally.counting === 'anyone' ? !tally.newcomers.includes(node) : isOwner(tally, node);
   const acked = tally.acked.filter(counts).length;
-  if (acked >= tally.w && tally.durable.filter(counts).length >= tally.dw) return 'won';
+  const inTarget = tally.acked.filter((node) => tally.target.includes(node)).length;
+  const holdsAcross = inTarget >= Math.min(tally.w, tally.target.length);
+  if (acked >= tally.w && tally.durable.filter(counts).length >= tally.dw && holdsAcross) {
+    return 'won';
+  }
   const waiting = waitingFor(tally).filter(counts).length;
   const standIns = tally.counting === 'anyone' ? tally.spares.length : 0;
   return acked + waiting + standIns < tally.w ? 'lost' : 'pending';
 };
 
-/** Whether every owner or its stand-in holds the write: nothing is left to linger for. */
-export const isSettled = (tally: WriteTally): boolean =>
-  tally.slots.every((slot) => isStored(tally, slot));
+/** Whether every owner (or its stand-in) and newcomer holds it: nothing is left to linger for. */
+export const isSettled = (tally: WriteTally): boolean => ownersWithout(tally).length === 0;
 
-/** Owners that have not acked and for whom nobody holds a hint yet. */
-export const ownersWithout = (tally: WriteTally): readonly NodeId[] =>
-  tally.slots.filter((slot) => !isStored(tally, slot)).map((slot) => slot.owner);
+/** Owners and newcomers that have not acked and for whom nobody holds a hint yet. */
+export const ownersWithout = (tally: WriteTally): readonly NodeId[] => [
+  ...tally.slots.filter((slot) => !isStored(tally, slot)).map((slot) => slot.owner),
+  ...tally.newcomers.filter((node) => !tally.acked.includes(node)),
+];
 
 /** Nodes that acked without fsync and could be asked to sync, as many as `dw` still lacks. */
 export const toSync = (tally: WriteTally): readonly NodeId[] =>
   tally.acked
     .filter((node) => !tally.durable.includes(node))
-    .filter((node) => tally.counting === 'anyone' || isOwner(tally, node));
+    .filter((node) =>
+      tally.counting === 'anyone' ? !tally.newcomers.includes(node) : isOwner(tally, node),
+    );
 
 const waitingFor = (tally: WriteTally): readonly NodeId[] => [
   ...new Set(

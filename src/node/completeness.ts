@@ -1,7 +1,8 @@
 /**
- * Which of its partitions this node may answer reads of (RULES C4, C7). An owner that lost its disk,
- * or a single damaged row, knows that it does not know: until it holds a snapshot of enough other
- * owners, its reads are NOT_READY and never "not found".
+ * Which of its partitions this node has whole (RULES C4, C7). An owner that lost its disk, or a
+ * single damaged row, knows that it does not know: until it holds a snapshot of enough other owners,
+ * its reads are NOT_READY and never "not found". A newcomer that has become whole in the same way
+ * steps in as owner (C5).
  */
 import { partitionId } from '../core/ids.ts';
 import type { NodeId, PartitionId } from '../core/ids.ts';
@@ -20,13 +21,17 @@ export type CompletenessParts = {
   readonly trace: Trace;
   /** The cluster's default W: writes with a smaller one rely on hints alone (C4). */
   readonly defaultW: number;
+  /** This newcomer holds the partition: it may take its place among the owners (C5). */
+  readonly filled: (partitions: readonly PartitionId[]) => void;
 };
 
 export class Completeness {
   readonly #parts: CompletenessParts;
   readonly #complete: Set<PartitionId>;
-  /** Per incomplete partition the owners whose snapshot is held, and whether they were complete. */
+  /** Per partition being filled the owners whose snapshot is held, and whether they were complete. */
   readonly #snapshots = new Map<PartitionId, Map<NodeId, boolean>>();
+  /** Partitions filled as a newcomer whose register is being bumped. */
+  readonly #earned = new Set<PartitionId>();
 
   constructor(parts: CompletenessParts) {
     this.#parts = parts;
@@ -39,15 +44,20 @@ export class Completeness {
 
   /** Partitions this node owns and may not answer reads of yet. */
   missing(): readonly PartitionId[] {
-    return this.#owned().filter((partition) => !this.#complete.has(partition));
+    return this.#held('owner').filter((partition) => !this.#complete.has(partition));
+  }
+
+  /** Partitions this node is to own and fills itself for. */
+  arriving(): readonly PartitionId[] {
+    return this.#held('newcomer');
   }
 
   /** Whether an exchange with `peer` could bring a partition closer to complete. */
   wants(peer: NodeId): boolean {
     const { ring } = this.#parts;
-    return this.missing().some(
+    return [...this.missing(), ...this.arriving()].some(
       (partition) =>
-        ring.ring.table[partition]!.includes(peer) && !this.#snapshotsOf(partition).has(peer),
+        ring.ring.table[partition]!.includes(peer) && !this.#snapshots.get(partition)?.has(peer),
     );
   }
 
@@ -58,13 +68,21 @@ export class Completeness {
     this.#review([partition]);
   }
 
-  /** The ring changed: marks of what is no longer owned go, a lone owner needs nobody. */
+  /** The ring changed: marks of what is no longer owned go, what a newcomer earned stays. */
   ringChanged(): void {
-    const owned = new Set(this.#owned());
+    const owned = new Set(this.#held('owner'));
+    const holds = new Set([...owned, ...this.#held('newcomer')]);
     const lost = [...this.#complete].filter((partition) => !owned.has(partition));
+    const won = [...this.#earned].filter((partition) => owned.has(partition));
     for (const partition of lost) this.#complete.delete(partition);
-    if (lost.length > 0) this.#save();
-    this.#review(this.missing());
+    for (const partition of won) this.#complete.add(partition);
+    // Whoever lost the tie has to convince the new owners (C5).
+    this.#earned.clear();
+    for (const partition of this.#snapshots.keys()) {
+      if (!holds.has(partition)) this.#snapshots.delete(partition);
+    }
+    if (lost.length + won.length > 0) this.#save();
+    this.#review([...this.missing(), ...this.arriving()]);
   }
 
   /** Something of this partition was lost here: it has to be refilled before it is read again. */
@@ -74,30 +92,38 @@ export class Completeness {
       this.#snapshots.delete(partition);
     }
     this.#save();
-    this.#review(partitions);
+    this.#review(partitions.filter((partition) => this.#parts.ring.isHolder(partition)));
   }
 
   #review(partitions: readonly PartitionId[]): void {
-    const filled = partitions.filter((partition) => this.#isFilled(partition));
-    if (filled.length === 0) return;
-    for (const partition of filled) {
+    const { ring, self, trace, filled: tellFilled } = this.#parts;
+    const filled = partitions.filter(
+      (partition) => !this.#complete.has(partition) && this.#isFilled(partition),
+    );
+    const isOwner = (partition: PartitionId) => ring.ring.table[partition]!.includes(self);
+    const owned = filled.filter(isOwner);
+    for (const partition of owned) {
       this.#complete.add(partition);
       this.#snapshots.delete(partition);
     }
-    this.#save();
-    if (this.missing().length === 0) {
-      this.#parts.trace.log('info', 'node.complete', { partitions: this.#complete.size });
+    if (owned.length > 0) {
+      this.#save();
+      if (this.missing().length === 0) {
+        trace.log('info', 'node.complete', { partitions: this.#complete.size });
+      }
     }
+    const arrived = filled.filter((each) => !isOwner(each) && !this.#earned.has(each));
+    for (const partition of arrived) this.#earned.add(partition);
+    if (arrived.length > 0) tellFilled(arrived);
   }
 
-  /** C4: a snapshot of N - W + 1 complete other owners, or of all of them, complete or not. */
+  /** C4: a snapshot of N - W + 1 complete owners, or of all that are not removed, complete or not. */
   #isFilled(partition: PartitionId): boolean {
     const { ring, self, defaultW } = this.#parts;
     const owners = ring.ring.table[partition] ?? [];
-    if (!owners.includes(self)) return false;
-    const held = this.#snapshotsOf(partition);
+    const held = this.#snapshots.get(partition) ?? NO_SNAPSHOTS;
     const others = owners.filter((owner) => owner !== self);
-    if (others.every((owner) => held.has(owner))) return true;
+    if (others.every((owner) => held.has(owner) || ring.isRemoved(owner))) return true;
     const complete = others.filter((owner) => held.get(owner) === true);
     return complete.length >= owners.length - Math.min(defaultW, owners.length) + 1;
   }
@@ -108,9 +134,13 @@ export class Completeness {
     return held;
   }
 
-  #owned(): readonly PartitionId[] {
+  #held(as: 'owner' | 'newcomer'): readonly PartitionId[] {
     const { ring, self } = this.#parts;
-    return ring.ring.table.flatMap((owners, p) => (owners.includes(self) ? [partitionId(p)] : []));
+    return ring.ring.table.flatMap((owners, index) => {
+      const partition = partitionId(index);
+      const held = as === 'owner' ? owners : ring.newcomersOf(partition);
+      return held.includes(self) ? [partition] : [];
+    });
   }
 
   /** In the next commit, together with whatever row was given up. */
@@ -118,8 +148,12 @@ export class Completeness {
     const { store } = this.#parts;
     const value = toBits(this.#complete);
     store.change(() => store.putMeta(COMPLETE, value));
+    // Soon: a mark lost in a crash would have to be earned again, perhaps from nodes that are down.
+    store.whenAllDurable(() => undefined);
   }
 }
+
+const NO_SNAPSHOTS: ReadonlyMap<NodeId, boolean> = new Map();
 
 const toBits = (partitions: ReadonlySet<PartitionId>): Uint8Array => {
   const bits = new Uint8Array(Math.floor(Math.max(0, ...partitions) / 8) + 1);

@@ -194,6 +194,11 @@ export const LIMITS = {
     [1, 1_000_000],
     'Differences remembered for a second look, per peer; the others are found again later.',
   ),
+  repairPaceMs: live.ms(
+    0,
+    [0, 60_000],
+    'Least rest after each batch of 64 repaired or moved keys. More: slower and gentler than admission grants.',
+  ),
   admission: {
     thresholdMs: live.ms(
       50,

@@ -8,6 +8,7 @@ import type { AntiEntropyEvent, AntiEntropyPorts } from '../../actors/anti-entro
 import type { ExchangeEvent, ExchangePorts } from '../../actors/exchange.ts';
 import { descend, differencesOf, repairing, stepDone, walkOver } from '../core/exchange.ts';
 import type { Difference, Root, Step, Walk } from '../core/exchange.ts';
+import { partitionId } from '../core/ids.ts';
 import type { Key, NodeId, PartitionId } from '../core/ids.ts';
 import { NO_HASH, decodeHashes } from '../core/merkle.ts';
 import { decodeRecord, encodeRecord } from '../core/record-bytes.ts';
@@ -208,7 +209,8 @@ export class ExchangeDesk implements AntiEntropyPorts, ExchangePorts {
   }
 
   paceMs(): number {
-    return this.#parts.admission.grant('anti-entropy');
+    const { admission, config } = this.#parts;
+    return Math.max(config.repairPaceMs, admission.grant('anti-entropy'));
   }
 
   /** An answer of the peer to the question under way; anything else is ignored. Throws on nonsense. */
@@ -246,8 +248,8 @@ export class ExchangeDesk implements AntiEntropyPorts, ExchangePorts {
   #layOut(exchange: Exchange, roots: readonly Root[]): void {
     const { ring, self, store, completeness } = this.#parts;
     const known = roots.filter(({ partition }) => {
-      const owners = ring.ring.table[partition] ?? [];
-      return owners.includes(self) && owners.includes(exchange.peer);
+      const holders = ring.holdersOf(partition);
+      return holders.includes(self) && holders.includes(exchange.peer);
     });
     exchange.theirRoots = new Map(known.map((root) => [root.partition, root]));
     const differing = known.filter(({ partition, root, complete }) => {
@@ -380,10 +382,15 @@ export class ExchangeDesk implements AntiEntropyPorts, ExchangePorts {
     return undefined;
   }
 
-  /** Healthy nodes that own a partition this node owns too. */
+  /** Healthy nodes that hold a partition this node holds too. */
   #coOwners(): readonly NodeId[] {
     const { ring, self } = this.#parts;
-    const peers = new Set(ring.ring.table.flatMap((o) => (o.includes(self) ? o : [])));
+    const peers = new Set(
+      ring.ring.table.flatMap((_, index) => {
+        const holders = ring.holdersOf(partitionId(index));
+        return holders.includes(self) ? holders : [];
+      }),
+    );
     return [...peers].filter((peer) => peer !== self && ring.healthOf(peer) === 'healthy');
   }
 

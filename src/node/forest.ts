@@ -25,6 +25,13 @@ export class Forest {
     return this.#trees.get(partition) ?? EMPTY_TREE;
   }
 
+  /** Partitions with records. */
+  grown(): readonly PartitionId[] {
+    return [...this.#trees].flatMap(([partition, tree]) =>
+      tree.root === NO_HASH ? [] : [partition],
+    );
+  }
+
   /** A record of `leaf` changed: its hash was `before` and is `after`, NO_HASH for none. */
   replace(partition: PartitionId, leaf: number, before: bigint, after: bigint): void {
     if (before === after) return;

@@ -16,6 +16,7 @@ import type { Replica } from './replica.ts';
 import type { RingView } from './ring-view.ts';
 
 export type HandoffDeskParts = {
+  readonly self: NodeId;
   readonly replica: Replica;
   readonly store: RecordStore;
   readonly ring: RingView;
@@ -46,10 +47,12 @@ export class HandoffDesk implements HandoffPorts {
   sendBatch(): void {
     const { store, ring, tell, send, admission } = this.#parts;
     admission.begin('handoff');
-    const target = store.hints
-      .gauges()
-      .map((gauge) => gauge.target)
-      .find((node) => !this.#passedOver.has(node) && ring.healthOf(node) === 'healthy');
+    const targets = store.hints.gauges().map((gauge) => gauge.target);
+    const nodes = ring.nodes();
+    for (const former of targets) if (!nodes.includes(former)) this.#retarget(former);
+    const target = targets.find(
+      (node) => !this.#passedOver.has(node) && ring.healthOf(node) === 'healthy',
+    );
     const batch = target === undefined ? undefined : this.#batchFor(target);
     if (batch === undefined) {
       this.#passedOver.clear();
@@ -89,11 +92,37 @@ export class HandoffDesk implements HandoffPorts {
     this.#parts.tell({ type: 'batch.delivered', batch: number });
   }
 
+  /** Whether the target of a hint still owns the key, or is about to. */
+  #isMeantFor({ target, key }: Hint): boolean {
+    const { ring } = this.#parts;
+    return ring.holdersOf(ring.placeOf(key).partition).includes(target);
+  }
+
+  /** Hints for a node that is gone are never forgotten: they become hints for the owners (C6). */
+  #retarget(former: NodeId): void {
+    const { store, config } = this.#parts;
+    for (const hint of store.hints.next(former, config.hintBatchMax)) this.#retargetOne(hint);
+  }
+
+  #retargetOne(hint: Hint): void {
+    const { self, store, ring } = this.#parts;
+    const owners = ring.ownersOf(hint.key).filter((owner) => owner !== self);
+    if (owners.some((owner) => !store.hints.hasRoomFor(owner, hint.key))) return;
+    store.change(() => {
+      for (const owner of owners) store.hints.keep(owner, hint.key, hint.sinceMs);
+      store.hints.forget(hint);
+    });
+  }
+
   #batchFor(target: NodeId): Batch | undefined {
     const { replica, store, config } = this.#parts;
     const entries: { hint: Hint; record: RecordOfKey }[] = [];
     let bytes = 0;
     for (const hint of store.hints.next(target, config.hintBatchMax)) {
+      if (!this.#isMeantFor(hint)) {
+        this.#retargetOne(hint);
+        continue;
+      }
       const record = replica.read(hint.key);
       // A hint whose record is gone promises nothing any more.
       if (record === undefined) replica.forgetHint(hint, EMPTY_RECORD);

@@ -97,6 +97,14 @@ export class HintStore {
     this.#count(hint.target, -1);
   }
 
+  /** Forgets every hint for `key`: all owners have its record. */
+  forgetAll(key: Key): void {
+    for (const target of [...this.#counts.keys()]) {
+      const hint = this.find(target, key);
+      if (hint !== undefined) this.forget(hint);
+    }
+  }
+
   #count(target: NodeId, by: number): void {
     this.#total += by;
     const count = (this.#counts.get(target) ?? 0) + by;

@@ -4,6 +4,7 @@ import type { ExchangeEvent } from '../../actors/exchange.ts';
 import type { FailureDetectorEvent } from '../../actors/failure-detector.ts';
 import type { HandoffEvent } from '../../actors/handoff.ts';
 import type { MembershipEventIn } from '../../actors/membership.ts';
+import type { TransferEvent } from '../../actors/transfer.ts';
 import type { WriteBufferEvent } from '../../actors/write-buffer.ts';
 
 export type Mail = {
@@ -13,4 +14,8 @@ export type Mail = {
   readonly handoff: HandoffEvent;
   readonly antiEntropy: AntiEntropyEvent;
   readonly exchange: ExchangeEvent;
+  readonly transfer: TransferEvent;
 };
+
+/** Mail to an actor that is backing off is lost: every protocol survives that. */
+export type Tell = <A extends keyof Mail>(actor: A, event: Mail[A]) => void;

@@ -109,6 +109,20 @@ export class Peers {
     this.#dialLater(route, polite ? this.#parts.config.redialMaxMs / 2 : 0);
   }
 
+  /** Nobody dials `node` any more; a link there may be stays until it breaks. */
+  forget(node: NodeId): void {
+    for (const route of this.#routes.values()) {
+      if (route.node !== node) continue;
+      this.#clearTimer(route);
+      this.#routes.delete(route.address);
+    }
+  }
+
+  /** The same to every linked node. */
+  broadcast(message: PeerMessage): void {
+    for (const node of this.#links.keys()) this.send(node, message);
+  }
+
   /** A connection that another node dialled. */
   accept(connection: Connection): ConnectionEvents {
     return this.#eventsOf(connection, undefined);

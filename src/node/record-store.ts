@@ -178,6 +178,49 @@ export class RecordStore {
     return hashes;
   }
 
+  /** The hash of what lies in a slot; NO_HASH for nothing. */
+  hashOf({ key, held, hash }: Slot): bigint {
+    if (held === 'nothing' || held === 'corrupt') return NO_HASH;
+    const change = this.#memtable.record(key);
+    // An open change has no hash of its own yet.
+    return change !== undefined && change.hash === undefined
+      ? hashOfRecord(this.#parts.digest, key, held.record)
+      : (hash as bigint);
+  }
+
+  /** Partitions of which anything lies here, buffered or stored. */
+  partitionsHeld(): ReadonlySet<PartitionId> {
+    const held = new Set(this.forest.grown());
+    for (const { place, stored } of this.#memtable.records().values()) {
+      if (stored !== 'removed') held.add(place.partition);
+    }
+    return held;
+  }
+
+  /** Up to `limit` records of a partition, in order of position, with their hashes. */
+  someOf(
+    partition: PartitionId,
+    limit: number,
+    wanted: (key: Key) => boolean,
+  ): readonly { readonly key: Key; readonly hash: bigint }[] {
+    const { storage, digest } = this.#parts;
+    const found: { readonly key: Key; readonly hash: bigint }[] = [];
+    const buffered = this.#memtable.records();
+    for (const [key, { place, stored, hash }] of buffered) {
+      if (place.partition !== partition || stored === 'removed' || !wanted(key)) continue;
+      found.push({ key, hash: hash ?? hashOfRecord(digest, key, stored.record) });
+      if (found.length === limit) return found;
+    }
+    for (const { key: name, value } of eachEntry(storage, 'records', partitionRange(partition))) {
+      const key = keyOfRecordKey(name);
+      const hash = hashOfRow(digest, value);
+      if (buffered.has(key) || hash === 'corrupt' || !wanted(key)) continue;
+      found.push({ key, hash });
+      if (found.length === limit) return found;
+    }
+    return found;
+  }
+
   /** A partition's root as its tree has it and as its committed rows give it; equal when idle. */
   rootsOf(partition: PartitionId): { readonly kept: bigint; readonly rebuilt: bigint } {
     const { storage, digest } = this.#parts;

@@ -197,7 +197,9 @@ export class Replica {
     const { store } = this.#parts;
     store.change(() => {
       store.hints.forget(hint);
-      if (this.#isOwner(hint.key) || store.hints.isWantedFor(hint.key)) return;
+      const { partition } = this.#parts.ring.placeOf(hint.key);
+      // A copy that a partition in motion still needs goes another way (C6).
+      if (this.#parts.ring.isHolder(partition) || store.hints.isWantedFor(hint.key)) return;
       const slot = this.#open(hint.key);
       if (slot.held !== 'nothing' && sameRecord(slot.held.record, delivered)) {
         store.put(slot, 'removed');
@@ -206,11 +208,12 @@ export class Replica {
   }
 
   #merge(key: Key, bytes: Uint8Array, hintFor: NodeId | undefined): ErrorCode | undefined {
-    const { ring, self, clock, limits, store } = this.#parts;
+    const { ring, clock, limits, store } = this.#parts;
     if (store.spaceIsLow) return 'INSUFFICIENT_STORAGE';
-    const owners = ring.ownersOf(key);
+    const { partition } = ring.placeOf(key);
     // What is not ours and came without a hint is kept for its owners: rings may disagree.
-    const unhinted = hintFor === undefined && !owners.includes(self) ? owners : [];
+    const isStray = hintFor === undefined && !ring.isHolder(partition);
+    const unhinted = isStray ? ring.ownersOf(key) : [];
     const targets = hintFor === undefined ? unhinted : [hintFor];
     if (targets.some((target) => !store.hints.hasRoomFor(target, key))) return 'OVERLOADED';
     let incoming: RecordOfKey;

@@ -1,24 +1,58 @@
 /**
- * Where keys live, as this node sees it now: the ring folded from the membership history, joined
+ * Where keys live, as this node sees it now: who owns each partition and who should (RULES C), joined
  * with what the failure detector believes. Read by router and replica; replaced as a whole when
- * membership changes.
+ * membership or a register changes.
  */
-import { bytesOfKey } from '../core/ids.ts';
+import { bytesOfKey, partitionId } from '../core/ids.ts';
 import type { Key, NodeId, PartitionId } from '../core/ids.ts';
 import { preferenceList } from '../core/preference.ts';
 import type { PreferenceEntry } from '../core/preference.ts';
 import { partitionOf } from '../core/ring.ts';
-import type { Member } from '../core/members.ts';
+import { isRemoved } from '../core/members.ts';
+import type { History, Member, Membership } from '../core/members.ts';
+import { placeHistory } from '../core/placement.ts';
 import type { OwnerTable } from '../core/placement.ts';
+import { currentOwners, newcomersOf } from '../core/registers.ts';
+import type { Registers } from '../core/registers.ts';
 import type { Health, HealthTable } from '../core/suspicion.ts';
 import type { Digest } from '../ports/digest.ts';
 
 export type Ring = {
+  /** Current owners of each partition: whoever answers reads and counts for W. */
   readonly table: OwnerTable;
+  /** Owners as the placement wants them; a partition moves while the two differ. */
+  readonly target: OwnerTable;
+  readonly registers: Registers;
   readonly members: readonly Member[];
+  /** Declared dead: no source, no owner to wait for. */
+  readonly removed: Membership['removed'];
+  readonly retired: readonly NodeId[];
   readonly partitions: number;
   /** The cluster's N; a partition has fewer owners only while there are fewer nodes. */
   readonly n: number;
+};
+
+/** The ring before a history is known: nobody owns anything. */
+export const NO_RING: Ring = {
+  table: [],
+  target: [],
+  registers: new Map(),
+  members: [],
+  removed: [],
+  retired: [],
+  partitions: 1,
+  n: 0,
+};
+
+/** The ring that a history and the registers make; the same on every node that knows the same. */
+export const ringOf = (history: History, registers: Registers): Ring => {
+  const placed = placeHistory(history);
+  const founded = placeHistory(history.slice(0, 1));
+  if (placed === undefined || founded === undefined) return NO_RING;
+  const { membership, table: target } = placed;
+  const { members, partitions, n, removed, retired } = membership;
+  const table = currentOwners(founded.table, registers, target);
+  return { table, target, registers, members, removed, retired, partitions, n };
 };
 
 /** Where a key lies: its partition and its 16-byte position on the ring. */
@@ -64,6 +98,46 @@ export class RingView {
     const place = { key, partitions, partition: partitionOf(position, partitions), position };
     this.#lastPlace = place;
     return place;
+  }
+
+  /** Every node that may be spoken to: members, and whoever still owns something. */
+  nodes(): readonly NodeId[] {
+    const { members, table } = this.#ring;
+    return [...new Set([...members.map(({ id }) => id), ...table.flat()])];
+  }
+
+  isRemoved(node: NodeId): boolean {
+    return isRemoved(this.#ring, node);
+  }
+
+  /** Target owners of a partition that are still filling themselves (C2). */
+  newcomersOf(partition: PartitionId): readonly NodeId[] {
+    const { table, target } = this.#ring;
+    return newcomersOf(table[partition] ?? [], target[partition] ?? []);
+  }
+
+  /** Owners and newcomers: everybody a write of this partition goes to (C2). */
+  holdersOf(partition: PartitionId): readonly NodeId[] {
+    return [...(this.#ring.table[partition] ?? []), ...this.newcomersOf(partition)];
+  }
+
+  /** Whether this node is meant to hold the data of a partition, or only keeps it for others. */
+  isHolder(partition: PartitionId): boolean {
+    return this.holdersOf(partition).includes(this.#self);
+  }
+
+  /** Partitions whose owners are not those of the target yet. */
+  moving(): readonly PartitionId[] {
+    const { table, target } = this.#ring;
+    return table.flatMap((owners, index) => {
+      const wanted = target[index]!;
+      const same = owners.length === wanted.length && owners.every((o) => wanted.includes(o));
+      return same ? [] : [partitionId(index)];
+    });
+  }
+
+  versionOf(partition: PartitionId): number {
+    return this.#ring.registers.get(partition)?.version ?? 0;
   }
 
   ownersOf(key: Key): readonly NodeId[] {

@@ -97,14 +97,22 @@ export class Router {
     }
     const fallbacks = reachable.filter((node) => !owners.some((owner) => owner.node === node));
     // A coordinator that is no owner holds the record: it is the first to stand in for one.
-    const spares = isOwner ? fallbacks : [self, ...fallbacks.filter((node) => node !== self)];
+    const { partition } = ring.placeOf(put.key);
+    const arriving = ring.newcomersOf(partition).filter((node) => node !== self);
+    const others = fallbacks.filter((node) => node !== self && !arriving.includes(node));
+    const spares = isOwner ? others : [self, ...others];
     const slots = owners.map(({ node, health }) => ({ node, reachable: health !== 'down' }));
     const counting = put.strict ? ('real-owners' as const) : ('anyone' as const);
     const input = {
       request,
       self,
       put,
-      tally: startWrite(slots, spares, { w, dw, counting }),
+      tally: startWrite(
+        slots,
+        spares,
+        { w, dw, counting },
+        { newcomers: arriving, target: put.strict ? (ring.ring.target[partition] ?? []) : [] },
+      ),
       ports: this.#putPorts,
       patienceMs: config.patienceMs,
       lingerMs: config.lingerMs,

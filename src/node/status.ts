@@ -6,8 +6,9 @@ import type { Completeness } from './completeness.ts';
 import type { ExchangeDesk, ExchangeReport } from './exchange-desk.ts';
 import type { RecordStore } from './record-store.ts';
 import type { RingView } from './ring-view.ts';
+import type { TransferDesk } from './transfer-desk.ts';
 
-export type NodeState = 'joining' | 'serving' | 'draining' | 'stopped';
+export type NodeState = 'joining' | 'serving' | 'removed' | 'draining' | 'stopped';
 
 export type NodeStatus = {
   readonly id: NodeId;
@@ -39,6 +40,17 @@ export type Status = {
   readonly incomplete: number;
   /** Reads that found a damaged row since the start. */
   readonly damaged: number;
+  /** Partitions on the move as the answering node takes part in it. */
+  readonly transfers: {
+    /** It fills itself to become their owner. */
+    readonly arriving: number;
+    /** It keeps records of them without owning them, and gives them away. */
+    readonly departing: number;
+    /** In the whole cluster, partitions whose owners are not yet those of the plan. */
+    readonly moving: number;
+    readonly recordsGiven: number;
+    readonly paused: boolean;
+  };
   /** Anti-entropy with each co-owner since the start. */
   readonly repair: readonly ExchangeReport[];
   /** What clients waited for of late, and the slices background work has for it. */
@@ -56,6 +68,7 @@ export type StatusParts = {
   readonly completeness: Completeness;
   readonly exchanges: ExchangeDesk;
   readonly admission: AdmissionReport;
+  readonly transfers: TransferDesk;
   readonly coordinators: number;
   readonly sessions: number;
   readonly dropped: number;
@@ -93,6 +106,13 @@ export const statusOf = (parts: StatusParts): Status => {
     peerMailDropped: parts.dropped,
     incomplete,
     damaged: store.corruptFound,
+    transfers: {
+      arriving: parts.completeness.arriving().length,
+      departing: parts.transfers.departing().length,
+      moving: ring.moving().length,
+      recordsGiven: parts.transfers.given,
+      paused: parts.transfers.paused,
+    },
     repair: parts.exchanges.reports(),
     admission: parts.admission,
     notes: [

@@ -1,6 +1,6 @@
 /**
  * The side of an anti-entropy exchange that only answers (paper § 4.7): roots, hashes and records
- * of the partitions that the asker and this node both own. It keeps nothing between questions.
+ * of the partitions that the asker and this node both hold. It keeps nothing between questions.
  */
 import type { Key, NodeId, PartitionId } from '../core/ids.ts';
 import { partitionId } from '../core/ids.ts';
@@ -75,14 +75,15 @@ export const answerTreeQuestion = (
   }
 };
 
-/** Roots of the partitions that this node and `peer` both own, by this node's ring. */
+/** Roots of the partitions that this node and `peer` both hold, by this node's ring. */
 export const commonRoots = (
   { self, ring, store, completeness }: Omit<TreeParts, 'digest'>,
   peer: NodeId,
 ): readonly Root[] =>
-  ring.ring.table.flatMap((owners, index): Root[] => {
-    if (!owners.includes(self) || !owners.includes(peer)) return [];
+  ring.ring.table.flatMap((_, index): Root[] => {
     const partition = partitionId(index);
+    const holders = ring.holdersOf(partition);
+    if (!holders.includes(self) || !holders.includes(peer)) return [];
     const { root } = store.forest.tree(partition);
     return [{ partition, root, complete: completeness.isComplete(partition) }];
   });

@@ -18,6 +18,8 @@ import { randomStream } from './random.ts';
 export type WorldOptions = {
   readonly seed: number;
   readonly nodes: number;
+  /** How many of them found the cluster; the others wait to be joined. Default: all. */
+  readonly founders?: number;
   readonly partitions?: number;
   readonly config?: Partial<Config>;
   readonly digest: Digest;
@@ -69,7 +71,7 @@ export class World {
   }
 
   start(host: Host): void {
-    const { digest, config, partitions = 8 } = this.#options;
+    const { digest, config, partitions = 8, founders = this.hosts.length } = this.#options;
     const { skewMs } = host.clock;
     const life = ++host.lives;
     const clock = new LifeClock(this.clock, skewMs);
@@ -90,12 +92,18 @@ export class World {
       },
       advertise: host.address,
       seeds: this.hosts.map(({ address }) => address),
-      founding: {
-        clusterName: 'sim',
-        n: 3,
-        partitions,
-        founders: this.hosts.map(({ id }) => ({ id, zone: 'default', weight: 1 })),
-      },
+      ...(this.hosts.indexOf(host) >= founders
+        ? {}
+        : {
+            founding: {
+              clusterName: 'sim',
+              n: 3,
+              partitions,
+              founders: this.hosts
+                .slice(0, founders)
+                .map(({ id }) => ({ id, zone: 'default', weight: 1 })),
+            },
+          }),
       failed: (reason) => {
         this.say(`${host.id} fails: ${reason}`);
         this.crash(host);

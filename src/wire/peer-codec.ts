@@ -40,6 +40,13 @@ const SHAPES: { readonly [T in PeerMessage['type']]: readonly Exclude<FieldOf<T>
   'inspect.ask': ['viewer', 'ask'],
   'inspect.tell': ['viewer', 'tell'],
   proof: ['proof'],
+  'registers.digest': ['digest'],
+  'registers.known': ['registers', 'answer'],
+  offer: ['batch', 'partition', 'version', 'entries'],
+  'offer.answered': ['batch', 'wanted'],
+  'offer.refused': ['batch'],
+  surrender: ['batch', 'partition', 'version', 'entries'],
+  surrendered: ['batch'],
 };
 type FieldOf<T extends PeerMessage['type']> = keyof Extract<PeerMessage, { type: T }> & string;
 
@@ -125,7 +132,7 @@ const withKeyAs = (value: unknown, convert: (key: unknown) => unknown): unknown 
 const sizeOf = (message: PeerMessage): number => {
   if (message.type === 'write') return message.record.length;
   if (message.type === 'answer') return message.record?.length ?? 0;
-  if (message.type === 'fetched' || message.type === 'deliver') {
+  if (message.type === 'fetched' || message.type === 'deliver' || message.type === 'surrender') {
     return message.entries.reduce((sum, { record }) => sum + record.length, 0);
   }
   if (message.type === 'forward') {

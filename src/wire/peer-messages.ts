@@ -154,6 +154,43 @@ export type Inspection =
   | { readonly type: 'inspect.ask'; readonly viewer: string; readonly ask: unknown }
   | { readonly type: 'inspect.tell'; readonly viewer: string; readonly tell: unknown };
 
+/** Who owns what right now (RULES C1); `registers` as `encodeRegisters` makes it. */
+export type RegisterGossip =
+  | { readonly type: 'registers.digest'; readonly digest: Uint8Array }
+  | {
+      readonly type: 'registers.known';
+      readonly registers: Uint8Array;
+      /** Whether the receiver should say what it knows in turn. */
+      readonly answer: boolean;
+    };
+
+/** A former holder gives a partition away to an owner (RULES C6). */
+export type Surrender =
+  | {
+      readonly type: 'offer';
+      readonly batch: number;
+      readonly partition: number;
+      /** Of the register the offer is made under. */
+      readonly version: number;
+      readonly entries: readonly { readonly key: Key; readonly hash: Uint8Array }[];
+    }
+  /** All but `wanted` (indexes) are held durably, with that very hash, by an owner of that version. */
+  | {
+      readonly type: 'offer.answered';
+      readonly batch: number;
+      readonly wanted: readonly number[];
+    }
+  | { readonly type: 'offer.refused'; readonly batch: number }
+  | {
+      readonly type: 'surrender';
+      readonly batch: number;
+      readonly partition: number;
+      readonly version: number;
+      readonly entries: readonly { readonly key: Key; readonly record: Uint8Array }[];
+    }
+  /** All of the batch is durable at this owner. */
+  | { readonly type: 'surrendered'; readonly batch: number };
+
 export type Heartbeat = { readonly type: 'ping' } | { readonly type: 'pong' };
 
 export type PeerMessage =
@@ -167,4 +204,6 @@ export type PeerMessage =
   | TreeQuestion
   | TreeAnswer
   | Inspection
+  | RegisterGossip
+  | Surrender
   | Heartbeat;

@@ -166,7 +166,9 @@ live(
       await cluster.until(({ nodes }) => nodes.find(({ id }) => id === 'n1')!.hints >= 2);
 
       await Promise.all(['n2', 'n3'].map((id) => cluster.startNode(id)));
-      await cluster.until(({ nodes }) => nodes.every(({ hints }) => hints === 0));
+      await cluster.until(
+        ({ nodes, incomplete }) => incomplete === 0 && nodes.every(({ hints }) => hints === 0),
+      );
       await cluster.kill('n1');
       const read = await cli(['get', 'cart', '--json'], cluster.urlOf('n3'));
       const { values } = JSON.parse(read.stdout) as { values: string[] };

@@ -10,7 +10,7 @@ import { BLIND, EMPTY_RECORD, write } from '../../src/core/record.ts';
 import type { RecordOfKey } from '../../src/core/record.ts';
 import { leafHash } from '../../src/node/forest.ts';
 import { RecordStore } from '../../src/node/record-store.ts';
-import { RingView } from '../../src/node/ring-view.ts';
+import { NO_RING, RingView } from '../../src/node/ring-view.ts';
 import { eachEntry, hashOfRecord, hashOfRow, leafRange } from '../../src/node/stored.ts';
 import type { Storage } from '../../src/ports/storage.ts';
 import { LifeClock, WorldClock } from '../../src/sim/clock.ts';
@@ -39,7 +39,7 @@ class Bench {
     this.storage = this.disk.open(new LifeClock(this.clock), randomStream(1, 'disk'));
     const members = [{ id: SELF, zone: 'default', weight: 1, seat: SELF }] as never;
     const table = PARTS.map(() => [SELF]);
-    const ring = { table, members, partitions: PARTITIONS, n: 1 };
+    const ring = { ...NO_RING, table, target: table, members, partitions: PARTITIONS, n: 1 };
     this.store = new RecordStore({
       storage: this.storage,
       digest: nodeDigest,

@@ -9,9 +9,12 @@ import type { PutCommand } from '../../src/wire/peer-messages.ts';
 
 let lastPut = 0;
 
+const nextPut = () =>
+  putId(hexOf(new Uint8Array([0, 0, 0, 0, 0, 0, ++lastPut >> 8, lastPut & 255])));
+
 /** A simulated cluster, warmed up, and short ways to ask it; each question waits for its answer. */
-export const cluster = (nodes = 3, seed = 1, config: Partial<Config> = {}) => {
-  const world = new World({ seed, nodes, digest: nodeDigest, config });
+export const cluster = (nodes = 3, seed = 1, config: Partial<Config> = {}, founders = nodes) => {
+  const world = new World({ seed, nodes, founders, digest: nodeDigest, config });
   for (const host of world.hosts) world.start(host);
   world.clock.advance(3000);
   const ask = (at: number, request: HandledRequest, waitMs = 7000): HandledReply => {
@@ -21,22 +24,32 @@ export const cluster = (nodes = 3, seed = 1, config: Partial<Config> = {}) => {
     assert.ok(answer !== undefined, 'an answer in time');
     return answer;
   };
-  const put = (at: number, text: string, change: Partial<PutCommand> = {}): HandledReply =>
-    ask(at, {
-      type: 'put',
-      key: keyOfText('k'),
-      value: new TextEncoder().encode(text),
-      contexts: [],
-      putId: putId(hexOf(new Uint8Array([0, 0, 0, 0, 0, 0, ++lastPut >> 8, lastPut & 255]))),
-      writtenAt: world.hosts[at]!.clock.wallMs(),
-      attempt: 1,
-      mode: 'causal',
-      strict: false,
-      timeoutMs: 3000,
-      ...change,
-    });
-  const get = (at: number, r = 2, key = 'k') => {
-    const reply = ask(at, { type: 'get', key: keyOfText(key), r, strict: false, timeoutMs: 3000 });
+  const put = (
+    at: number,
+    text: string,
+    change: Partial<PutCommand> = {},
+    waitMs = 7000,
+  ): HandledReply =>
+    ask(
+      at,
+      {
+        type: 'put',
+        key: keyOfText('k'),
+        value: new TextEncoder().encode(text),
+        contexts: [],
+        putId: nextPut(),
+        writtenAt: world.hosts[at]!.clock.wallMs(),
+        attempt: 1,
+        mode: 'causal',
+        strict: false,
+        timeoutMs: 3000,
+        ...change,
+      },
+      waitMs,
+    );
+  const get = (at: number, r = 2, key = 'k', waitMs = 7000) => {
+    const request = { key: keyOfText(key), r, strict: false, timeoutMs: 3000 };
+    const reply = ask(at, { type: 'get', ...request }, waitMs);
     assert.ok(reply.type === 'value', JSON.stringify(reply));
     return { ...reply, texts: reply.values.map((value) => new TextDecoder().decode(value)).sort() };
   };

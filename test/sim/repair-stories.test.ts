@@ -12,7 +12,8 @@ const KEYS = Array.from({ length: 40 }, (_, i) => `k${i}`);
 
 const putAll = (c: ReturnType<typeof cluster>, texts = 'value', w = 2): void => {
   for (const key of KEYS) {
-    assert.equal(codeOf(c.put(0, `${texts} of ${key}`, { key: keyOfText(key), w })), 'applied');
+    const put = c.put(0, `${texts} of ${key}`, { key: keyOfText(key), w }, 300);
+    assert.equal(codeOf(put), 'applied');
   }
 };
 
@@ -89,7 +90,7 @@ repair('a wiped node answers NOT_READY, never "not found", until it is refilled'
   assert.ok(rootsAreEqual(c.world));
   for (const other of c.world.hosts) if (other !== wiped) c.world.crash(other);
   c.world.clock.advance(3000);
-  for (const key of KEYS) assert.deepEqual(c.get(2, 1, key).texts, [`kept of ${key}`]);
+  for (const key of KEYS) assert.deepEqual(c.get(2, 1, key, 300).texts, [`kept of ${key}`]);
 });
 
 repair('a wiped node is complete only after a majority of snapshots, not after one (C4)', () => {

@@ -1,0 +1,174 @@
+/**
+ * What this node knows of its cluster: the membership history, where the members are, and the
+ * registers of the partitions; and what follows from that, the ring. Steps of the registers that
+ * are this node's to take (RULES C5) are taken here.
+ *
+ *   history (gossip) ──┐
+ *                      ├──▶ ring ──▶ RingView, read by everybody
+ *   registers ─────────┘
+ */
+import type { Book } from '../core/gossip.ts';
+import { hexOf, partitionId } from '../core/ids.ts';
+import type { NodeId, PartitionId } from '../core/ids.ts';
+import { applyEvent, digestText, foldHistory } from '../core/members.ts';
+import type { MembershipChange, MembershipEvent } from '../core/members.ts';
+import { bump, dropLeavers } from '../core/registers.ts';
+import type { Register } from '../core/registers.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Digest } from '../ports/digest.ts';
+import type { Storage } from '../ports/storage.ts';
+import type { Trace } from '../ports/trace.ts';
+import type { RegisterGossip } from '../wire/peer-messages.ts';
+import { foundingBook, loadBook } from './book-store.ts';
+import type { Founding } from './book-store.ts';
+import { RegisterBook, encodeRegisters } from './register-book.ts';
+import { RingView, ringOf } from './ring-view.ts';
+
+export type ClusterMapParts = {
+  readonly self: NodeId;
+  readonly storage: Storage;
+  readonly digest: Digest;
+  readonly clock: Clock;
+  readonly trace: Trace;
+  readonly founding: Founding | undefined;
+  /** The ring is another one now. */
+  readonly changed: () => void;
+  /** To every linked node: one of our registers has changed. */
+  readonly broadcast: (message: RegisterGossip) => void;
+  readonly failed: (reason: string) => void;
+};
+
+export class ClusterMap {
+  readonly ring: RingView;
+  readonly registers: RegisterBook;
+  readonly #parts: ClusterMapParts;
+  #book: Book;
+  #origin: Origin;
+
+  constructor(parts: ClusterMapParts) {
+    this.#parts = parts;
+    const { self, storage, digest, founding } = parts;
+    const book = loadBook(storage);
+    this.#book = book.history.length > 0 || founding === undefined ? book : foundingBook(founding);
+    this.registers = new RegisterBook({
+      storage,
+      digest,
+      changed: () => this.#refresh(),
+      failed: parts.failed,
+    });
+    this.ring = new RingView(self, digest, this.#ring());
+    this.#origin = this.#originOf(this.#book);
+  }
+
+  get book(): Book {
+    return this.#book;
+  }
+
+  /** Equal for all nodes of one founding; empty while this node does not know its cluster. */
+  get cluster(): string {
+    return this.#origin.cluster;
+  }
+
+  /** The secret that seals contexts (A3). */
+  contextSecret(): Uint8Array {
+    return this.#origin.contextSecret;
+  }
+
+  /** What membership has persisted comes into force. */
+  publish(book: Book): void {
+    this.#book = book;
+    if (this.#origin.cluster === '') this.#origin = this.#originOf(book);
+    this.#refresh();
+  }
+
+  /** A change as the next event of this node; a refusal in words if it would be void. */
+  eventOf(change: MembershipChange): MembershipEvent | string {
+    const { self, clock } = this.#parts;
+    const { history } = this.#book;
+    const event: MembershipEvent = {
+      ...change,
+      issuer: self,
+      lamport: 1 + Math.max(0, ...history.map(({ lamport }) => lamport)),
+      sequence: 1 + history.filter(({ issuer }) => issuer === self).length,
+      issuedAtMs: clock.wallMs(),
+    };
+    const before = foldHistory(history);
+    if (before === undefined) return 'this node does not know its cluster yet';
+    if (applyEvent(before, event) === before) {
+      return `${change.type} changes nothing: the node is not as it would have to be`;
+    }
+    return event;
+  }
+
+  /** C5: this newcomer holds these partitions; it takes its place among their owners. */
+  stepIn(partitions: readonly PartitionId[]): void {
+    const { self, trace } = this.#parts;
+    const { table, target, members } = this.ring.ring;
+    const standing = {
+      isRemoved: (node: NodeId) => this.ring.isRemoved(node),
+      zoneOf: (node: NodeId) => members.find(({ id }) => id === node)?.zone,
+    };
+    trace.log('info', 'partitions.arrived', { partitions: partitions.length });
+    this.#set(
+      partitions.map((partition) => [
+        partition,
+        bump(this.#registerOf(partition, table), self, target[partition]!, standing),
+      ]),
+    );
+  }
+
+  /** C5: where nobody is still to come, a complete owner in the target lets the leavers go. */
+  dropLeavers(isComplete: (partition: PartitionId) => boolean): void {
+    const { self } = this.#parts;
+    const { table, target } = this.ring.ring;
+    const steps = table.flatMap((owners, index): (readonly [PartitionId, Register])[] => {
+      const partition = partitionId(index);
+      const wanted = target[index]!;
+      const hasLeavers = owners.some((owner) => !wanted.includes(owner));
+      if (!hasLeavers || !wanted.includes(self) || !isComplete(partition)) return [];
+      if (this.ring.newcomersOf(partition).length > 0) return [];
+      return [[partition, dropLeavers(this.#registerOf(partition, table), wanted)]];
+    });
+    if (steps.length > 0) this.#set(steps);
+  }
+
+  #set(steps: readonly (readonly [PartitionId, Register])[]): void {
+    const registers = new Map(steps);
+    if (this.registers.adopt(registers)) {
+      this.#parts.broadcast({
+        type: 'registers.known',
+        registers: encodeRegisters(registers),
+        answer: false,
+      });
+    }
+  }
+
+  #registerOf(partition: PartitionId, table: readonly (readonly NodeId[])[]): Register {
+    const held = this.registers.registers.get(partition);
+    return held ?? { version: 0, owners: table[partition]! };
+  }
+
+  #refresh(): void {
+    this.ring.replaceRing(this.#ring());
+    this.#parts.changed();
+  }
+
+  #ring() {
+    return ringOf(this.#book.history, this.registers.registers);
+  }
+
+  /** Both derive from everything the creation event says. */
+  #originOf({ history }: Book): Origin {
+    const { digest } = this.#parts;
+    const created = history.find(({ type }) => type === 'create');
+    const text = created === undefined ? '' : JSON.stringify(created) + digestText([created], []);
+    return {
+      cluster: created === undefined ? '' : hexOf(digest.md5(utf8(text))).slice(0, 16),
+      contextSecret: digest.keyed(utf8('coterie context'), utf8(text)),
+    };
+  }
+}
+
+type Origin = { readonly cluster: string; readonly contextSecret: Uint8Array };
+
+const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);

@@ -1,0 +1,96 @@
+/** Where a peer's message goes: one row for each type, nothing is decided here. */
+import type { NodeId } from '../core/ids.ts';
+import type { Watch } from '../inspector/watch.ts';
+import type { PeerMessage } from '../wire/peer-messages.ts';
+import type { Organs } from './organs.ts';
+import type { Reply } from './peers.ts';
+import type { Tell } from './mail.ts';
+import { answerTreeQuestion } from './tree-answers.ts';
+
+export type MailParts = {
+  readonly organs: Organs;
+  readonly tell: Tell;
+  readonly watch: Watch | undefined;
+  /** Before it knows its ring, and once it was removed, a node answers for nothing (C8). */
+  readonly takesPart: boolean;
+};
+
+export const handOn = (
+  { organs, tell, watch, takesPart }: MailParts,
+  from: NodeId,
+  message: PeerMessage,
+  reply: Reply,
+): void => {
+  const { replica, router, handoff, exchanges, transfers, trees, map } = organs;
+  switch (message.type) {
+    case 'write':
+    case 'sync':
+    case 'read':
+      if (takesPart) replica.receive(message, reply);
+      return;
+    case 'written':
+    case 'answer':
+    case 'refused':
+      router.replicaReplied(from, message);
+      return;
+    case 'forward': {
+      const { request, put } = message;
+      router.put(put, 'node', (result) => reply({ type: 'forwarded', request, reply: result }));
+      return;
+    }
+    case 'forwarded':
+      router.forwardReplied(from, message.request, message.reply);
+      return;
+    case 'gossip.digest':
+    case 'gossip.known':
+    case 'gossip.events':
+      tell('membership', { type: 'gossip.heard', from, message });
+      return;
+    case 'deliver':
+      replica.takeDelivery(message, () => reply({ type: 'delivered', batch: message.batch }));
+      return;
+    case 'delivered':
+      handoff.delivered(from, message.batch);
+      exchanges.delivered(from, message.batch);
+      return;
+    case 'roots.ask':
+    case 'branches.ask':
+    case 'leaves.ask':
+    case 'records.ask':
+    case 'fetch':
+      if (takesPart) answerTreeQuestion(trees, from, message, reply);
+      return;
+    case 'roots':
+    case 'hashes':
+    case 'records':
+    case 'fetched':
+      exchanges.answered(from, message);
+      return;
+    case 'registers.digest':
+    case 'registers.known': {
+      const answer = map.registers.hear(message);
+      if (answer !== undefined) reply(answer);
+      return;
+    }
+    case 'offer':
+    case 'surrender':
+      transfers.asked(message, reply);
+      return;
+    case 'offer.answered':
+    case 'offer.refused':
+    case 'surrendered':
+      transfers.answered(from, message);
+      return;
+    case 'ping':
+      reply({ type: 'pong' });
+      return;
+    case 'inspect.ask':
+    case 'inspect.tell':
+      watch?.receive(from, message);
+      return;
+    case 'pong':
+    case 'hello':
+    case 'proof':
+      return;
+  }
+};

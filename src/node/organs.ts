@@ -1,0 +1,156 @@
+/**
+ * The parts of one node, wired: who stores, who answers, who coordinates, who repairs. What they
+ * tell each other by way of the node itself comes in as `OrganHooks`.
+ *
+ *   clients ─▶ ClientPort ─▶ Router ─▶ Nursery (coordinators) ─▶ Peers ─▶ other nodes
+ *                              └─────────────▶ Replica ◀─────────┘
+ */
+import type { StartId } from '../core/ids.ts';
+import type { NodeId } from '../core/ids.ts';
+import type { Random } from '../ports/random.ts';
+import type { PeerMessage } from '../wire/peer-messages.ts';
+import { AdmissionDesk } from './admission-desk.ts';
+import { ClusterMap } from './cluster-map.ts';
+import { Completeness } from './completeness.ts';
+import { ExchangeDesk } from './exchange-desk.ts';
+import { HandoffDesk } from './handoff-desk.ts';
+import type { NodeParts } from './node-parts.ts';
+import { Nursery } from './nursery.ts';
+import { TRUSTING } from './peer-greeting.ts';
+import { PEER_PROTOCOL, Peers } from './peers.ts';
+import type { Reply } from './peers.ts';
+import { RecordStore } from './record-store.ts';
+import { Replica } from './replica.ts';
+import type { RingView } from './ring-view.ts';
+import { Router } from './router.ts';
+import type { Tell } from './mail.ts';
+import { TransferDesk } from './transfer-desk.ts';
+import type { TreeParts } from './tree-answers.ts';
+
+export type Organs = {
+  readonly map: ClusterMap;
+  readonly ring: RingView;
+  readonly store: RecordStore;
+  readonly completeness: Completeness;
+  readonly replica: Replica;
+  readonly nursery: Nursery;
+  readonly admission: AdmissionDesk;
+  readonly peers: Peers;
+  readonly router: Router;
+  readonly handoff: HandoffDesk;
+  readonly trees: TreeParts;
+  readonly exchanges: ExchangeDesk;
+  readonly transfers: TransferDesk;
+};
+
+export type OrganHooks = {
+  /** Hands an event to a long-lived actor. */
+  readonly tell: Tell;
+  readonly ringChanged: () => void;
+  readonly gossipRegisters: () => void;
+  readonly receive: (from: NodeId, message: PeerMessage, reply: Reply) => void;
+  readonly failed: (reason: string) => void;
+};
+
+export const composeOrgans = (parts: NodeParts, start: StartId, hooks: OrganHooks): Organs => {
+  const { self, config, clock, random, digest, storage, trace, links } = parts;
+  const { tell } = hooks;
+  const map = new ClusterMap({
+    self,
+    storage,
+    digest,
+    clock,
+    trace,
+    founding: parts.founding,
+    changed: hooks.ringChanged,
+    broadcast: (message) => peers.broadcast(message),
+    failed: (reason) => hooks.failed(`commit failed: ${reason}`),
+  });
+  const { ring } = map;
+  const number = firstNumber(random);
+  const nursery = new Nursery(clock, trace, config.coordinatorsMax, number, parts.watch);
+  const inFlight = () => nursery.alive;
+  const admission = new AdmissionDesk({ clock, limits: config.admission, inFlight });
+  const store = new RecordStore({
+    storage,
+    digest,
+    trace,
+    ring,
+    limits: config.replica,
+    tellBuffer: (type) => tell('writeBuffer', { type }),
+  });
+  const completeness = new Completeness({
+    self,
+    storage,
+    trace,
+    ring,
+    store,
+    defaultW: config.defaultW,
+    filled: (partitions) => map.stepIn(partitions),
+  });
+  const replica = new Replica({
+    self,
+    start,
+    store,
+    completeness,
+    clock,
+    digest,
+    trace,
+    ring,
+    contextSecret: () => map.contextSecret(),
+    limits: config.replica,
+  });
+  const peers: Peers = new Peers({
+    self,
+    links,
+    clock,
+    random,
+    trace,
+    digest,
+    config,
+    trust: parts.peerTrust ?? TRUSTING,
+    hello: () => ({
+      type: 'hello',
+      protocol: PEER_PROTOCOL,
+      cluster: map.cluster,
+      node: self,
+      start,
+    }),
+    receive: hooks.receive,
+    linksChanged: () => tell('failureDetector', { type: 'links.changed' }),
+  });
+  const send = (to: NodeId, message: PeerMessage): void =>
+    peers.send(to, parts.watch?.stamped(message) ?? message);
+  const router = new Router({ self, config, ring, replica, store, nursery, admission, send });
+  const common = { self, replica, store, ring, config, admission, send };
+  const handoff = new HandoffDesk(
+    { ...common, tell: (event) => tell('handoff', event) },
+    firstNumber(random),
+  );
+  const answerBytesMax = config.hintBatchBytesMax;
+  const trees: TreeParts = { self, digest, ring, store, replica, completeness, answerBytesMax };
+  const exchanges = new ExchangeDesk(
+    {
+      ...trees,
+      clock,
+      random,
+      config,
+      admission,
+      send,
+      tell: (event) => tell('antiEntropy', event),
+      tellExchange: (event) => tell('exchange', event),
+    },
+    firstNumber(random),
+  );
+  const transfers = new TransferDesk(
+    { ...common, gossip: hooks.gossipRegisters, tell: (event) => tell('transfer', event) },
+    firstNumber(random),
+  );
+  return {
+    ...{ map, ring, store, completeness, replica, nursery, admission },
+    ...{ peers, router, handoff, trees, exchanges, transfers },
+  };
+};
+
+/** Request and batch numbers start anywhere: an answer to a former life then finds nobody. */
+const firstNumber = (random: Random): number => random.integer(2 ** 20) * 2 ** 32;

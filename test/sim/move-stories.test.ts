@@ -1,0 +1,164 @@
+/** Partitions change owners (RULES C): joins, leaves, removals, replacements, and what crosses them. */
+import * as assert from 'node:assert/strict';
+import { suite } from 'uvu';
+import { keyOfText, nodeId } from '../../src/core/ids.ts';
+import type { MembershipChange } from '../../src/core/members.ts';
+import { checkTrees, rootsAreEqual } from '../../src/sim/checks.ts';
+import type { World } from '../../src/sim/world.ts';
+import { cluster, codeOf } from './cluster.ts';
+
+const moves = suite('partitions move');
+
+const KEYS = Array.from({ length: 60 }, (_, i) => `k${i}`);
+const n4 = nodeId('n4');
+
+const putAll = (c: ReturnType<typeof cluster>, text: string): void => {
+  for (const key of KEYS) {
+    const reply = c.put(0, `${text} of ${key}`, { key: keyOfText(key) }, 200);
+    assert.equal(codeOf(reply), 'applied', JSON.stringify(reply));
+  }
+};
+
+/** Returns once the change is in force where it was issued. */
+const change = (c: ReturnType<typeof cluster>, at: number, what: MembershipChange): void => {
+  assert.equal(c.world.hosts[at]!.node!.changeMembership(what), undefined);
+  c.world.clock.advance(50);
+};
+
+const until = (world: World, what: string, met: () => boolean, msMax = 60_000): void => {
+  for (let ms = 0; !met(); ms += 100) {
+    assert.ok(ms < msMax, `waited in vain: ${what}`);
+    world.clock.advance(100);
+  }
+};
+
+/** Every living node sees the same owners everywhere, and they are the target. */
+const isSettled = (world: World): boolean => {
+  const views = world.hosts.flatMap(({ node }) => (node === undefined ? [] : [node.ownership()]));
+  return views.every(
+    ({ table, target }) =>
+      JSON.stringify(table) === JSON.stringify(views[0]!.table) &&
+      table.every((owners, p) => [...owners].sort().join() === [...target[p]!].sort().join()),
+  );
+};
+
+moves('a fourth node joins: partitions move to it, and every key is still read', () => {
+  const c = cluster(4, 1, {}, 3);
+  putAll(c, 'kept');
+  assert.equal(c.world.hosts[3]!.node!.state, 'joining');
+  const before = c.world.hosts[0]!.node!.ownership().table;
+  assert.equal(
+    change(c, 1, {
+      type: 'join',
+      node: n4,
+      zone: 'default',
+      weight: 1,
+    }),
+    undefined,
+  );
+  until(c.world, 'the move ends', () => isSettled(c.world) && rootsAreEqual(c.world));
+  const { table } = c.world.hosts[0]!.node!.ownership();
+  assert.ok(
+    table.filter((owners) => owners.includes(n4)).length >= 5,
+    'its fair share of 8 x 3 / 4',
+  );
+  assert.notDeepEqual(table, before);
+  until(c.world, 'former owners empty', () =>
+    c.world.hosts.every(({ node }) => node!.status().transfers.departing === 0),
+  );
+  checkTrees(c.world);
+  for (const key of KEYS) assert.deepEqual(c.get(3, 2, key, 300).texts, [`kept of ${key}`]);
+});
+
+moves('writes during a join are on the new owners in the end', () => {
+  const c = cluster(4, 2, {}, 3);
+  putAll(c, 'old');
+  change(c, 0, { type: 'join', node: n4, zone: 'default', weight: 1 });
+  putAll(c, 'new');
+  until(c.world, 'the move ends', () => isSettled(c.world) && rootsAreEqual(c.world));
+  for (const key of KEYS) {
+    assert.deepEqual(c.get(3, 3, key, 300).texts, [`new of ${key}`, `old of ${key}`]);
+  }
+});
+
+moves('a node leaves: it stays owner until others hold its data, then holds nothing', () => {
+  const c = cluster(4, 3);
+  putAll(c, 'kept');
+  change(c, 0, { type: 'leave', node: n4 });
+  until(c.world, 'the move ends', () => isSettled(c.world));
+  const leaver = c.world.hosts[3]!.node!;
+  until(c.world, 'it is empty', () => leaver.status().transfers.departing === 0);
+  assert.ok(leaver.ownership().table.every((owners) => !owners.includes(n4)));
+  c.world.crash(c.world.hosts[3]!);
+  c.world.clock.advance(3000);
+  for (const key of KEYS) assert.deepEqual(c.get(0, 3, key, 300).texts, [`kept of ${key}`]);
+});
+
+moves('a dead node is removed: the others take over, N copies of every key again', () => {
+  const c = cluster(4, 4);
+  putAll(c, 'kept');
+  c.world.clock.advance(1000);
+  c.world.crash(c.world.hosts[3]!);
+  c.world.clock.advance(3000);
+  change(c, 0, { type: 'remove', node: n4 });
+  until(c.world, 'the move ends', () => isSettled(c.world) && rootsAreEqual(c.world));
+  for (const key of KEYS) assert.deepEqual(c.get(1, 3, key, 300).texts, [`kept of ${key}`]);
+});
+
+moves('a new machine replaces a dead one: only its partitions move', () => {
+  const c = cluster(5, 5, {}, 4);
+  putAll(c, 'kept');
+  c.world.clock.advance(1000);
+  const before = c.world.hosts[0]!.node!.ownership().table;
+  c.world.crash(c.world.hosts[3]!);
+  c.world.clock.advance(3000);
+  const by = nodeId('n5');
+  change(c, 0, { type: 'replace', node: n4, by });
+  until(c.world, 'the move ends', () => isSettled(c.world) && rootsAreEqual(c.world));
+  const { table } = c.world.hosts[0]!.node!.ownership();
+  const renamed = before.map((owners) => owners.map((node) => (node === n4 ? by : node)).sort());
+  assert.deepEqual(
+    table.map((owners) => [...owners].sort()),
+    renamed,
+  );
+  for (const key of KEYS) assert.deepEqual(c.get(4, 3, key, 300).texts, [`kept of ${key}`]);
+});
+
+moves('source and newcomer crash in the middle of a move, and it goes on', () => {
+  const c = cluster(4, 6, { repairPaceMs: 300 }, 3);
+  putAll(c, 'kept');
+  c.world.clock.advance(1000);
+  change(c, 0, { type: 'join', node: n4, zone: 'default', weight: 1 });
+  for (const at of [3, 0, 3, 1]) {
+    c.world.clock.advance(700);
+    c.world.crash(c.world.hosts[at]!, 'power-loss');
+    c.world.clock.advance(500);
+    c.world.start(c.world.hosts[at]!);
+  }
+  until(c.world, 'the move ends', () => isSettled(c.world) && rootsAreEqual(c.world));
+  for (const key of KEYS) assert.deepEqual(c.get(3, 3, key, 300).texts, [`kept of ${key}`]);
+});
+
+moves('two operators change membership on both sides of a split: one ring in the end', () => {
+  const c = cluster(6, 7, {}, 4);
+  putAll(c, 'kept');
+  const { network, hosts } = c.world;
+  const host = (i: number): string => hosts[i]!.address.slice(5);
+  for (const a of [0, 1, 4]) {
+    for (const b of [2, 3, 5]) {
+      network.cut(host(a), host(b));
+      network.cut(host(b), host(a));
+    }
+  }
+  c.world.clock.advance(3000);
+  const five = nodeId('n5');
+  const six = nodeId('n6');
+  change(c, 0, { type: 'join', node: five, zone: 'default', weight: 1 });
+  change(c, 2, { type: 'join', node: six, zone: 'default', weight: 1 });
+  c.world.clock.advance(8000);
+  network.heal();
+  until(c.world, 'the move ends', () => isSettled(c.world) && rootsAreEqual(c.world), 120_000);
+  for (const key of KEYS) assert.deepEqual(c.get(5, 3, key, 300).texts, [`kept of ${key}`]);
+});
+
+moves.run();
