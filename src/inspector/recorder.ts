@@ -300,7 +300,7 @@ export class Recorder implements Watch {
     if (this.#unobserve !== undefined) return;
     const translators = new Map<string, (event: InspectionEvent) => void>();
     const subscription = this.#supervisor.system.inspect((event) => {
-      const name = (event.actorRef as { readonly systemId?: string }).systemId ?? 'node';
+      const name = nameOf(event.actorRef as unknown as AnyActorRef, this.#supervisor!);
       if (event.type === '@xstate.event') this.#countOf(name).events += 1;
       let translate = translators.get(name);
       if (translate === undefined) {
@@ -432,6 +432,13 @@ class Ear implements CoordinatorWatch {
     };
   }
 }
+
+/** Long-lived actors by their system id, what they spawn by its machine. */
+const nameOf = (ref: AnyActorRef, supervisor: AnyActorRef): string => {
+  if (ref === supervisor) return 'node';
+  const { systemId, logic } = ref as { systemId?: string; logic?: { readonly id?: string } };
+  return systemId ?? logic?.id ?? 'child';
+};
 
 const keyOf = (input: object): string => {
   const { key, put } = input as { readonly key?: string; readonly put?: { readonly key: string } };

@@ -5,9 +5,25 @@
 import { copyFileSync, mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import type { Plugin } from 'esbuild';
+import { layOutCharts } from './charts.ts';
 
 const SOURCE = fileURLToPath(new URL('../../../../src/inspector/page/', import.meta.url));
 const OUTPUT = fileURLToPath(new URL('../page/', import.meta.url));
+
+const charts = await layOutCharts();
+
+/** `import charts from 'charts'`. */
+const chartsModule: Plugin = {
+  name: 'charts',
+  setup: ({ onResolve, onLoad }) => {
+    onResolve({ filter: /^charts$/ }, () => ({ path: 'charts', namespace: 'charts' }));
+    onLoad({ filter: /.*/, namespace: 'charts' }, () => ({
+      contents: JSON.stringify(charts),
+      loader: 'json',
+    }));
+  },
+};
 
 mkdirSync(OUTPUT, { recursive: true });
 await build({
@@ -20,5 +36,6 @@ await build({
   jsx: 'automatic',
   jsxImportSource: 'preact',
   logLevel: 'warning',
+  plugins: [chartsModule],
 });
 for (const name of ['index.html', 'icon.svg']) copyFileSync(`${SOURCE}${name}`, `${OUTPUT}${name}`);

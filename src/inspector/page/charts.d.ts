@@ -1,0 +1,5 @@
+declare module 'charts' {
+  import type { Chart } from '../charts.ts';
+  const charts: Readonly<Record<string, Chart>>;
+  export default charts;
+}
