@@ -35,8 +35,15 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   client: ['core', 'wire', 'ports', 'actors', 'xstate', 'ws', 'node:'],
   sim: ['core', 'wire', 'ports', 'actors', 'node'],
   inspector: ['core', 'wire', 'ports', 'actors', 'node', 'client', 'sim', 'xstate'],
-  'inspector/page': ['inspector', 'core', 'preact', 'preact/hooks', '@preact/signals', 'uplot'],
-  'inspector/build': ['inspector', 'actors', 'esbuild', 'elkjs', 'xstate', 'node:'],
+  'inspector/page': [
+    ...['inspector', 'core', 'preact', 'preact/hooks', '@preact/signals', 'uplot'],
+    // Made by the page's build.
+    'charts',
+  ],
+  'inspector/build': [
+    ...['inspector', 'actors', 'esbuild', 'xstate', 'node:'],
+    ...['elkjs/lib/elk.bundled.js', 'elkjs/lib/elk-api.js'],
+  ],
   cli: ['core', 'node', 'client', 'sim', 'inspector', 'root', 'commander', 'node:'],
   root: ['core', 'ports', 'node', 'client', 'adapters', 'inspector', 'node:'],
 };

@@ -1,6 +1,7 @@
 /** The charts of all machines, laid out at build time by ELK from the machines themselves. */
 import ElkConstructor from 'elkjs/lib/elk.bundled.js';
 import type { ElkExtendedEdge, ElkNode } from 'elkjs/lib/elk-api.js';
+import { admissionMachine } from '../../../actors/admission.ts';
 import { antiEntropyMachine } from '../../../actors/anti-entropy.ts';
 import { exchangeMachine } from '../../../actors/exchange.ts';
 import { failureDetectorMachine } from '../../../actors/failure-detector.ts';
@@ -10,6 +11,7 @@ import { handoffMachine } from '../../../actors/handoff.ts';
 import { membershipMachine } from '../../../actors/membership.ts';
 import { nodeMachine } from '../../../actors/node.ts';
 import { putMachine } from '../../../actors/put.ts';
+import { transferMachine } from '../../../actors/transfer.ts';
 import { writeBufferMachine } from '../../../actors/write-buffer.ts';
 import type { Chart, ChartEdge, ChartState } from '../charts.ts';
 
@@ -25,6 +27,8 @@ const MACHINES = {
   handoff: handoffMachine,
   antiEntropy: antiEntropyMachine,
   exchange: exchangeMachine,
+  transfer: transferMachine,
+  admission: admissionMachine,
 } as const;
 
 type StateNode = {
