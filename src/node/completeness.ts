@@ -32,10 +32,16 @@ export class Completeness {
   readonly #snapshots = new Map<PartitionId, Map<NodeId, boolean>>();
   /** Partitions filled as a newcomer whose register is being bumped. */
   readonly #earned = new Set<PartitionId>();
+  #losses = 0;
 
   constructor(parts: CompletenessParts) {
     this.#parts = parts;
     this.#complete = new Set(fromBits(parts.storage.get('meta', COMPLETE)));
+  }
+
+  /** How often something was lost here: a snapshot begun before the last time is worth nothing. */
+  get losses(): number {
+    return this.#losses;
   }
 
   isComplete(partition: PartitionId): boolean {
@@ -87,6 +93,7 @@ export class Completeness {
 
   /** Something of this partition was lost here: it has to be refilled before it is read again. */
   forget(partitions: readonly PartitionId[]): void {
+    this.#losses += 1;
     for (const partition of partitions) {
       this.#complete.delete(partition);
       this.#snapshots.delete(partition);

@@ -47,6 +47,8 @@ export const handOn = (
       tell('membership', { type: 'gossip.heard', from, message });
       return;
     case 'deliver':
+      // Before the ring is known a record would be laid where nobody looks for it.
+      if (!takesPart) return;
       replica.takeDelivery(message, () => reply({ type: 'delivered', batch: message.batch }));
       return;
     case 'delivered':

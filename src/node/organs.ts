@@ -140,7 +140,8 @@ export const composeOrgans = (parts: NodeParts, start: StartId, hooks: OrganHook
       tell: (event) => tell('antiEntropy', event),
       tellExchange: (event) => tell('exchange', event),
     },
-    firstNumber(random),
+    // Both it and the handoff number batches: an answer to the one must never fit the other.
+    firstNumber(random) + 2 ** 31,
   );
   const transfers = new TransferDesk(
     { ...common, gossip: hooks.gossipRegisters, tell: (event) => tell('transfer', event) },

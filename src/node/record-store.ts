@@ -158,14 +158,19 @@ export class RecordStore {
   }
 
   /** Hashes of the records in some leaves of a partition, by key, as buffered right now. */
-  hashesIn(partition: PartitionId, leaves: readonly number[]): ReadonlyMap<Key, bigint> {
+  hashesIn(
+    partition: PartitionId,
+    leaves: readonly number[],
+  ): { readonly hashes: ReadonlyMap<Key, bigint>; readonly damaged: readonly Key[] } {
     const { storage, digest, ring } = this.#parts;
     const hashes = new Map<Key, bigint>();
+    const damaged: Key[] = [];
     for (const leaf of leaves) {
       const range = leafRange(partition, leaf, ring.ring.partitions);
       for (const { key, value } of eachEntry(storage, 'records', range)) {
         const hash = hashOfRow(digest, value);
-        if (hash !== 'corrupt') hashes.set(keyOfRecordKey(key), hash);
+        if (hash === 'corrupt') damaged.push(keyOfRecordKey(key));
+        else hashes.set(keyOfRecordKey(key), hash);
       }
     }
     const wanted = new Set(leaves);
@@ -175,7 +180,7 @@ export class RecordStore {
       if (stored === 'removed') hashes.delete(key);
       else hashes.set(key, change.hash ?? hashOfRecord(digest, key, stored.record));
     }
-    return hashes;
+    return { hashes, damaged: damaged.filter((key) => this.#memtable.record(key) === undefined) };
   }
 
   /** The hash of what lies in a slot; NO_HASH for nothing. */
@@ -284,7 +289,7 @@ export class RecordStore {
   #recount({ partition, leaf }: Place): void {
     const tree = this.forest.tree(partition);
     const counted = tree.leafAt(leaf);
-    const held = leafHash(this.hashesIn(partition, [leaf]).values());
+    const held = leafHash(this.hashesIn(partition, [leaf]).hashes.values());
     this.forest.replace(partition, leaf, counted, held);
   }
 

@@ -65,14 +65,26 @@ export const answerTreeQuestion = (
     case 'records.ask': {
       const { partition, leaves } = question;
       if (!isPartition(ring, partition) || !leaves.every((leaf) => isIndex(leaf, LEAVES))) return;
-      const hashes = store.hashesIn(partitionId(partition), leaves);
+      const hashes = soundHashesIn(parts, partitionId(partition), leaves);
       const entries = [...hashes].map(([key, hash]) => ({ key, hash: encodeHashes([hash]) }));
-      reply({ type: 'records', request, entries });
+      const complete = parts.completeness.isComplete(partitionId(partition));
+      reply({ type: 'records', request, entries, complete });
       return;
     }
     case 'fetch':
       reply({ type: 'fetched', request, ...fetched(parts, question.keys) });
   }
+};
+
+/** Hashes of the records in some leaves; a damaged row that shows is given up, never passed over. */
+export const soundHashesIn = (
+  { store, replica }: Pick<TreeParts, 'store' | 'replica'>,
+  partition: PartitionId,
+  leaves: readonly number[],
+): ReadonlyMap<Key, bigint> => {
+  const { hashes, damaged } = store.hashesIn(partition, leaves);
+  for (const key of damaged) replica.read(key);
+  return hashes;
 };
 
 /** Roots of the partitions that this node and `peer` both hold, by this node's ring. */

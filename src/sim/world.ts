@@ -62,6 +62,10 @@ export class World {
     return randomStream(this.#options.seed, name);
   }
 
+  get #founders(): number {
+    return this.#options.founders ?? this.hosts.length;
+  }
+
   get commits(): number {
     return this.hosts.reduce((sum, { disk }) => sum + disk.commits, 0);
   }
@@ -70,8 +74,12 @@ export class World {
     this.transcript.push(`${this.clock.nowMs.toFixed(3)} ${line}`);
   }
 
-  start(host: Host): void {
-    const { digest, config, partitions = 8, founders = this.hosts.length } = this.#options;
+  /** `newcomer`: without the founding list, so that it learns from its seeds who belongs together. */
+  start(
+    host: Host,
+    as: 'founder' | 'newcomer' = this.hosts.indexOf(host) < this.#founders ? 'founder' : 'newcomer',
+  ): void {
+    const { digest, config, partitions = 8 } = this.#options;
     const { skewMs } = host.clock;
     const life = ++host.lives;
     const clock = new LifeClock(this.clock, skewMs);
@@ -92,7 +100,7 @@ export class World {
       },
       advertise: host.address,
       seeds: this.hosts.map(({ address }) => address),
-      ...(this.hosts.indexOf(host) >= founders
+      ...(as === 'newcomer'
         ? {}
         : {
             founding: {
@@ -100,7 +108,7 @@ export class World {
               n: 3,
               partitions,
               founders: this.hosts
-                .slice(0, founders)
+                .slice(0, this.#founders)
                 .map(({ id }) => ({ id, zone: 'default', weight: 1 })),
             },
           }),

@@ -35,7 +35,7 @@ const SHAPES: { readonly [T in PeerMessage['type']]: readonly Exclude<FieldOf<T>
   fetch: ['request', 'keys'],
   roots: ['request', 'roots'],
   hashes: ['request', 'hashes'],
-  records: ['request', 'entries'],
+  records: ['request', 'entries', 'complete'],
   fetched: ['request', 'looked', 'entries'],
   'inspect.ask': ['viewer', 'ask'],
   'inspect.tell': ['viewer', 'tell'],

@@ -141,6 +141,8 @@ export type TreeAnswer =
       readonly type: 'records';
       readonly request: RequestId;
       readonly entries: readonly { readonly key: Key; readonly hash: Uint8Array }[];
+      /** Whether these are all that this side ever acknowledged (C7). */
+      readonly complete: boolean;
     }
   | {
       readonly type: 'fetched';

@@ -131,7 +131,7 @@ stores('hashes of a leaf include what is buffered and exclude what is being remo
   bench.put(b, recordOf(3));
   const hash = (key: Key): bigint | undefined => {
     const { partition, leaf } = bench.store.open(key).place;
-    return bench.store.hashesIn(partition, [leaf]).get(key);
+    return bench.store.hashesIn(partition, [leaf]).hashes.get(key);
   };
   assert.equal(hash(a), hashOfRecord(nodeDigest, a, recordOf(2)));
   assert.equal(hash(b), hashOfRecord(nodeDigest, b, recordOf(3)));

@@ -4,7 +4,7 @@ import { nodeDigest } from '../../src/adapters/node-digest.ts';
 import { hexOf, keyOfText, putId } from '../../src/core/ids.ts';
 import type { Config } from '../../src/node/config.ts';
 import { World } from '../../src/sim/world.ts';
-import type { HandledReply, HandledRequest } from '../../src/wire/client-messages.ts';
+import type { HandledReply, HandledRequest, PutRequest } from '../../src/wire/client-messages.ts';
 import type { PutCommand } from '../../src/wire/peer-messages.ts';
 
 let lastPut = 0;
@@ -24,36 +24,28 @@ export const cluster = (nodes = 3, seed = 1, config: Partial<Config> = {}, found
     assert.ok(answer !== undefined, 'an answer in time');
     return answer;
   };
-  const put = (
-    at: number,
-    text: string,
-    change: Partial<PutCommand> = {},
-    waitMs = 7000,
-  ): HandledReply =>
-    ask(
-      at,
-      {
-        type: 'put',
-        key: keyOfText('k'),
-        value: new TextEncoder().encode(text),
-        contexts: [],
-        putId: nextPut(),
-        writtenAt: world.hosts[at]!.clock.wallMs(),
-        attempt: 1,
-        mode: 'causal',
-        strict: false,
-        timeoutMs: 3000,
-        ...change,
-      },
-      waitMs,
-    );
+  const putOf = (at: number, text: string, change: Partial<PutCommand> = {}): PutRequest => ({
+    type: 'put',
+    key: keyOfText('k'),
+    value: new TextEncoder().encode(text),
+    contexts: [],
+    putId: nextPut(),
+    writtenAt: world.hosts[at]!.clock.wallMs(),
+    attempt: 1,
+    mode: 'causal',
+    strict: false,
+    timeoutMs: 3000,
+    ...change,
+  });
+  const put = (at: number, text: string, change: Partial<PutCommand> = {}, waitMs = 7000) =>
+    ask(at, putOf(at, text, change), waitMs);
   const get = (at: number, r = 2, key = 'k', waitMs = 7000) => {
     const request = { key: keyOfText(key), r, strict: false, timeoutMs: 3000 };
     const reply = ask(at, { type: 'get', ...request }, waitMs);
     assert.ok(reply.type === 'value', JSON.stringify(reply));
     return { ...reply, texts: reply.values.map((value) => new TextDecoder().decode(value)).sort() };
   };
-  return { world, ask, put, get };
+  return { world, ask, put, putOf, get };
 };
 
 /** The error code of a failed reply, else its type. */

@@ -10,11 +10,17 @@ const repair = suite('replicas heal');
 
 const KEYS = Array.from({ length: 40 }, (_, i) => `k${i}`);
 
-const putAll = (c: ReturnType<typeof cluster>, texts = 'value', w = 2): void => {
-  for (const key of KEYS) {
-    const put = c.put(0, `${texts} of ${key}`, { key: keyOfText(key), w }, 300);
-    assert.equal(codeOf(put), 'applied');
+const putAll = (c: ReturnType<typeof cluster>, texts = 'value', w = 2, keys = KEYS): void => {
+  const answers: string[] = [];
+  for (const key of keys) {
+    const put = c.putOf(0, `${texts} of ${key}`, { key: keyOfText(key), w });
+    c.world.ask(c.world.hosts[0]!, put, (reply) => answers.push(codeOf(reply)));
   }
+  c.world.clock.advance(3000);
+  assert.deepEqual(
+    answers,
+    keys.map(() => 'applied'),
+  );
 };
 
 const until = (world: World, what: string, met: () => boolean): void => {
@@ -24,7 +30,6 @@ const until = (world: World, what: string, met: () => boolean): void => {
   }
 };
 
-/** Puts a host back to a disk that lacks what happened since, without its hints at the others. */
 const repairOf = ({ node }: Host, peer: Host) =>
   node!.status().repair.find((report) => report.peer === peer.id);
 
@@ -131,6 +136,74 @@ repair('a damaged row is given up, refilled from the others and never read as no
   });
   assert.equal(hurt.node!.status().damaged, 1);
   checkTrees(c.world);
+});
+
+repair('a source that finds a row of its own damaged is no complete source (C4, C7)', () => {
+  // With W = N one complete other owner is enough for a refill.
+  const c = cluster(3, 1, { defaultW: 3 });
+  putAll(c, 'acked', 3);
+  c.world.clock.advance(1000);
+  const [a, b, wiped] = c.world.hosts as [Host, Host, Host];
+  for (const host of [a, b, wiped]) c.world.crash(host);
+  wiped.disk.wipe();
+  b.disk.damage('records', (key) => Buffer.from(key).toString('latin1').endsWith('k7'));
+  c.world.start(b);
+  c.world.start(wiped);
+  c.world.clock.advance(10_000);
+  const alone = { key: keyOfText('k7'), r: 1, strict: false, timeoutMs: 2000 } as const;
+  assert.equal(codeOf(c.ask(2, { type: 'get', ...alone })), 'QUORUM_NOT_MET');
+  assert.equal(wiped.node!.status().incomplete, 1, 'all but that partition can be read');
+  c.world.start(a);
+  until(c.world, 'refilled', () => wiped.node!.status().incomplete === 0);
+  assert.deepEqual(c.get(2, 1, 'k7').texts, ['acked of k7']);
+});
+
+repair('a node takes no delivery before it knows where keys lie', () => {
+  const c = cluster(3, 1, { gossipIntervalMs: 3000 });
+  const [, , wiped] = c.world.hosts as [Host, Host, Host];
+  c.world.crash(wiped);
+  c.world.clock.advance(2000);
+  putAll(c, 'hinted', 2, KEYS.slice(0, 8));
+  wiped.disk.wipe();
+  // Its hints are offered as soon as it is linked, its ring comes by gossip a moment later.
+  c.world.start(wiped, 'newcomer');
+  until(c.world, 'the ring is known', () => wiped.node!.state === 'serving');
+  until(c.world, 'refilled', () => wiped.node!.status().incomplete === 0);
+  until(c.world, 'hints drained', () =>
+    c.world.hosts.every(({ node }) => node!.status().nodes.every(({ hints }) => hints === 0)),
+  );
+  until(c.world, 'equal roots', () => rootsAreEqual(c.world));
+  checkTrees(c.world);
+});
+
+repair('writes in flight are not repaired, however often replicas are compared', () => {
+  const c = cluster(3, 1, { exchangeIntervalMs: 100 });
+  until(c.world, 'the new cluster is complete', () =>
+    c.world.hosts.every(({ node }) => node!.status().incomplete === 0),
+  );
+  // A key is written again before its last write has reached everybody.
+  c.world.network.faults.delayMs = [1, 60];
+  let answers = 0;
+  for (let i = 0; i < 1000; i++) {
+    const key = keyOfText(`k${i % 4}`);
+    const text = `${i}`;
+    const host = c.world.hosts[i % 3]!;
+    c.world.ask(host, c.putOf(i % 3, text, { key, mode: 'last-write-wins' }), (reply) => {
+      if (reply.type === 'applied') answers += 1;
+    });
+    c.world.clock.advance(10);
+  }
+  c.world.clock.advance(3000);
+  assert.equal(answers, 1000);
+  const reports = c.world.hosts.flatMap(({ node }) => node!.status().repair);
+  const sum = (of: (report: (typeof reports)[number]) => number): number =>
+    reports.reduce((total, report) => total + of(report), 0);
+  assert.ok(sum(({ exchanges }) => exchanges) > 50, 'replicas were compared all the time');
+  assert.equal(
+    sum(({ pulled, pushed }) => pulled + pushed),
+    0,
+  );
+  until(c.world, 'equal roots', () => rootsAreEqual(c.world));
 });
 
 repair.run();
