@@ -235,6 +235,21 @@ export class Client {
   }
 
   /**
+   * A command of an operator to the connected node; what it answers. Like every operation it is tried
+   * again within its deadline: doing a command twice is the same as once.
+   */
+  async admin(
+    command: string,
+    args: Readonly<Record<string, unknown>> = {},
+    options: OperationOptions = {},
+  ): Promise<Readonly<Record<string, unknown>>> {
+    const build = (timeoutMs: number) => ({ type: 'admin', command, args, timeoutMs }) as const;
+    const reply = await this.#run(build, options, this.#deadlineOf(options));
+    if (reply.type !== 'admin-is') throw unexpected(reply);
+    return reply.result;
+  }
+
+  /**
    * Takes nothing new, waits up to `drainMs` for what is under way, ends the rest with CANCELLED and
    * lets go of the connection. `now` does not wait.
    */

@@ -90,6 +90,8 @@ const needOf = (request: HandledRequest): Need => {
       return { type: 'role', role: 'write', key: request.key };
     case 'status':
       return { type: 'anyone' };
+    case 'admin':
+      return { type: 'role', role: 'admin' };
     default:
       return unreachable(request);
   }

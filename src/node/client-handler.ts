@@ -2,7 +2,7 @@
 import type { GetReply } from '../../actors/get.ts';
 import type { NodeId } from '../core/ids.ts';
 import { liveSiblings } from '../core/record.ts';
-import type { ClientHandler, HandledReply } from '../wire/client-messages.ts';
+import type { AdminRequest, ClientHandler, HandledReply } from '../wire/client-messages.ts';
 import type { Key } from '../core/ids.ts';
 import type { FailedReply } from '../wire/peer-messages.ts';
 import type { Config } from './config.ts';
@@ -17,6 +17,7 @@ export type ClientHandlerParts = {
   readonly router: Router;
   readonly replica: Replica;
   readonly status: () => Status;
+  readonly admin: (request: AdminRequest, reply: (reply: HandledReply) => void) => void;
   readonly addresses: () => readonly string[];
   readonly config: Config;
 };
@@ -39,11 +40,14 @@ export const clientHandler = (parts: ClientHandlerParts): ClientHandler => ({
     const answer = (result: HandledReply): void => {
       if (!cancelled) reply(result);
     };
-    const refusal = request.type === 'status' ? undefined : refusalIn(parts.state());
+    // What people need to see or to mend a node is answered in every state of it.
+    const always = request.type === 'status' || request.type === 'admin';
+    const refusal = always ? undefined : refusalIn(parts.state());
     if (refusal !== undefined) answer(refusal);
     else if (request.type === 'status') {
       answer({ type: 'status-is', status: parts.status() });
-    } else if (request.type === 'put') parts.router.put(request, 'client', answer);
+    } else if (request.type === 'admin') parts.admin(request, answer);
+    else if (request.type === 'put') parts.router.put(request, 'client', answer);
     else {
       parts.router.get(request, (result) => answer(valueReply(parts, request.key, result)));
     }

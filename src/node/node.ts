@@ -13,6 +13,8 @@ import type { MembershipChange } from '../core/members.ts';
 import type { RecordOfKey } from '../core/record.ts';
 import type { ClientHandler } from '../wire/client-messages.ts';
 import type { PeerMessage } from '../wire/peer-messages.ts';
+import { runAdminCommand } from './admin-commands.ts';
+import type { AdminCommands } from './admin-commands.ts';
 import { loadIdentity, saveBook, saveIdentity } from './book-store.ts';
 import { clientHandler } from './client-handler.ts';
 import { ClientPort } from './client-port.ts';
@@ -63,6 +65,7 @@ export class Node {
       router,
       replica,
       status: () => this.status(),
+      admin: (request, reply) => runAdminCommand(this.#adminCommands(), request, reply),
       addresses: () => map.book.announcements.map(({ address }) => address),
       config,
     });
@@ -172,6 +175,12 @@ export class Node {
       ...this.#organs.store.rootsOf(partitionId(partition)),
       owned: owners.includes(this.#parts.self),
     }));
+  }
+
+  /** What an operator may ask by name; each room adds its own table. */
+  #adminCommands(): AdminCommands {
+    const { exchanges } = this.#organs;
+    return { 'repair.status': (_, answer) => answer({ peers: exchanges.reports() }) };
   }
 
   readonly #life: NodePorts = {

@@ -30,6 +30,7 @@ export const OPS = {
   status: 4,
   ping: 5,
   cancel: 6,
+  admin: 13,
   welcome: 16,
   value: 17,
   applied: 18,
@@ -38,6 +39,7 @@ export const OPS = {
   failed: 21,
   'going-away': 22,
   'ring-changed': 23,
+  'admin-is': 29,
 } as const;
 
 /** First on a connection; the versions are inclusive. */
@@ -59,8 +61,18 @@ export type GetRequest = {
 /** A delete is a put of a tombstone. */
 export type PutRequest = PutCommand & { readonly type: 'put' };
 export type StatusRequest = { readonly type: 'status' };
+/**
+ * A command of an operator to this very node. What commands there are is no part of the protocol;
+ * a client may try one again, so doing it twice is the same as once.
+ */
+export type AdminRequest = {
+  readonly type: 'admin';
+  readonly command: string;
+  readonly args: Readonly<Record<string, unknown>>;
+  readonly timeoutMs: number;
+};
 /** What the connection passes on; the rest it answers itself. */
-export type HandledRequest = GetRequest | PutRequest | StatusRequest;
+export type HandledRequest = GetRequest | PutRequest | StatusRequest | AdminRequest;
 /** A cancel bears the id of the request it ends; it has no answer of its own. */
 export type ClientRequest =
   HelloRequest | HandledRequest | { readonly type: 'ping' } | { readonly type: 'cancel' };
@@ -97,7 +109,11 @@ export type StatusReply = {
   readonly type: 'status-is';
   readonly status: Readonly<Record<string, unknown>>;
 };
-export type HandledReply = ValueReply | AppliedReply | StatusReply | FailedReply;
+export type AdminReply = {
+  readonly type: 'admin-is';
+  readonly result: Readonly<Record<string, unknown>>;
+};
+export type HandledReply = ValueReply | AppliedReply | StatusReply | AdminReply | FailedReply;
 export type Push =
   { readonly type: 'going-away' } | { readonly type: 'ring-changed'; readonly ringVersion: number };
 export type ServerReply = WelcomeReply | HandledReply | { readonly type: 'pong' } | Push;

@@ -48,6 +48,8 @@ export const encodeServerReply = (id: number, reply: ServerReply): Uint8Array =>
       return encodeCbor([OPS.applied, id, reply.acks, reply.durable, reply.context, {}]);
     case 'status-is':
       return encodeCbor([OPS['status-is'], id, reply.status, {}]);
+    case 'admin-is':
+      return encodeCbor([OPS['admin-is'], id, reply.result, {}]);
     case 'failed': {
       const { code, message } = reply;
       const { retryable, outcome } = new CoterieError(code, message, reply.details);
@@ -124,6 +126,8 @@ const replyOf = (fields: Fields): ServerReply | undefined => {
     }
     case OPS['status-is']:
       return { type: 'status-is', status: mapAt(fields, 2, 'the status') };
+    case OPS['admin-is']:
+      return { type: 'admin-is', result: mapAt(fields, 2, 'the result') };
     case OPS.failed:
       return failureOf(fields);
     case OPS.pong:

@@ -24,6 +24,7 @@ import {
   checkedTimeoutMs,
   flagOf,
   kindOf,
+  mapAt,
   optionsAt,
   textAt,
   uintAt,
@@ -55,6 +56,10 @@ export const encodeClientRequest = (id: number, request: ClientRequest): Uint8Ar
       const at = BigInt(writtenAt);
       const fixed = [bytesOfKey(key), value, contexts, put, at, attempt];
       return encodeCbor([OPS.put, id, ...fixed, options]);
+    }
+    case 'admin': {
+      const { command, args, timeoutMs } = request;
+      return encodeCbor([OPS.admin, id, command, args, { timeout: timeoutMs }]);
     }
     case 'status':
     case 'ping':
@@ -119,6 +124,13 @@ const requestOf = (fields: Fields, limits: RequestLimits): ClientRequest => {
       return putOf(fields, limits);
     case OPS.status:
       return { type: 'status' };
+    case OPS.admin:
+      return {
+        type: 'admin',
+        command: textAt(fields, 2, 'the command'),
+        args: mapAt(fields, 3, 'the arguments'),
+        timeoutMs: timeoutOf(optionsAt(fields, 4), limits),
+      };
     case OPS.ping:
       return { type: 'ping' };
     case OPS.cancel:
@@ -172,10 +184,14 @@ const quorumOf = <Name extends 'r' | 'w' | 'dw'>(
     }
     quorum[name] = value;
   }
-  const timeout = options['timeout'];
-  const timeoutMs = timeout === undefined ? limits.requestTimeoutMs : checkedTimeoutMs(timeout);
+  const timeoutMs = timeoutOf(options, limits);
   return { ...quorum, strict: flagOf(options, 'strict'), timeoutMs };
 };
+
+const timeoutOf = (
+  { timeout }: Readonly<Record<string, unknown>>,
+  { requestTimeoutMs }: RequestLimits,
+): number => (timeout === undefined ? requestTimeoutMs : checkedTimeoutMs(timeout));
 
 const keyAt = (fields: Fields, index: number): Key => checkedKey(bytesAt(fields, index, 'the key'));
 

@@ -60,6 +60,7 @@ const REQUESTS: readonly (readonly [string, number, ClientRequest])[] = [
   ['STATUS', 5, { type: 'status' }],
   ['PING', 6, { type: 'ping' }],
   ['CANCEL', 3, { type: 'cancel' }],
+  ['ADMIN', 7, { type: 'admin', command: 'repair.start', args: { partition: 3 }, timeoutMs: 5000 }],
 ];
 
 const REPLIES: readonly (readonly [string, number, ServerReply])[] = [
@@ -109,6 +110,7 @@ const REPLIES: readonly (readonly [string, number, ServerReply])[] = [
       details: { retryable: false, outcome: 'refused' },
     },
   ],
+  ['ADMIN_IS', 7, { type: 'admin-is', result: { state: 'running' } }],
   ['GOING_AWAY', 0, { type: 'going-away' }],
   ['RING_CHANGED', 0, { type: 'ring-changed', ringVersion: 8 }],
 ];
