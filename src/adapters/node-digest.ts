@@ -1,11 +1,51 @@
 /** The digest port on `node:crypto` and `node:zlib`. */
-import { createHmac, hash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import type { Digest } from '../ports/digest.ts';
 
 export const nodeDigest: Digest = {
-  // The one-shot form: half the cost of createHash for the short keys that are placed here.
-  md5: (bytes) => hash('md5', bytes, 'buffer'),
-  keyed: (secret, bytes) => createHmac('sha256', secret).update(bytes).digest(),
+  // The one-shot form, as a byte string: a third of the cost of createHash and a Buffer.
+  md5: (bytes) => bytesOf(hash('md5', bytes, 'binary')),
+  keyed: (secret, bytes) => hmacSha256(padsOf(secret), bytes),
   crc32: (bytes) => crc32(bytes),
+};
+
+const BLOCK_BYTES = 64;
+const SHA256_BYTES = 32;
+
+/** The two key blocks of an HMAC (RFC 2104), each ahead of room for what is hashed after it. */
+type Pads = { inner: Buffer; readonly outer: Buffer };
+
+const padsBySecret = new WeakMap<Uint8Array, Pads>();
+
+const padsOf = (secret: Uint8Array): Pads => {
+  const known = padsBySecret.get(secret);
+  if (known !== undefined) return known;
+  const key = secret.length > BLOCK_BYTES ? bytesOf(hash('sha256', secret, 'binary')) : secret;
+  const padded = (mask: number, room: number): Buffer => {
+    const bytes = Buffer.alloc(BLOCK_BYTES + room);
+    for (let i = 0; i < BLOCK_BYTES; i++) bytes[i] = (key[i] ?? 0) ^ mask;
+    return bytes;
+  };
+  const pads = { inner: padded(0x36, 1024), outer: padded(0x5c, SHA256_BYTES) };
+  padsBySecret.set(secret, pads);
+  return pads;
+};
+
+/** Two one-shot hashes: less than half the cost of createHmac. */
+const hmacSha256 = (pads: Pads, bytes: Uint8Array): Uint8Array => {
+  const length = BLOCK_BYTES + bytes.length;
+  if (length > pads.inner.length) {
+    pads.inner = Buffer.concat([pads.inner.subarray(0, BLOCK_BYTES)], 2 * length);
+  }
+  pads.inner.set(bytes, BLOCK_BYTES);
+  const inner = hash('sha256', pads.inner.subarray(0, length), 'binary');
+  pads.outer.write(inner, BLOCK_BYTES, 'latin1');
+  return bytesOf(hash('sha256', pads.outer, 'binary'));
+};
+
+const bytesOf = (byteString: string): Uint8Array => {
+  const bytes = new Uint8Array(byteString.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = byteString.charCodeAt(i);
+  return bytes;
 };

@@ -98,7 +98,10 @@ export const openWsLinks = async (options: WsLinksOptions): Promise<WsLinks> => 
     if (accept === undefined) return refuse(socket, 503, 'not listening yet');
     servers[verdict].handleUpgrade(request, socket, head, (ws) => {
       const { remoteAddress, remotePort } = request.socket;
-      const connection = keep(new WsConnection(ws, `${remoteAddress}:${remotePort}`, limits));
+      const gathered = verdict === 'client' ? socket : undefined;
+      const connection = keep(
+        new WsConnection(ws, `${remoteAddress}:${remotePort}`, limits, gathered),
+      );
       connection.names = namesOf(request.socket).names;
       connection.deliverTo(accept!(connection, verdict));
     });
@@ -156,13 +159,16 @@ class WsConnection implements Connection {
   readonly remote: string;
   names?: readonly string[] | undefined;
   readonly #ws: WebSocket;
+  readonly #socket: Duplex | undefined;
   readonly #limits: WsLimits;
   #heard = true;
   #pings = 0;
   #pingsSinceMs = 0;
 
-  constructor(ws: WebSocket, remote: string, limits: WsLimits) {
+  /** `socket`: of a client, many frames of one turn; mail between nodes is gathered already. */
+  constructor(ws: WebSocket, remote: string, limits: WsLimits, socket?: Duplex) {
     this.#ws = ws;
+    this.#socket = socket;
     this.remote = remote;
     this.#limits = limits;
     // Without a listener one malformed frame would end the process; `close` follows in any case.
@@ -173,7 +179,17 @@ class WsConnection implements Connection {
 
   send(frame: Uint8Array): void {
     // ws keeps the bytes until the socket takes them, and the caller may reuse his.
-    if (this.#ws.readyState === WebSocket.OPEN) this.#ws.send(Buffer.from(frame), { binary: true });
+    if (this.#ws.readyState !== WebSocket.OPEN) return;
+    this.#gather();
+    this.#ws.send(Buffer.from(frame), { binary: true });
+  }
+
+  /** Frames of one event-loop turn leave in one write to the socket, its dearest part. */
+  #gather(): void {
+    const socket = this.#socket;
+    if (socket === undefined || socket.writableCorked > 0) return;
+    socket.cork();
+    setImmediate(() => socket.uncork());
   }
 
   bufferedBytes(): number {

@@ -1,5 +1,6 @@
 /** Sockets, clock and chance of a client in Node: the only file of the client that touches them. */
 import { randomBytes, randomInt } from 'node:crypto';
+import type { Duplex } from 'node:stream';
 import { WebSocket } from 'ws';
 import type { Clock } from '../ports/clock.ts';
 import type { Random } from '../ports/random.ts';
@@ -25,6 +26,15 @@ export const nodeSockets: Sockets = {
     let failure = '';
     let heartbeat: NodeJS.Timeout | undefined;
     let heard = true;
+    let socket: Duplex | undefined;
+    ws.on('upgrade', (response) => (socket = response.socket));
+    /** Frames of one event-loop turn leave in one write to the socket, its dearest part. */
+    const gather = (): void => {
+      if (socket === undefined || socket.writableCorked > 0) return;
+      const corked = socket;
+      corked.cork();
+      setImmediate(() => corked.uncork());
+    };
     ws.on('open', () => {
       heartbeat = setInterval(() => {
         // After a long pause of our own the pong may be waiting to be read: look once more.
@@ -48,7 +58,9 @@ export const nodeSockets: Sockets = {
     return {
       remote: address,
       send: (frame) => {
-        if (ws.readyState === WebSocket.OPEN) ws.send(frame);
+        if (ws.readyState !== WebSocket.OPEN) return;
+        gather();
+        ws.send(frame);
       },
       bufferedBytes: () => ws.bufferedAmount,
       close: (code, reason) => {

@@ -1,13 +1,31 @@
 /** Reading and writing of the store's own binary forms: records, contexts, storage keys. */
-import { bytesOfHex, hexOf } from './ids.ts';
+import { hexOf, writeHex } from './ids.ts';
 
-/** Grows as it is written; `take` hands out exactly what was written. */
+const utf8 = new TextEncoder();
+
+/**
+ * An array buffer of its own costs more than all else about a small result, so results share
+ * blocks; a kept one keeps its block. Larger ones stand alone.
+ */
+const BLOCK_BYTES = 16_384;
+const SHARED_BYTES_MAX = 1024;
+let block = new Uint8Array(BLOCK_BYTES);
+let blockUsed = 0;
+
+/** What the last writer wrote into, ready for the next. */
+let scratch: Uint8Array | undefined;
+const SCRATCH_BYTES = 1024;
+const SCRATCH_BYTES_MAX = 65_536;
+const NO_BYTES = new Uint8Array(0);
+
+/** Grows as it is written; `take` hands out exactly what was written and ends the writer. */
 export class ByteWriter {
   #bytes: Uint8Array;
   #length = 0;
 
-  constructor(capacity = 256) {
-    this.#bytes = new Uint8Array(capacity);
+  constructor() {
+    this.#bytes = scratch ?? new Uint8Array(SCRATCH_BYTES);
+    scratch = undefined;
   }
 
   get length(): number {
@@ -32,7 +50,9 @@ export class ByteWriter {
 
   /** The bytes of `hex`, whose length the reader knows. */
   hex(hex: string): void {
-    this.raw(bytesOfHex(hex));
+    this.#room(hex.length >> 1);
+    writeHex(this.#bytes, this.#length, hex);
+    this.#length += hex.length >> 1;
   }
 
   raw(bytes: Uint8Array): void {
@@ -43,7 +63,7 @@ export class ByteWriter {
 
   /** UTF-8 with its length ahead. */
   text(text: string): void {
-    const bytes = new TextEncoder().encode(text);
+    const bytes = utf8.encode(text);
     this.varint(bytes.length);
     this.raw(bytes);
   }
@@ -69,7 +89,20 @@ export class ByteWriter {
   }
 
   take(): Uint8Array {
-    return this.#bytes.slice(0, this.#length);
+    const bytes = this.#bytes;
+    const length = this.#length;
+    this.#bytes = NO_BYTES;
+    this.#length = 0;
+    if (bytes.length <= SCRATCH_BYTES_MAX) scratch = bytes;
+    if (length > SHARED_BYTES_MAX) return bytes.slice(0, length);
+    if (blockUsed + length > BLOCK_BYTES) {
+      block = new Uint8Array(BLOCK_BYTES);
+      blockUsed = 0;
+    }
+    const taken = block.subarray(blockUsed, blockUsed + length);
+    blockUsed += length;
+    for (let i = 0; i < length; i++) taken[i] = bytes[i]!;
+    return taken;
   }
 
   #room(bytes: number): void {
@@ -98,7 +131,10 @@ export class ByteReader {
   }
 
   byte(): number {
-    return this.raw(1)[0]!;
+    const byte = this.#bytes[this.#offset];
+    if (byte === undefined) throw new RangeError(`1 byte wanted at ${this.#offset}`);
+    this.#offset += 1;
+    return byte;
   }
 
   varint(): number {
@@ -120,7 +156,8 @@ export class ByteReader {
 
   hex(bytes: number): string {
     const at = this.#offset;
-    this.raw(bytes);
+    if (at + bytes > this.#bytes.length) throw new RangeError(`${bytes} bytes wanted at ${at}`);
+    this.#offset = at + bytes;
     return hexOf(this.#bytes, at, bytes);
   }
 

@@ -41,7 +41,7 @@ export const sealContext = (
   writeSeen(writer, context.seen);
   writer.varint(context.shown.length);
   for (const put of context.shown) writer.hex(put);
-  writer.raw(seal.sign(writer.take()).subarray(0, SEAL_BYTES));
+  writer.raw(seal.sign(writer.view()).subarray(0, SEAL_BYTES));
   return writer.take();
 };
 

@@ -104,8 +104,21 @@ export const hexOf = (bytes: Uint8Array, offset = 0, length = bytes.length - off
 
 /** The bytes of an even number of hex digits; throws RangeError on anything else. */
 export const bytesOfHex = (hex: string): Uint8Array => {
-  if (!/^([0-9a-f]{2})*$/.test(hex)) throw new RangeError('expected lower-case hex digits');
-  const bytes = new Uint8Array(hex.length / 2);
-  for (let i = 0; i < bytes.length; i++) bytes[i] = parseInt(hex.slice(2 * i, 2 * i + 2), 16);
+  const bytes = new Uint8Array(hex.length >> 1);
+  writeHex(bytes, 0, hex);
   return bytes;
+};
+
+/** Puts the bytes of `hex` at `offset` of `into`; throws RangeError as `bytesOfHex` does. */
+export const writeHex = (into: Uint8Array, offset: number, hex: string): void => {
+  if (hex.length % 2 !== 0) throw new RangeError('expected an even number of hex digits');
+  for (let i = 0; i < hex.length; i += 2) {
+    into[offset + (i >> 1)] = (digitOf(hex.charCodeAt(i)) << 4) | digitOf(hex.charCodeAt(i + 1));
+  }
+};
+
+const digitOf = (code: number): number => {
+  if (code >= 48 && code <= 57) return code - 48;
+  if (code >= 97 && code <= 102) return code - 87;
+  throw new RangeError('expected lower-case hex digits');
 };

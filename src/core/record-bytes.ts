@@ -47,13 +47,14 @@ export const decodeRecord = (bytes: Uint8Array): RecordOfKey => {
   const format = reader.byte();
   if (format !== FORMAT) throw new RangeError(`record format ${FORMAT} expected, found ${format}`);
   const vector = readVector(reader);
-  const heads = Array.from({ length: reader.varint() }, () => readHead(reader, vector));
+  const siblings: Draft[] = [];
+  for (let left = reader.varint(); left > 0; left--) siblings.push(readHead(reader, vector));
   const seen = readSeen(reader);
-  const kinds = heads.map(() => readKind(reader));
-  const siblings = heads.map((head, index): Sibling => ({
-    ...head,
-    value: readValue(reader, kinds[index]!),
-  }));
+  const lengths = siblings.map((sibling) => readKind(reader, sibling));
+  siblings.forEach((sibling, index) => {
+    const length = lengths[index];
+    if (length !== undefined) sibling.value = reader.raw(length);
+  });
   reader.end();
   return { vector, siblings, seen };
 };
@@ -67,12 +68,14 @@ export const writeVector = (writer: ByteWriter, vector: VersionVector): void => 
   }
 };
 
-export const readVector = (reader: ByteReader): VersionVector =>
-  Array.from({ length: reader.varint() }, () => ({
-    actor: reader.hex(ACTOR_BYTES) as ActorId,
-    n: reader.varint(),
-    time: reader.varint(),
-  }));
+export const readVector = (reader: ByteReader): VersionVector => {
+  const vector: Dot[] = [];
+  for (let left = reader.varint(); left > 0; left--) {
+    const actor = reader.hex(ACTOR_BYTES) as ActorId;
+    vector.push({ actor, n: reader.varint(), time: reader.varint() });
+  }
+  return vector;
+};
 
 export const writeSeen = (writer: ByteWriter, seen: readonly SeenPut[]): void => {
   writer.varint(seen.length);
@@ -82,11 +85,13 @@ export const writeSeen = (writer: ByteWriter, seen: readonly SeenPut[]): void =>
   }
 };
 
-export const readSeen = (reader: ByteReader): readonly SeenPut[] =>
-  Array.from({ length: reader.varint() }, () => ({
-    putId: reader.hex(PUT_ID_BYTES) as PutId,
-    time: reader.varint(),
-  }));
+export const readSeen = (reader: ByteReader): readonly SeenPut[] => {
+  const seen: SeenPut[] = [];
+  for (let left = reader.varint(); left > 0; left--) {
+    seen.push({ putId: reader.hex(PUT_ID_BYTES) as PutId, time: reader.varint() });
+  }
+  return seen;
+};
 
 const writeHeader = (writer: ByteWriter, record: RecordOfKey): void => {
   writeVector(writer, record.vector);
@@ -106,14 +111,19 @@ const writeHead = (writer: ByteWriter, sibling: Sibling, vector: VersionVector):
   writer.varint(sibling.expiresAt === undefined ? 0 : sibling.expiresAt + 1);
 };
 
-const readHead = (reader: ByteReader, vector: VersionVector): Omit<Sibling, 'value'> => {
+/** A sibling while it is read: its head stands before all values. */
+type Draft = { -readonly [Field in keyof Sibling]: Sibling[Field] };
+
+const readHead = (reader: ByteReader, vector: VersionVector): Draft => {
   const entry = vector[reader.varint()];
   if (entry === undefined) throw new RangeError('a sibling of an actor that the vector lacks');
   const dot: Dot = { actor: entry.actor, n: reader.varint(), time: reader.varint() };
   const putId = reader.hex(PUT_ID_BYTES) as PutId;
   const writtenAt = reader.varint();
   const expiry = reader.varint();
-  return { dot, putId, writtenAt, ...(expiry === 0 ? {} : { expiresAt: expiry - 1 }) };
+  const head: Draft = { dot, putId, writtenAt, value: 'withheld' };
+  if (expiry !== 0) head.expiresAt = expiry - 1;
+  return head;
 };
 
 const writeKind = (writer: ByteWriter, value: SiblingValue, withheld: boolean): void => {
@@ -125,17 +135,12 @@ const writeKind = (writer: ByteWriter, value: SiblingValue, withheld: boolean): 
   }
 };
 
-type Kind = { readonly kind: number; readonly bytes: number };
-
-const readKind = (reader: ByteReader): Kind => {
+/** Sets a value that has no bytes; answers with how many bytes the value has otherwise. */
+const readKind = (reader: ByteReader, sibling: Draft): number | undefined => {
   const kind = reader.byte();
-  return { kind, bytes: kind === KINDS.value ? reader.varint() : 0 };
-};
-
-const readValue = (reader: ByteReader, { kind, bytes }: Kind): SiblingValue => {
-  if (kind === KINDS.value) return reader.raw(bytes);
-  if (kind === KINDS.tombstone) return 'tombstone';
-  if (kind === KINDS.withheld) return 'withheld';
-  if (kind === KINDS.expired) return 'expired';
-  throw new RangeError(`sibling kind ${kind}`);
+  if (kind === KINDS.value) return reader.varint();
+  if (kind === KINDS.tombstone) sibling.value = 'tombstone';
+  else if (kind === KINDS.expired) sibling.value = 'expired';
+  else if (kind !== KINDS.withheld) throw new RangeError(`sibling kind ${kind}`);
+  return undefined;
 };

@@ -201,8 +201,12 @@ export const sameRecord = (a: RecordOfKey, b: RecordOfKey): boolean =>
  * lowered to that actor's highest live dot, the others go. `seen` keeps its newest M.
  */
 export const normalForm = (record: RecordOfKey, limits = RECORD_LIMITS): RecordOfKey => {
-  const held = new Set(record.siblings.map((sibling) => sibling.putId));
-  const forgotten = record.seen.filter((seen) => !held.has(seen.putId));
+  const { siblings } = record;
+  const isHeld = ({ putId }: SeenPut): boolean =>
+    siblings.some((sibling) => sibling.putId === putId);
+  const forgotten = record.seen.some(isHeld)
+    ? record.seen.filter((seen) => !isHeld(seen))
+    : record.seen;
   return {
     vector: truncateVector(record.vector, record.siblings, limits.vectorEntriesMax),
     siblings: record.siblings,

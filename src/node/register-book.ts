@@ -87,7 +87,7 @@ export class RegisterBook {
 
 /** Partition, version and owners of each, in order of partitions: equal registers, equal bytes. */
 export const encodeRegisters = (registers: Registers): Uint8Array => {
-  const writer = new ByteWriter(64 + registers.size * 24);
+  const writer = new ByteWriter();
   for (const [partition, { version, owners }] of [...registers].sort(([a], [b]) => a - b)) {
     writer.varint(partition);
     writer.varint(version);

@@ -6,7 +6,7 @@
 import { openContext, sealContext } from '../core/context.ts';
 import { CoterieError } from '../core/errors.ts';
 import type { ErrorCode } from '../core/errors.ts';
-import { actorId, bytesOfKey, showKey, startOf } from '../core/ids.ts';
+import { actorId, showKey, startOf } from '../core/ids.ts';
 import type { ActorId, Key, NodeId, StartId } from '../core/ids.ts';
 import { decodeRecord, encodeRecord } from '../core/record-bytes.ts';
 import {
@@ -313,9 +313,10 @@ export class Replica {
   }
 
   #sealOf(key: Key): { keyTag(): Uint8Array; sign(bytes: Uint8Array): Uint8Array } {
-    const { digest, contextSecret } = this.#parts;
+    const { digest, ring, contextSecret } = this.#parts;
     return {
-      keyTag: () => digest.md5(bytesOfKey(key)),
+      // The MD5 that places the key is at hand.
+      keyTag: () => ring.placeOf(key).position,
       sign: (bytes) => digest.keyed(contextSecret(), bytes),
     };
   }

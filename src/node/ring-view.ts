@@ -66,6 +66,9 @@ export class RingView {
   /** One request asks for the place of its key many times over. */
   #lastPlace: (KeyPlace & { readonly key: Key; readonly partitions: number }) | undefined;
 
+  /** Preference lists asked for since ring or health last changed. */
+  readonly #preferences = new Map<PartitionId, readonly PreferenceEntry[]>();
+
   constructor(self: NodeId, digest: Digest, ring: Ring) {
     this.#self = self;
     this.#digest = digest;
@@ -78,10 +81,12 @@ export class RingView {
 
   replaceRing(ring: Ring): void {
     this.#ring = ring;
+    this.#preferences.clear();
   }
 
   replaceHealth(health: HealthTable): void {
     this.#health = health;
+    this.#preferences.clear();
   }
 
   /** A node never doubts that it is there itself; a peer nobody has looked at yet is down. */
@@ -146,9 +151,13 @@ export class RingView {
 
   /** Owners in rank order, then the fallbacks, each with its health (paper § 4.3). */
   preferenceOf(key: Key): readonly PreferenceEntry[] {
-    const { table, members } = this.#ring;
     const { partition } = this.placeOf(key);
-    return preferenceList(table, partition, members, (node) => this.healthOf(node));
+    const known = this.#preferences.get(partition);
+    if (known !== undefined) return known;
+    const { table, members } = this.#ring;
+    const list = preferenceList(table, partition, members, (node) => this.healthOf(node));
+    this.#preferences.set(partition, list);
+    return list;
   }
 
   partitionsOf(node: NodeId): number {

@@ -20,6 +20,7 @@ const PREFIX_BYTES = 2 + POSITION_BYTES;
 const HASH_BYTES = 8;
 const CHECKSUM_BYTES = 4;
 const PAGE = 1000;
+const utf8 = new TextEncoder();
 
 /** Storage bounds: from inclusive, to exclusive. */
 export type Bounds = { readonly from?: Uint8Array; readonly to?: Uint8Array };
@@ -99,7 +100,7 @@ export const encodeStored = (
 ): { readonly row: Uint8Array; readonly hash: bigint } => {
   const { bytes, header } = encodeParts(record, 'with-values');
   const hash = hashOf(digest, key, header);
-  const writer = new ByteWriter(bytes.length + 48);
+  const writer = new ByteWriter();
   writer.varint(me === undefined ? 0 : me.n);
   if (me !== undefined) writer.hex(me.actor);
   writer.uint64(hash);
@@ -142,8 +143,8 @@ const openRow = (digest: Digest, row: Uint8Array) => {
 };
 
 export const hintKey = (target: NodeId, key: Key): Uint8Array => {
-  const writer = new ByteWriter(96);
-  writer.raw(new TextEncoder().encode(target));
+  const writer = new ByteWriter();
+  writer.raw(utf8.encode(target));
   writer.byte(0);
   writer.raw(bytesOfKey(key));
   return writer.take();
@@ -151,12 +152,12 @@ export const hintKey = (target: NodeId, key: Key): Uint8Array => {
 
 /** Storage bounds of the hints for one target. */
 export const hintRange = (target: NodeId): Required<Bounds> => {
-  const name = new TextEncoder().encode(target);
+  const name = utf8.encode(target);
   return { from: new Uint8Array([...name, 0]), to: new Uint8Array([...name, 1]) };
 };
 
 export const encodeHint = ({ stamp, sinceMs }: Hint): Uint8Array => {
-  const writer = new ByteWriter(16);
+  const writer = new ByteWriter();
   writer.varint(stamp);
   writer.varint(sinceMs);
   return writer.take();

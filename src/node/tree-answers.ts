@@ -102,7 +102,7 @@ export const commonRoots = (
 
 /** A few bytes for all common partitions together. */
 export const digestOfRoots = (digest: Digest, roots: readonly Root[]): Uint8Array => {
-  const writer = new ByteWriter(roots.length * 10);
+  const writer = new ByteWriter();
   for (const { partition, root } of roots) {
     writer.varint(partition);
     writer.uint64(root);
@@ -111,7 +111,7 @@ export const digestOfRoots = (digest: Digest, roots: readonly Root[]): Uint8Arra
 };
 
 export const encodeRoots = (roots: readonly Root[]): Uint8Array => {
-  const writer = new ByteWriter(roots.length * 11);
+  const writer = new ByteWriter();
   for (const { partition, root, complete } of roots) {
     writer.varint(partition);
     writer.byte(complete ? 1 : 0);
