@@ -5,17 +5,20 @@
 import { fileURLToPath } from 'node:url';
 import { openAdminListener } from './adapters/admin-listener.ts';
 import { openCredentials } from './adapters/credentials.ts';
-import type { SecurityFiles } from './adapters/credentials.ts';
+import type { Credentials, SecurityFiles } from './adapters/credentials.ts';
 import { DataDirectoryError, lockDataDirectory } from './adapters/data-lock.ts';
 import { openLmdbStorage } from './adapters/lmdb-storage.ts';
 import { pinoTrace } from './adapters/pino-trace.ts';
 import { nodeDigest } from './adapters/node-digest.ts';
+import { prometheus } from './adapters/prometheus.ts';
 import { staticRoutes } from './adapters/static-files.ts';
 import { systemClock } from './adapters/system-clock.ts';
 import { systemRandom } from './adapters/system-random.ts';
 import { openWsLinks } from './adapters/ws-links.ts';
 import { clientOver } from './client/index.ts';
 import type { Client } from './client/index.ts';
+import { allows } from './core/access.ts';
+import type { TokenEntry } from './core/access.ts';
 import { hexOf, nodeId } from './core/ids.ts';
 import type { NodeId } from './core/ids.ts';
 import { parseFounders } from './core/members.ts';
@@ -24,12 +27,15 @@ import { isPartitionCount } from './core/ring.ts';
 import { createInspector } from './inspector/inspector.ts';
 import type { Inspector } from './inspector/inspector.ts';
 import { loadBook, loadIdentity } from './node/book-store.ts';
-import { admissionBy } from './node/client-access.ts';
+import { admissionBy, tokenHash } from './node/client-access.ts';
+import { healthRoutes } from './node/health.ts';
+import { certificateMetrics } from './node/metrics.ts';
 import type { Config } from './node/config.ts';
 import { Node } from './node/node.ts';
 import { configWith } from './node/settings.ts';
 import type { DeepPartial } from './node/settings.ts';
 import type { Status } from './node/status.ts';
+import type { AdminRoute } from './ports/admin.ts';
 import type { LogLevel, Trace } from './ports/trace.ts';
 import type { Storage } from './ports/storage.ts';
 
@@ -65,6 +71,8 @@ export type NodeOptions = {
   /** Partitions of the ring, a power of two, fixed when the cluster is founded (default 256). */
   readonly partitions?: number;
   readonly logLevel?: LogLevel | 'silent';
+  /** How keys stand in the log: as escaped text (the default), or hashed. */
+  readonly logKeys?: 'escaped' | 'hashed';
   /** Certificate, cluster secret and tokens (README: security). */
   readonly security?: SecurityFiles;
   /** Beyond loopback nodes and clients must be known, or this must say that you know better. */
@@ -154,6 +162,7 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
       advertise: options.advertise ?? url,
       ...(inspector === undefined ? {} : { watch: inspector.recorder }),
       seeds,
+      ...(options.logKeys === undefined ? {} : { logKeys: options.logKeys }),
       peerTrust: {
         secrets: () => credentials.secrets(),
         certificates: security.tlsCa === undefined ? 'not-asked' : 'required',
@@ -176,7 +185,7 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
     });
     for (const door of doors) trace.log('warn', 'security.open', { door });
     node.start();
-    const admin = await adminOf(options.admin, node, inspector, trace);
+    const admin = await adminOf(options.admin, node, inspector, credentials, trace);
     const stop = once(
       () =>
         new Promise<void>((resolve) => {
@@ -226,6 +235,7 @@ const adminOf = async (
   listen: string | undefined,
   node: Node,
   inspector: Inspector | undefined,
+  credentials: Credentials,
   trace: Trace,
 ): Promise<Admin | undefined> => {
   if (listen === undefined || inspector === undefined) return undefined;
@@ -236,7 +246,11 @@ const adminOf = async (
   const listener = await openAdminListener({
     host,
     port,
-    routes: { pages: new Map([...pages]), sockets: new Map([['/inspector/feed', viewers.accept]]) },
+    routes: {
+      pages: new Map([...pages, ...watchRoutes(node, credentials)]),
+      sockets: new Map([['/inspector/feed', viewers.accept]]),
+    },
+    admits: (bearer, path) => mayWatch(credentials.tokens(), bearer, path),
     ...(token === undefined ? {} : { token }),
   });
   const query = token === undefined ? '' : `?token=${token}`;
@@ -249,6 +263,23 @@ const adminOf = async (
       listener.close(() => undefined);
     },
   };
+};
+
+/** Health and metrics. */
+const watchRoutes = (node: Node, credentials: Credentials): ReadonlyMap<string, AdminRoute> => {
+  const health = healthRoutes({ state: () => node.state, status: () => node.status() });
+  const metrics = prometheus(node.status().node, () => [
+    ...node.metrics(),
+    ...certificateMetrics(credentials.certificateEndsMs()),
+  ]);
+  return new Map([...health, ['/metrics', { access: 'token', serve: metrics.serve }]]);
+};
+
+/** Metrics for whoever has a token, everything else for admins. */
+const mayWatch = (tokens: readonly TokenEntry[], bearer: string, path: string): boolean => {
+  const entry = tokens.find(({ hash }) => hash === tokenHash(nodeDigest, bearer));
+  if (entry === undefined || (entry.expiresAtMs ?? Infinity) <= Date.now()) return false;
+  return path === '/metrics' || allows(entry.grants, { type: 'role', role: 'admin' });
 };
 
 const INSPECTOR_PAGE = fileURLToPath(new URL('./inspector/page', import.meta.url));

@@ -30,7 +30,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   wire: ['core', 'cbor-x'],
   ports: ['core', 'wire'],
   actors: ['xstate', 'core', 'wire', 'ports'],
-  adapters: ['ports', 'core', 'wire', 'lmdb', 'ws', 'pino', 'node:'],
+  adapters: ['ports', 'core', 'wire', 'lmdb', 'ws', 'pino', 'prom-client', 'node:'],
   node: ['core', 'wire', 'ports', 'actors', 'client', 'inspector', 'xstate'],
   client: ['core', 'wire', 'ports', 'actors', 'xstate', 'ws', 'node:'],
   sim: ['core', 'wire', 'ports', 'actors', 'node'],

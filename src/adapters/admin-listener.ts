@@ -28,6 +28,8 @@ export type AdminListenerOptions = {
   readonly hosts?: readonly string[];
   /** What whoever calls must know; absent: everybody who can connect may look. */
   readonly token?: string;
+  /** Whether the operator gave out this token for `path`; beside `token`. */
+  readonly admits?: (token: string, path: string) => boolean;
 };
 
 export type AdminListener = {
@@ -229,11 +231,12 @@ const strangeness = (
 const intrusion = (
   request: IncomingMessage,
   query: URLSearchParams,
-  { token }: AdminListenerOptions,
+  { token, admits }: AdminListenerOptions,
   path?: string,
 ): Refusal | undefined => {
   if (token === undefined) return undefined;
   const bearer = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1];
+  if (bearer !== undefined && admits?.(bearer, path ?? '') === true) return undefined;
   const cookie = new RegExp(`(?:^|; )${COOKIE}=([^;]+)`).exec(request.headers.cookie ?? '')?.[1];
   if (same(bearer, token) || same(cookie, token)) return undefined;
   if (path !== undefined && same(query.get('token') ?? undefined, token)) {

@@ -64,6 +64,7 @@ const optionsFrom = (settings: readonly Effective[]): NodeOptions => {
     origins: lists['origins']!,
     insecure: values.get('insecure') === true,
     showValues: values.get('showValues') === true,
+    logKeys: texts['logKeys'] === 'hashed' ? 'hashed' : 'escaped',
     security: defined({
       tlsCert: texts['tls.cert'],
       tlsKey: texts['tls.key'],

@@ -137,6 +137,11 @@ export const LIMITS = {
     'Durable copies of a put that names none. 0 is the paper: faster, may lose a write in a power cut.',
   ),
   requestTimeoutMs: live.ms(5000, [10, 600_000], 'Deadline of a request that names none.'),
+  slowRequestMs: live.ms(
+    1000,
+    [1, 600_000],
+    'A request that took this long is logged, at most ten of them a second.',
+  ),
   patienceMs: live.ms(
     200,
     [1, 60_000],

@@ -13,6 +13,8 @@ const SCAN_PAGE = 1000;
 export type HintGauge = {
   readonly target: NodeId;
   readonly count: number;
+  /** No hint of it is older than this wall-clock time: since then there was always one. */
+  readonly sinceMs: number | undefined;
 };
 
 export class HintStore {
@@ -20,6 +22,7 @@ export class HintStore {
   readonly #memtable: Memtable;
   readonly #hintsMax: number;
   readonly #counts = new Map<NodeId, number>();
+  readonly #since = new Map<NodeId, number>();
   #total = 0;
   #stamp = 0;
 
@@ -34,6 +37,7 @@ export class HintStore {
       for (const { key, value } of page) {
         const hint = decodeHint(key, value);
         this.#count(hint.target, 1);
+        this.#noteSince(hint.target, hint.sinceMs);
         this.#stamp = Math.max(this.#stamp, hint.stamp);
       }
       const last = page.at(-1);
@@ -47,7 +51,9 @@ export class HintStore {
   }
 
   gauges(): readonly HintGauge[] {
-    return [...this.#counts].map(([target, count]) => ({ target, count }));
+    return [...this.#counts].map(([target, count]) => ({
+      ...{ target, count, sinceMs: this.#since.get(target) },
+    }));
   }
 
   /** Whether one more key could be kept for `target`. */
@@ -60,6 +66,7 @@ export class HintStore {
     const earlier = this.find(target, key);
     if (earlier === undefined) this.#count(target, 1);
     const sinceMs = earlier?.sinceMs ?? nowMs;
+    this.#noteSince(target, sinceMs);
     this.#memtable.putHint({ target, key, stamp: ++this.#stamp, sinceMs }, 'kept');
   }
 
@@ -108,7 +115,14 @@ export class HintStore {
   #count(target: NodeId, by: number): void {
     this.#total += by;
     const count = (this.#counts.get(target) ?? 0) + by;
-    if (count === 0) this.#counts.delete(target);
-    else this.#counts.set(target, count);
+    if (count > 0) this.#counts.set(target, count);
+    else {
+      this.#counts.delete(target);
+      this.#since.delete(target);
+    }
+  }
+
+  #noteSince(target: NodeId, sinceMs: number): void {
+    this.#since.set(target, Math.min(sinceMs, this.#since.get(target) ?? sinceMs));
   }
 }

@@ -10,6 +10,7 @@ import type { Watch } from '../inspector/watch.ts';
 import type { Founding } from './book-store.ts';
 import type { Admission } from './client-access.ts';
 import type { Config } from './config.ts';
+import type { KeyDisplay } from './meters.ts';
 import type { PeerTrust } from './peer-greeting.ts';
 
 export type NodeParts = {
@@ -28,6 +29,8 @@ export type NodeParts = {
   readonly founding?: Founding;
   /** Whoever inspects this node. */
   readonly watch?: Watch;
+  /** How keys stand in the log; by default escaped. */
+  readonly logKeys?: KeyDisplay;
   /** Who may ask what; by default everyone everything. */
   readonly admit?: Admission;
   /** Whom it takes for a node of its cluster; by default whoever says so. */

@@ -19,6 +19,9 @@ import { loadIdentity, saveBook, saveIdentity } from './book-store.ts';
 import { clientHandler } from './client-handler.ts';
 import { ClientPort } from './client-port.ts';
 import { handOn } from './mailroom.ts';
+import { metered, Meters } from './meters.ts';
+import { metricsOf } from './metrics.ts';
+import type { Metric } from './metrics.ts';
 import type { NodeParts } from './node-parts.ts';
 import { composeOrgans } from './organs.ts';
 import type { Organs } from './organs.ts';
@@ -35,6 +38,7 @@ export class Node {
   readonly #parts: NodeParts;
   readonly #organs: Organs;
   readonly #clientPort: ClientPort;
+  readonly #meters = new Meters();
   readonly #supervisor: Supervisor;
   readonly #incarnation: number;
   #state: NodeState = 'joining';
@@ -43,7 +47,7 @@ export class Node {
   /** Throws Error if the storage belongs to another node id. */
   constructor(parts: NodeParts) {
     this.#parts = parts;
-    const { self, config, clock, random, storage, trace, admit } = parts;
+    const { self, config, clock, random, digest, storage, trace, admit } = parts;
     const earlier = loadIdentity(storage);
     if (earlier !== undefined && earlier.id !== self) {
       throw new Error(`this data directory belongs to node ${earlier.id}, not to ${self}`);
@@ -58,7 +62,7 @@ export class Node {
       failed: (reason) => this.#fail(reason),
     });
     const { map, router, replica } = this.#organs;
-    this.handler = clientHandler({
+    const inner = clientHandler({
       self,
       cluster: () => map.cluster,
       state: () => this.#state,
@@ -68,6 +72,10 @@ export class Node {
       admin: (request, reply) => runAdminCommand(this.#adminCommands(), request, reply),
       addresses: () => map.book.announcements.map(({ address }) => address),
       config,
+    });
+    this.handler = metered(inner, {
+      ...{ meters: this.#meters, clock, digest, trace, keys: parts.logKeys ?? 'escaped' },
+      slowRequestMs: () => config.slowRequestMs,
     });
     this.#clientPort = new ClientPort({ clock, config, handler: this.handler, trace, admit });
     this.#supervisor = superviseOrgans(parts, this.#organs, this.#life, {
@@ -130,6 +138,16 @@ export class Node {
       sessions: this.#clientPort.sessions,
       dropped: this.#organs.peers.dropped,
       announcements: this.#organs.map.book.announcements,
+    });
+  }
+
+  metrics(): readonly Metric[] {
+    const { storage, clock } = this.#parts;
+    return metricsOf({
+      ...{ status: this.status(), state: this.#state, meters: this.#meters },
+      hints: this.#organs.store.hints.gauges(),
+      usage: storage.usage(),
+      wallMs: clock.wallMs(),
     });
   }
 

@@ -76,6 +76,10 @@ export const OPTIONS = {
     ...{ kind: 'choice', value: 'info', choices: LOG_LEVELS, change: 'restart' },
     about: 'What is logged, as JSON lines on stderr.',
   },
+  logKeys: {
+    ...{ kind: 'choice', value: 'escaped', choices: ['escaped', 'hashed'], change: 'restart' },
+    about: 'How keys stand in the log: as escaped text, or hashed (equal keys stay equal).',
+  },
   insecure: flag(
     'Allow a listen address beyond loopback where strangers could join, read or write.',
   ),
