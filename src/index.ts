@@ -26,7 +26,7 @@ import type { Founder, History } from './core/members.ts';
 import { isPartitionCount } from './core/ring.ts';
 import { createInspector } from './inspector/inspector.ts';
 import type { Inspector } from './inspector/inspector.ts';
-import { loadBook, loadIdentity } from './node/book-store.ts';
+import { DATA_FORMAT, loadBook, loadIdentity } from './node/book-store.ts';
 import { admissionBy, tokenHash } from './node/client-access.ts';
 import { healthRoutes } from './node/health.ts';
 import { certificateMetrics } from './node/metrics.ts';
@@ -73,6 +73,8 @@ export type NodeOptions = {
   readonly logLevel?: LogLevel | 'silent';
   /** How keys stand in the log: as escaped text (the default), or hashed. */
   readonly logKeys?: 'escaped' | 'hashed';
+  /** `hand-over`: a stopping node first delivers the hints kept for reachable nodes. */
+  readonly stopping?: 'at-once' | 'hand-over';
   /** Certificate, cluster secret and tokens (README: security). */
   readonly security?: SecurityFiles;
   /** Beyond loopback nodes and clients must be known, or this must say that you know better. */
@@ -135,7 +137,12 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
     const { history } = loadBook(storage);
     const known = history.length > 0;
     refuseOtherCluster(options.dataDir, history, asked, options.clusterName);
-    const owner = loadIdentity(storage)?.id ?? id;
+    const earlier = loadIdentity(storage);
+    const owner = earlier?.id ?? id;
+    if ((earlier?.format ?? DATA_FORMAT) > DATA_FORMAT) {
+      const found = `its format is ${earlier?.format}, this version reads up to ${DATA_FORMAT}`;
+      throw foreign(options.dataDir, found);
+    }
     if (owner !== id) throw foreign(options.dataDir, `it belongs to node ${owner}, not to ${id}`);
     const tls = credentials.tls();
     const links = await openWsLinks({
@@ -162,6 +169,7 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
       advertise: options.advertise ?? url,
       ...(inspector === undefined ? {} : { watch: inspector.recorder }),
       seeds,
+      stopping: options.stopping ?? 'at-once',
       ...(options.logKeys === undefined ? {} : { logKeys: options.logKeys }),
       peerTrust: {
         secrets: () => credentials.secrets(),
@@ -189,8 +197,8 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
     const stop = once(
       () =>
         new Promise<void>((resolve) => {
-          admin?.close();
           node.stop(() => {
+            admin?.close();
             unlock();
             resolve();
           });

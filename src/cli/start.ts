@@ -62,6 +62,7 @@ const optionsFrom = (settings: readonly Effective[]): NodeOptions => {
     logLevel: texts['logLevel'] as (typeof LOG_LEVELS)[number],
     config: asUsage(() => configFrom(settings)),
     origins: lists['origins']!,
+    stopping: values.get('drain') === true ? 'hand-over' : 'at-once',
     insecure: values.get('insecure') === true,
     showValues: values.get('showValues') === true,
     logKeys: texts['logKeys'] === 'hashed' ? 'hashed' : 'escaped',

@@ -10,7 +10,21 @@ const BOOK = new TextEncoder().encode('book');
 const SELF = new TextEncoder().encode('self');
 
 /** What a data directory remembers of its node. */
-export type Identity = { readonly id: string; readonly incarnation: number };
+export type Identity = {
+  readonly id: string;
+  readonly incarnation: number;
+  /** Absent in directories older than the mark: 1. */
+  readonly format?: number;
+  /** `running` after its end: that life was cut short. */
+  readonly life?: 'running' | 'stopped';
+};
+
+/** How this program lays its tables out; a higher number on disk is from a newer one. */
+export const DATA_FORMAT = 1;
+
+/** How the life before this one ended, in words. */
+export const lastEnd = (earlier: Identity | undefined): string =>
+  earlier === undefined ? 'nothing' : earlier.life === 'stopped' ? 'a clean stop' : 'a crash';
 
 export const loadBook = (storage: Storage): Book => {
   const bytes = storage.get('members', BOOK);

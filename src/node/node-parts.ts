@@ -29,6 +29,8 @@ export type NodeParts = {
   readonly founding?: Founding;
   /** Whoever inspects this node. */
   readonly watch?: Watch;
+  /** `hand-over`: a stopping node first delivers the hints it can. */
+  readonly stopping?: 'at-once' | 'hand-over';
   /** How keys stand in the log; by default escaped. */
   readonly logKeys?: KeyDisplay;
   /** Who may ask what; by default everyone everything. */

@@ -15,9 +15,11 @@ import type { ClientHandler } from '../wire/client-messages.ts';
 import type { PeerMessage } from '../wire/peer-messages.ts';
 import { runAdminCommand } from './admin-commands.ts';
 import type { AdminCommands } from './admin-commands.ts';
-import { loadIdentity, saveBook, saveIdentity } from './book-store.ts';
+import { DATA_FORMAT, lastEnd, loadIdentity, saveBook, saveIdentity } from './book-store.ts';
+import type { Identity } from './book-store.ts';
 import { clientHandler } from './client-handler.ts';
 import { ClientPort } from './client-port.ts';
+import { handHintsOver } from './hand-over.ts';
 import { handOn } from './mailroom.ts';
 import { metered, Meters } from './meters.ts';
 import { metricsOf } from './metrics.ts';
@@ -41,6 +43,7 @@ export class Node {
   readonly #meters = new Meters();
   readonly #supervisor: Supervisor;
   readonly #incarnation: number;
+  readonly #earlier: Identity | undefined;
   #state: NodeState = 'joining';
   #onStopped: (() => void) | undefined;
 
@@ -49,6 +52,7 @@ export class Node {
     this.#parts = parts;
     const { self, config, clock, random, digest, storage, trace, admit } = parts;
     const earlier = loadIdentity(storage);
+    this.#earlier = earlier;
     if (earlier !== undefined && earlier.id !== self) {
       throw new Error(`this data directory belongs to node ${earlier.id}, not to ${self}`);
     }
@@ -91,10 +95,16 @@ export class Node {
 
   /** Persists who this node is, then listens, greets its peers and serves as soon as it may. */
   start(): void {
-    const { self, storage, links, seeds, advertise } = this.#parts;
+    const { self, storage, links, seeds, advertise, trace } = this.#parts;
     const announcement = { node: self, incarnation: this.#incarnation, address: advertise };
     const book = withBook(this.#organs.map.book, [], [announcement]);
-    saveIdentity(storage, { id: self, incarnation: this.#incarnation }, () => undefined);
+    this.#mark('running');
+    trace.log('info', 'node.started', {
+      ...{ incarnation: this.#incarnation, after: lastEnd(this.#earlier) },
+      hints: this.#organs.store.hints.total,
+      incomplete: this.#organs.completeness.missing().length,
+      fileBytes: storage.usage().fileBytes,
+    });
     saveBook(storage, book, (result) => {
       if (result.type === 'failed') return this.#fail(`commit failed: ${result.reason}`);
       this.#organs.map.publish(book);
@@ -263,9 +273,14 @@ export class Node {
   #drain(): void {
     this.#state = 'draining';
     this.#clientPort.announceGoingAway();
-    this.#organs.nursery.whenEmpty(() =>
-      this.#organs.store.whenAllDurable(() => this.#supervisor.send({ type: 'node.drained' })),
-    );
+    const { nursery, store, ring } = this.#organs;
+    const drained = () =>
+      store.whenAllDurable(() => this.#supervisor.send({ type: 'node.drained' }));
+    nursery.whenEmpty(() => {
+      if (this.#parts.stopping !== 'hand-over') return drained();
+      const hurry = () => this.#tell('handoff', { type: 'peer.recovered' });
+      handHintsOver({ clock: this.#parts.clock, store, ring, hurry }, drained);
+    });
   }
 
   #finish(): void {
@@ -278,8 +293,16 @@ export class Node {
       this.#supervisor.stop();
       // Also after a drain that ran out of time: what was acknowledged from memory reaches the disk.
       if (this.#organs.store.buffered > 0) this.#organs.store.commit(() => undefined);
+      this.#mark('stopped');
       links.close(() => storage.close(() => this.#onStopped?.()));
     });
+  }
+
+  /** Leaves word on disk for the next life: who this is, and how this life ended. */
+  #mark(life: NonNullable<Identity['life']>): void {
+    const { self, storage } = this.#parts;
+    const identity = { id: self, incarnation: this.#incarnation, format: DATA_FORMAT, life };
+    saveIdentity(storage, identity, () => undefined);
   }
 
   #fail(reason: string): void {

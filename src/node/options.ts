@@ -80,6 +80,7 @@ export const OPTIONS = {
     ...{ kind: 'choice', value: 'escaped', choices: ['escaped', 'hashed'], change: 'restart' },
     about: 'How keys stand in the log: as escaped text, or hashed (equal keys stay equal).',
   },
+  drain: flag('When stopped, deliver the hints kept for reachable nodes first.'),
   insecure: flag(
     'Allow a listen address beyond loopback where strangers could join, read or write.',
   ),
