@@ -2,6 +2,7 @@
 import { hexOf, writeHex } from './ids.ts';
 
 const utf8 = new TextEncoder();
+const strictUtf8 = new TextDecoder('utf-8', { fatal: true });
 
 /**
  * An array buffer of its own costs more than all else about a small result, so results share
@@ -83,6 +84,26 @@ export class ByteWriter {
     this.#bytes[this.#length++] = value & 0xff;
   }
 
+  float64(value: number): void {
+    this.#room(8);
+    new DataView(this.#bytes.buffer, this.#bytes.byteOffset).setFloat64(this.#length, value);
+    this.#length += 8;
+  }
+
+  /** One byte for each char 0-255 of `text`. */
+  byteString(text: string): void {
+    this.#room(text.length);
+    for (let i = 0; i < text.length; i++) this.#bytes[this.#length++] = text.charCodeAt(i);
+  }
+
+  /** Writes over four bytes that are there already: a length known only afterwards. */
+  uint32At(offset: number, value: number): void {
+    this.#bytes[offset] = value >>> 24;
+    this.#bytes[offset + 1] = (value >>> 16) & 0xff;
+    this.#bytes[offset + 2] = (value >>> 8) & 0xff;
+    this.#bytes[offset + 3] = value & 0xff;
+  }
+
   /** What was written so far, valid until the next write. */
   view(): Uint8Array {
     return this.#bytes.subarray(0, this.#length);
@@ -94,15 +115,7 @@ export class ByteWriter {
     this.#bytes = NO_BYTES;
     this.#length = 0;
     if (bytes.length <= SCRATCH_BYTES_MAX) scratch = bytes;
-    if (length > SHARED_BYTES_MAX) return bytes.slice(0, length);
-    if (blockUsed + length > BLOCK_BYTES) {
-      block = new Uint8Array(BLOCK_BYTES);
-      blockUsed = 0;
-    }
-    const taken = block.subarray(blockUsed, blockUsed + length);
-    blockUsed += length;
-    for (let i = 0; i < length; i++) taken[i] = bytes[i]!;
-    return taken;
+    return copied(bytes, length);
   }
 
   #room(bytes: number): void {
@@ -113,13 +126,44 @@ export class ByteWriter {
   }
 }
 
+/** A copy of `bytes`, for keeps. */
+export const kept = (bytes: Uint8Array): Uint8Array => copied(bytes, bytes.length);
+
+const copied = (bytes: Uint8Array, length: number): Uint8Array => {
+  if (length > SHARED_BYTES_MAX) return bytes.slice(0, length);
+  if (blockUsed + length > BLOCK_BYTES) {
+    block = new Uint8Array(BLOCK_BYTES);
+    blockUsed = 0;
+  }
+  const copy = block.subarray(blockUsed, blockUsed + length);
+  blockUsed += length;
+  for (let i = 0; i < length; i++) copy[i] = bytes[i]!;
+  return copy;
+};
+
 /** Throws RangeError at the first read beyond the end or out of range: callers refuse the whole. */
 export class ByteReader {
   readonly #bytes: Uint8Array;
   #offset = 0;
+  #end: number;
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
+    this.#end = bytes.length;
+  }
+
+  /** Reads on to `end` only, however much follows; throws if there is less. */
+  limitTo(end: number): void {
+    if (end < this.#offset || end > this.#bytes.length) {
+      throw new RangeError(`an end at ${end} of ${this.#bytes.length} bytes`);
+    }
+    this.#end = end;
+  }
+
+  /** Passes over what is left up to the limit, and lifts it. */
+  finish(): void {
+    this.#offset = this.#end;
+    this.#end = this.#bytes.length;
   }
 
   get offset(): number {
@@ -127,14 +171,34 @@ export class ByteReader {
   }
 
   get atEnd(): boolean {
-    return this.#offset === this.#bytes.length;
+    return this.#offset === this.#end;
   }
 
   byte(): number {
-    const byte = this.#bytes[this.#offset];
-    if (byte === undefined) throw new RangeError(`1 byte wanted at ${this.#offset}`);
-    this.#offset += 1;
+    if (this.#offset >= this.#end) throw new RangeError(`1 byte wanted at ${this.#offset}`);
+    return this.#bytes[this.#offset++]!;
+  }
+
+  /** A byte that is 0 or 1. */
+  bit(): number {
+    const byte = this.byte();
+    if (byte > 1) throw new RangeError(`0 or 1 wanted at ${this.#offset - 1}, found ${byte}`);
     return byte;
+  }
+
+  uint32(): number {
+    const bytes = this.#bytes;
+    const at = this.#offset;
+    if (at + 4 > this.#end) throw new RangeError(`4 bytes wanted at ${at}`);
+    this.#offset = at + 4;
+    return (
+      ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0
+    );
+  }
+
+  float64(): number {
+    const { buffer, byteOffset } = this.raw(8);
+    return new DataView(buffer, byteOffset).getFloat64(0);
   }
 
   varint(): number {
@@ -156,7 +220,7 @@ export class ByteReader {
 
   hex(bytes: number): string {
     const at = this.#offset;
-    if (at + bytes > this.#bytes.length) throw new RangeError(`${bytes} bytes wanted at ${at}`);
+    if (at + bytes > this.#end) throw new RangeError(`${bytes} bytes wanted at ${at}`);
     this.#offset = at + bytes;
     return hexOf(this.#bytes, at, bytes);
   }
@@ -164,14 +228,22 @@ export class ByteReader {
   /** A view, not a copy. */
   raw(bytes: number): Uint8Array {
     const end = this.#offset + bytes;
-    if (end > this.#bytes.length) throw new RangeError(`${bytes} bytes wanted at ${this.#offset}`);
+    if (end > this.#end) throw new RangeError(`${bytes} bytes wanted at ${this.#offset}`);
     const view = this.#bytes.subarray(this.#offset, end);
     this.#offset = end;
     return view;
   }
 
   text(): string {
-    return new TextDecoder('utf-8', { fatal: true }).decode(this.raw(this.varint()));
+    const bytes = this.raw(this.varint());
+    // Names are short and ASCII: no decoder has to be called for them.
+    if (bytes.length > 64) return strictUtf8.decode(bytes);
+    let text = '';
+    for (const byte of bytes) {
+      if (byte >= 0x80) return strictUtf8.decode(bytes);
+      text += String.fromCharCode(byte);
+    }
+    return text;
   }
 
   end(): void {

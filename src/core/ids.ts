@@ -55,6 +55,11 @@ export const startId = (hex: string): StartId => {
   return hex as StartId;
 };
 
+export const isPutId = (hex: unknown): hex is PutId => typeof hex === 'string' && hex16.test(hex);
+
+export const isStartId = (hex: unknown): hex is StartId =>
+  typeof hex === 'string' && hex16.test(hex);
+
 /** The actor born `birth`-th in the process start `start`; `birth` is an integer in [0, 2^48). */
 export const actorId = (start: StartId, birth: number): ActorId =>
   (start + birth.toString(16).padStart(12, '0')) as ActorId;

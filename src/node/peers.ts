@@ -14,7 +14,6 @@ import type { Digest } from '../ports/digest.ts';
 import type { Connection, ConnectionEvents, Links } from '../ports/links.ts';
 import type { Random } from '../ports/random.ts';
 import type { Trace } from '../ports/trace.ts';
-import { checkCbor } from '../wire/gate.ts';
 import { decodePeerFrame, encodePeerFrame } from '../wire/peer-codec.ts';
 import type { Hello, PeerMessage } from '../wire/peer-messages.ts';
 import type { Config } from './config.ts';
@@ -221,7 +220,9 @@ export class Peers {
       received: (frame) => {
         let messages: readonly PeerMessage[];
         try {
-          if (link === undefined) checkGreeting(frame);
+          if (link === undefined && frame.length > GREETING_BYTES_MAX) {
+            throw new RangeError(`a greeting of ${frame.length} bytes`);
+          }
           messages = decodePeerFrame(frame);
         } catch (error) {
           trace.log('warn', 'peer.malformed', { remote: connection.remote, error: String(error) });
@@ -351,12 +352,3 @@ export class Peers {
 
 const say = (connection: Connection, message: PeerMessage): void =>
   connection.send(encodePeerFrame([message])[0]!);
-
-/** The bytes of a stranger: small, and plain CBOR. Throws RangeError. */
-const checkGreeting = (frame: Uint8Array): void => {
-  if (frame.length > GREETING_BYTES_MAX) {
-    throw new RangeError(`a greeting of ${frame.length} bytes`);
-  }
-  const passed = checkCbor(frame);
-  if (passed.type === 'malformed') throw new RangeError(`${passed.reason} at ${passed.offset}`);
-};

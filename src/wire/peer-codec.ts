@@ -1,142 +1,201 @@
 /**
- * Frames between nodes: one CBOR array of messages, each a positional array whose first item is its
- * number. Positions are fixed by the table below; a field may be added at an end only.
+ * Frames between nodes: messages one after another, each with its length ahead, then the number of
+ * its type and its fields in the order of the table below. Compact, without names, and checked
+ * field by field: whatever is no frame of this protocol throws.
+ *
+ *   length (4) │ number │ fields …  │  length (4) │ …
+ *
+ * A new message goes to the end of the table, a new field to the end of its message and optional:
+ * older nodes skip what they do not know.
  */
-import { bytesOfKey, keyOfBytes } from '../core/ids.ts';
-import type { Key } from '../core/ids.ts';
+import { ByteReader, ByteWriter } from '../core/bytes.ts';
+import { isErrorCode } from '../core/errors.ts';
+import type { ErrorDetails } from '../core/errors.ts';
+import { isPutId, isStartId } from '../core/ids.ts';
+import type { Announcement, Founder, MembershipEvent } from '../core/members.ts';
+import {
+  bytes,
+  finite,
+  flag,
+  key,
+  list,
+  mapOf,
+  node,
+  object,
+  oneOf,
+  optional,
+  text,
+  textOf,
+  uint,
+  variants,
+} from './binary.ts';
+import type { Form } from './binary.ts';
 import { decodeCbor, encodeCbor } from './cbor.ts';
-import type { PeerMessage } from './peer-messages.ts';
+import type { PeerMessage, PutCommand, PutReply } from './peer-messages.ts';
 
 /** A frame is closed once it holds this much; one message may be larger. */
 const FRAME_BYTES_WANTED = 1024 * 1024;
 
-/** Message types in the order of their numbers, each with its fields in order. */
-const SHAPES: { readonly [T in PeerMessage['type']]: readonly Exclude<FieldOf<T>, 'type'>[] } = {
-  hello: ['protocol', 'cluster', 'node', 'start', 'nonce', 'proof'],
-  ping: [],
-  pong: [],
-  write: ['request', 'key', 'record', 'durable', 'hintFor', 'cause'],
-  sync: ['request', 'key', 'cause'],
-  read: ['request', 'key', 'want', 'cause'],
-  written: ['request', 'durable'],
-  answer: ['request', 'role', 'record'],
-  refused: ['request', 'code'],
-  forward: ['request', 'put', 'cause'],
-  forwarded: ['request', 'reply'],
-  'gossip.digest': ['digest'],
-  'gossip.known': ['known', 'announcements', 'answer'],
-  'gossip.events': ['events'],
-  deliver: ['batch', 'entries'],
-  delivered: ['batch'],
-  'roots.ask': ['request', 'digest'],
-  'branches.ask': ['request', 'partition'],
-  'leaves.ask': ['request', 'partition', 'branch'],
-  'records.ask': ['request', 'partition', 'leaves'],
-  fetch: ['request', 'keys'],
-  roots: ['request', 'roots'],
-  hashes: ['request', 'hashes'],
-  records: ['request', 'entries', 'complete'],
-  fetched: ['request', 'looked', 'entries'],
-  'inspect.ask': ['viewer', 'ask'],
-  'inspect.tell': ['viewer', 'tell'],
-  proof: ['proof'],
-  'registers.digest': ['digest'],
-  'registers.known': ['registers', 'answer'],
-  offer: ['batch', 'partition', 'version', 'entries'],
-  'offer.answered': ['batch', 'wanted'],
-  'offer.refused': ['batch'],
-  surrender: ['batch', 'partition', 'version', 'entries'],
-  surrendered: ['batch'],
-};
-type FieldOf<T extends PeerMessage['type']> = keyof Extract<PeerMessage, { type: T }> & string;
+const errorCode = textOf('an error code', isErrorCode);
+const putId = textOf('a put id', isPutId);
 
-const FIELDS: Readonly<Record<string, readonly string[]>> = SHAPES;
-const TYPES = Object.keys(SHAPES) as PeerMessage['type'][];
-const NUMBERS = new Map(TYPES.map((type, number) => [type, number]));
+/** A value, or the tombstone that a delete writes. */
+const value: Form<PutCommand['value']> = {
+  write: (writer, item) => {
+    writer.byte(item === 'tombstone' ? 0 : 1);
+    if (item !== 'tombstone') bytes.write(writer, item);
+  },
+  read: (reader) => (reader.bit() === 0 ? 'tombstone' : bytes.read(reader)),
+};
+
+const detail: Form<ErrorDetails[string]> = {
+  write: (writer, item) => {
+    if (typeof item === 'string') (writer.byte(0), text.write(writer, item));
+    else if (typeof item === 'number') (writer.byte(1), finite.write(writer, item));
+    else if (typeof item === 'boolean') (writer.byte(2), flag.write(writer, item));
+    else (writer.byte(3), list(text).write(writer, item));
+  },
+  read: (reader) => {
+    const kind = reader.byte();
+    if (kind === 0) return text.read(reader);
+    if (kind === 1) return finite.read(reader);
+    if (kind === 2) return flag.read(reader);
+    if (kind === 3) return list(text).read(reader);
+    throw new RangeError(`an unknown kind of detail: ${kind}`);
+  },
+};
+
+const put = object<PutCommand>({
+  key,
+  value,
+  contexts: list(bytes),
+  putId,
+  writtenAt: uint,
+  attempt: uint,
+  mode: oneOf('causal', 'last-write-wins'),
+  w: optional(uint),
+  dw: optional(uint),
+  strict: flag,
+  timeoutMs: finite,
+});
+
+const putReply = variants<PutReply>({
+  applied: { acks: list(node), durable: list(node), context: bytes },
+  failed: { code: errorCode, message: text, details: mapOf(detail) },
+});
+
+const announcement = object<Announcement>({ node, incarnation: uint, address: text });
+
+const head = { lamport: uint, issuer: node, sequence: uint, issuedAtMs: finite };
+const event = variants<MembershipEvent>({
+  create: {
+    ...head,
+    clusterName: text,
+    n: uint,
+    partitions: uint,
+    placement: oneOf(1),
+    founders: list(object<Founder>({ id: node, zone: text, weight: finite })),
+  },
+  join: { ...head, node, zone: text, weight: finite },
+  leave: { ...head, node },
+  remove: { ...head, node },
+  replace: { ...head, node, by: node },
+  'set-weight': { ...head, node, weight: finite },
+  'set-zone': { ...head, node, zone: text },
+  'set-n': { ...head, n: uint },
+});
+
+type KeyedRecord = Extract<PeerMessage, { type: 'deliver' }>['entries'][number];
+type KeyedHash = Extract<PeerMessage, { type: 'records' }>['entries'][number];
+
+const record = object<KeyedRecord>({ key, record: bytes });
+const hashed = object<KeyedHash>({ key, hash: bytes });
+
+/** Whatever its reader checks: pages for people. */
+const plain: Form<unknown> = {
+  write: (writer, item) => bytes.write(writer, encodeCbor(item)),
+  read: (reader) => decodeCbor(bytes.read(reader)),
+};
+
+const cause = optional(text);
+
+const message = variants<PeerMessage>({
+  hello: {
+    protocol: uint,
+    cluster: text,
+    node,
+    start: textOf('a start id', isStartId),
+    nonce: optional(bytes),
+    proof: optional(bytes),
+  },
+  ping: {},
+  pong: {},
+  write: { request: uint, key, record: bytes, durable: flag, hintFor: optional(node), cause },
+  sync: { request: uint, key, cause },
+  read: { request: uint, key, want: oneOf('with-values', 'header'), cause },
+  written: { request: uint, durable: flag },
+  answer: { request: uint, role: oneOf('owner', 'fallback'), record: optional(bytes) },
+  refused: { request: uint, code: errorCode },
+  forward: { request: uint, put, cause },
+  forwarded: { request: uint, reply: putReply },
+  'gossip.digest': { digest: text },
+  'gossip.known': { known: mapOf(uint), announcements: list(announcement), answer: flag },
+  'gossip.events': { events: list(event) },
+  deliver: { batch: uint, entries: list(record) },
+  delivered: { batch: uint },
+  'roots.ask': { request: uint, digest: optional(bytes) },
+  'branches.ask': { request: uint, partition: uint },
+  'leaves.ask': { request: uint, partition: uint, branch: uint },
+  'records.ask': { request: uint, partition: uint, leaves: list(uint) },
+  fetch: { request: uint, keys: list(key) },
+  roots: { request: uint, roots: optional(bytes) },
+  hashes: { request: uint, hashes: bytes },
+  records: { request: uint, entries: list(hashed), complete: flag },
+  fetched: { request: uint, looked: uint, entries: list(record) },
+  'inspect.ask': { viewer: text, ask: plain },
+  'inspect.tell': { viewer: text, tell: plain },
+  proof: { proof: bytes },
+  'registers.digest': { digest: bytes },
+  'registers.known': { registers: bytes, answer: flag },
+  offer: { batch: uint, partition: uint, version: uint, entries: list(hashed) },
+  'offer.answered': { batch: uint, wanted: list(uint) },
+  'offer.refused': { batch: uint },
+  surrender: { batch: uint, partition: uint, version: uint, entries: list(record) },
+  surrendered: { batch: uint },
+});
 
 /** One frame or more, in order; each is far below the size limit of a link unless one message is not. */
 export const encodePeerFrame = (messages: readonly PeerMessage[]): readonly Uint8Array[] => {
   const frames: Uint8Array[] = [];
-  let batch: unknown[] = [];
-  let bytes = 0;
-  for (const message of messages) {
-    const size = sizeOf(message);
-    if (bytes > 0 && bytes + size > FRAME_BYTES_WANTED) {
-      frames.push(encodeCbor(batch));
-      batch = [];
-      bytes = 0;
+  let writer = new ByteWriter();
+  for (const each of messages) {
+    if (writer.length >= FRAME_BYTES_WANTED) {
+      frames.push(writer.take());
+      writer = new ByteWriter();
     }
-    batch.push(positional(message));
-    bytes += size;
+    const start = writer.length;
+    writer.uint32(0);
+    message.write(writer, each);
+    writer.uint32At(start, writer.length - start - LENGTH_BYTES);
   }
-  frames.push(encodeCbor(batch));
+  frames.push(writer.take());
   return frames;
 };
 
-/** Throws on anything that is no frame of this protocol; bytes in the result are copies. */
+/** Throws RangeError on anything that is no frame of this protocol; bytes in the result are copies. */
 export const decodePeerFrame = (frame: Uint8Array): readonly PeerMessage[] => {
-  const batch = decodeCbor(frame);
-  if (!Array.isArray(batch)) throw new RangeError('a frame is an array of messages');
-  return batch.flatMap((item): PeerMessage[] => {
-    if (!Array.isArray(item)) throw new RangeError('a message is an array');
-    const type = TYPES[item[0] as number];
-    // A number from a newer node: its message is skipped, the others are understood.
-    if (type === undefined) return [];
-    const fields = FIELDS[type] ?? [];
-    const message: Record<string, unknown> = { type };
-    fields.forEach((field, index) => {
-      const value: unknown = item[index + 1];
-      if (value !== undefined && value !== null) message[field] = fromWire(field, value);
-    });
-    return [message as unknown as PeerMessage];
-  });
-};
-
-const positional = (message: PeerMessage): unknown[] => {
-  const fields = FIELDS[message.type] ?? [];
-  const values = fields.map((field) =>
-    toWire(field, (message as unknown as Record<string, unknown>)[field]),
-  );
-  // What is absent at the end takes no bytes.
-  while (values.at(-1) === null) values.pop();
-  return [NUMBERS.get(message.type), ...values];
-};
-
-/** Keys are byte strings in the process and bytes on the wire. */
-const toWire = (field: string, value: unknown): unknown => {
-  if (value === undefined) return null;
-  if (field === 'key') return bytesOfKey(value as Key);
-  if (field === 'keys') return (value as Key[]).map(bytesOfKey);
-  if (field === 'put') return withKeyAs(value, (key) => bytesOfKey(key as Key));
-  if (field === 'entries')
-    return (value as unknown[]).map((entry) => withKeyAs(entry, (key) => bytesOfKey(key as Key)));
-  return value;
-};
-
-const fromWire = (field: string, value: unknown): unknown => {
-  if (field === 'key') return keyOfBytes(value as Uint8Array);
-  if (field === 'keys') return (value as Uint8Array[]).map(keyOfBytes);
-  if (field === 'put') return withKeyAs(value, (key) => keyOfBytes(key as Uint8Array));
-  if (field === 'entries')
-    return (value as unknown[]).map((entry) =>
-      withKeyAs(entry, (key) => keyOfBytes(key as Uint8Array)),
-    );
-  return value;
-};
-
-const withKeyAs = (value: unknown, convert: (key: unknown) => unknown): unknown => {
-  const object = value as { readonly key: unknown };
-  return { ...object, key: convert(object.key) };
-};
-
-const sizeOf = (message: PeerMessage): number => {
-  if (message.type === 'write') return message.record.length;
-  if (message.type === 'answer') return message.record?.length ?? 0;
-  if (message.type === 'fetched' || message.type === 'deliver' || message.type === 'surrender') {
-    return message.entries.reduce((sum, { record }) => sum + record.length, 0);
+  // A plain view: slices of a Buffer would be Buffers.
+  const reader = new ByteReader(new Uint8Array(frame.buffer, frame.byteOffset, frame.byteLength));
+  const messages: PeerMessage[] = [];
+  while (!reader.atEnd) {
+    const length = reader.uint32();
+    reader.limitTo(reader.offset + length);
+    const known = message.readKnown(reader);
+    if (known !== undefined) messages.push(known);
+    // What a newer node has put behind, or a whole message of a type that is not known here.
+    reader.finish();
   }
-  if (message.type === 'forward') {
-    return message.put.value === 'tombstone' ? 0 : message.put.value.length;
-  }
-  return 0;
+  return messages;
 };
+
+const LENGTH_BYTES = 4;

@@ -1,0 +1,181 @@
+/** Frames between nodes: every message survives the way, and nothing else gets in. */
+import * as assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { suite } from 'uvu';
+import { keyOfText, nodeId, putId, startId } from '../../src/core/ids.ts';
+import { decodePeerFrame, encodePeerFrame } from '../../src/wire/peer-codec.ts';
+import type { PeerMessage } from '../../src/wire/peer-messages.ts';
+
+const frames = suite('frames between nodes');
+
+const key = keyOfText('cart:älice');
+const n1 = nodeId('n1');
+const bytes = new Uint8Array([0, 1, 2, 255]);
+const head = { lamport: 3, issuer: n1, sequence: 2, issuedAtMs: 1_700_000_000_000.5 };
+
+const ONE_OF_EACH: readonly PeerMessage[] = [
+  { type: 'ping' },
+  { type: 'write', request: 2 ** 52, key, record: bytes, durable: true, hintFor: n1 },
+  { type: 'write', request: 1, key, record: new Uint8Array(0), durable: false },
+  { type: 'sync', request: 7, key },
+  { type: 'read', request: 7, key, want: 'header' },
+  { type: 'written', request: 7, durable: false },
+  { type: 'answer', request: 7, role: 'fallback' },
+  { type: 'answer', request: 7, role: 'owner', record: new Uint8Array(5000).fill(9) },
+  { type: 'refused', request: 7, code: 'INSUFFICIENT_STORAGE' },
+  {
+    type: 'forward',
+    request: 9,
+    put: {
+      key,
+      value: 'tombstone',
+      contexts: [bytes, bytes],
+      putId: putId('00112233445566ff'),
+      writtenAt: 1_700_000_000_000,
+      attempt: 2,
+      mode: 'last-write-wins',
+      dw: 0,
+      strict: true,
+      timeoutMs: 12.5,
+    },
+  },
+  {
+    type: 'forwarded',
+    request: 9,
+    reply: { type: 'applied', acks: [n1], durable: [], context: bytes },
+  },
+  {
+    type: 'forwarded',
+    request: 9,
+    reply: {
+      type: 'failed',
+      code: 'QUORUM_NOT_MET',
+      message: 'zu wenige Knoten – schade',
+      details: { outcome: 'unknown', wanted: 2, strict: false, acks: ['n1', 'n2'] },
+    },
+  },
+  { type: 'gossip.digest', digest: 'x'.repeat(100) },
+  {
+    type: 'gossip.known',
+    known: { n1: 4 },
+    announcements: [{ node: n1, incarnation: 3, address: 'ws://127.0.0.1:1' }],
+    answer: true,
+  },
+  {
+    type: 'gossip.events',
+    events: [
+      {
+        ...head,
+        type: 'create',
+        clusterName: 'shop',
+        n: 3,
+        partitions: 256,
+        placement: 1,
+        founders: [{ id: n1, zone: 'a', weight: 1.5 }],
+      },
+      { ...head, type: 'leave', node: n1 },
+      { ...head, type: 'remove', node: n1 },
+      { ...head, type: 'replace', node: n1, by: nodeId('n2') },
+    ],
+  },
+  { type: 'deliver', batch: 4, entries: [{ key, record: bytes }] },
+  { type: 'roots.ask', request: 8 },
+  { type: 'fetch', request: 8, keys: [key, key] },
+  { type: 'records', request: 8, entries: [{ key, hash: bytes }], complete: true },
+  { type: 'fetched', request: 8, looked: 3, entries: [] },
+  { type: 'inspect.tell', viewer: 'v', tell: { a: [1, 'b', { c: true }] } },
+  { type: 'proof', proof: bytes },
+  { type: 'registers.digest', digest: bytes },
+  { type: 'registers.known', registers: bytes, answer: false },
+  { type: 'offer', batch: 5, partition: 255, version: 2, entries: [{ key, hash: bytes }] },
+  { type: 'offer.answered', batch: 5, wanted: [0, 300] },
+  { type: 'offer.refused', batch: 5 },
+  { type: 'surrender', batch: 5, partition: 0, version: 0, entries: [{ key, record: bytes }] },
+  { type: 'surrendered', batch: 5 },
+  { type: 'read', request: 7, key, want: 'with-values', cause: 'n1.7' },
+];
+
+frames('every kind of message arrives as it left, in one frame and in order', () => {
+  const [frame, ...more] = encodePeerFrame(ONE_OF_EACH);
+  assert.equal(more.length, 0);
+  assert.deepEqual(decodePeerFrame(Buffer.from(frame!)), ONE_OF_EACH);
+});
+
+frames('bytes in a decoded message do not change with the frame', () => {
+  const frame = encodePeerFrame([ONE_OF_EACH[1]!])[0]!;
+  const [message] = decodePeerFrame(frame);
+  frame.fill(7);
+  assert.deepEqual(message, ONE_OF_EACH[1]);
+});
+
+frames('large messages are spread over frames, none lost', () => {
+  const large = { type: 'answer', request: 1, role: 'owner', record: new Uint8Array(700_000) };
+  const sent = encodePeerFrame([large, large, large, { type: 'pong' }] as PeerMessage[]);
+  assert.equal(sent.length, 2);
+  assert.deepEqual(
+    sent.flatMap(decodePeerFrame).map(({ type }) => type),
+    ['answer', 'answer', 'answer', 'pong'],
+  );
+});
+
+frames('a message, and a field at an end, of a newer node is passed over', () => {
+  const [pong] = encodePeerFrame([{ type: 'pong' }]);
+  const newerMessage = new Uint8Array([0, 0, 0, 3, 200, 1, 2]);
+  assert.deepEqual(decodePeerFrame(Buffer.concat([newerMessage, pong!])), [{ type: 'pong' }]);
+  const newerField = new Uint8Array([0, 0, 0, 3, pong![4]!, 1, 2]);
+  assert.deepEqual(decodePeerFrame(Buffer.concat([newerField, pong!])), [
+    { type: 'pong' },
+    { type: 'pong' },
+  ]);
+});
+
+frames('a frame cut anywhere is refused, and never half believed', () => {
+  for (const message of ONE_OF_EACH) {
+    const frame = encodePeerFrame([message])[0]!;
+    for (let end = 1; end < frame.length; end++) {
+      assert.throws(() => decodePeerFrame(frame.subarray(0, end)), RangeError, message.type);
+    }
+  }
+});
+
+frames('fields that make no sense are refused', () => {
+  const wrong = [
+    { type: 'hello', protocol: 1, cluster: '', node: '../x', start: startId('0'.repeat(16)) },
+    { type: 'hello', protocol: 1, cluster: '', node: 'n1', start: 'x' },
+    { type: 'write', request: 1, key: '', record: bytes, durable: true },
+    { type: 'write', request: 1, key: 'k'.repeat(1025), record: bytes, durable: true },
+    { type: 'write', request: 1, key, record: bytes, durable: true, hintFor: 'no node' },
+    { type: 'refused', request: 1, code: 'NO_SUCH_CODE' },
+    { type: 'read', request: 1, key, want: 'everything' },
+  ];
+  for (const message of wrong) {
+    const frame = encodePeerFrame([message as unknown as PeerMessage])[0]!;
+    assert.throws(() => decodePeerFrame(frame), RangeError, JSON.stringify(message));
+  }
+});
+
+frames(
+  'random bytes, and frames with bytes changed, throw RangeError or TypeError or decode',
+  () => {
+    const frame = encodePeerFrame(ONE_OF_EACH)[0]!;
+    const survives = (bytesOfFrame: Uint8Array): void => {
+      try {
+        decodePeerFrame(bytesOfFrame);
+      } catch (error) {
+        // TypeError: what TextDecoder says of invalid UTF-8.
+        assert.ok(error instanceof RangeError || error instanceof TypeError, String(error));
+      }
+    };
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), survives));
+    const place = fc.tuple(fc.nat(frame.length - 1), fc.integer({ min: 0, max: 255 }));
+    fc.assert(
+      fc.property(fc.array(place, { minLength: 1, maxLength: 4 }), (changes) => {
+        const changed = frame.slice();
+        for (const [at, byte] of changes) changed[at] = byte;
+        survives(changed);
+      }),
+    );
+  },
+);
+
+frames.run();
