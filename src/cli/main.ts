@@ -5,6 +5,7 @@ import { addClusterCommand } from './cluster.ts';
 import { addConfigCommand } from './config.ts';
 import { addDataCommands } from './data.ts';
 import { CommandFailure, EXIT } from './exit.ts';
+import { addRepairCommand } from './repair.ts';
 import { addSimulateCommand } from './simulate.ts';
 import { addStartCommand } from './start.ts';
 import { addStatusCommand } from './status.ts';
@@ -21,6 +22,7 @@ for (const add of [
   addClusterCommand,
   addDataCommands,
   addStatusCommand,
+  addRepairCommand,
   addConfigCommand,
   addTokenCommand,
   addSimulateCommand,

@@ -1,13 +1,14 @@
 /**
- * What the anti-entropy actors' decisions mean: what the walk asks, what the answers say, and which
- * differences are repaired (paper § 4.7). A difference counts only when two looks found the same
- * two hashes, for otherwise it is a write in flight; a partition that is being refilled takes
- * everything at once.
+ * What the anti-entropy actors' decisions mean (paper § 4.7): what the walk of an exchange asks and
+ * what the answers say.
+ *
+ *   exchange-turns.ts: with whom, and when     exchange-looks.ts: which differences count
+ *   exchange-repairs.ts: how they are mended   repair-desk.ts: what operators asked for
  */
 import type { AntiEntropyEvent, AntiEntropyPorts } from '../../actors/anti-entropy.ts';
 import type { ExchangeEvent, ExchangePorts } from '../../actors/exchange.ts';
 import { descend, differencesOf, repairing, stepDone, walkOver } from '../core/exchange.ts';
-import type { Difference, Root, Step } from '../core/exchange.ts';
+import type { Root, Step } from '../core/exchange.ts';
 import type { NodeId, PartitionId } from '../core/ids.ts';
 import { NO_HASH, decodeHashes } from '../core/merkle.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -17,9 +18,12 @@ import type { Admission } from './admission-desk.ts';
 import type { Config } from './config.ts';
 import { ExchangeLog } from './exchange-log.ts';
 import type { ExchangeReport } from './exchange-log.ts';
+import { keepAllLooks, keepOtherLooks, stableDifferences } from './exchange-looks.ts';
 import { ExchangeRepairs, forgetComplete } from './exchange-repairs.ts';
-import type { Exchange, Numberless, RepairStep } from './exchange-repairs.ts';
+import type { Exchange, Numberless } from './exchange-repairs.ts';
 import { ExchangeTurns } from './exchange-turns.ts';
+import { RepairDesk } from './repair-desk.ts';
+import type { ExchangeEnd } from './repair-run.ts';
 import { commonRoots, decodeRoots, digestOfRoots, soundHashesIn } from './tree-answers.ts';
 import type { TreeParts } from './tree-answers.ts';
 
@@ -33,7 +37,16 @@ export type ExchangeDeskParts = TreeParts & {
   readonly tellExchange: (event: ExchangeEvent) => void;
 };
 
+export type ExchangeProgress = {
+  readonly peer: NodeId;
+  /** Partitions whose roots differed, and those of them not settled yet. */
+  readonly differing: number;
+  readonly left: number;
+};
+
 export class ExchangeDesk implements AntiEntropyPorts, ExchangePorts {
+  /** What operators asked for. */
+  readonly repair: RepairDesk;
   readonly #parts: ExchangeDeskParts;
   readonly #log: ExchangeLog;
   readonly #turns: ExchangeTurns;
@@ -55,6 +68,13 @@ export class ExchangeDesk implements AntiEntropyPorts, ExchangePorts {
       },
       this.#log,
     );
+    this.repair = new RepairDesk({
+      clock: parts.clock,
+      lookAgainMs: parts.config.lookAgainMs,
+      log: this.#log,
+      turns: this.#turns,
+      hurry: () => parts.tell({ type: 'exchange.wanted' }),
+    });
   }
 
   /** Compare with these peers before any other, and soon. */
@@ -67,10 +87,12 @@ export class ExchangeDesk implements AntiEntropyPorts, ExchangePorts {
     return this.#log.reports();
   }
 
-  /** Steps left of the exchange under way. */
-  get underWay(): { readonly peer: NodeId; readonly steps: number } | undefined {
+  /** How far the exchange under way has come. */
+  get underWay(): ExchangeProgress | undefined {
     const exchange = this.#exchange;
-    return exchange && { peer: exchange.peer, steps: exchange.walk.length };
+    if (exchange === undefined) return undefined;
+    const left = exchange.walk.filter(({ type }) => type === 'settled').length;
+    return { peer: exchange.peer, differing: exchange.differing, left };
   }
 
   // ── anti-entropy: when, and with whom
@@ -83,12 +105,17 @@ export class ExchangeDesk implements AntiEntropyPorts, ExchangePorts {
     const { tell, clock } = this.#parts;
     const peer = this.#turns.next();
     if (peer === undefined) return tell({ type: 'peer.none' });
-    this.#log.of(peer).begunAtMs = clock.monotonicMs();
+    const tally = this.#log.of(peer);
+    tally.begunAtMs = clock.monotonicMs();
     this.#exchange = {
       peer,
+      only: this.repair.onlyWith(peer),
+      begunAtMs: tally.begunAtMs,
+      moved: { pulled: tally.pulled, pushed: tally.pushed },
       awaited: 0,
       snapshotAt: 'none',
       theirRoots: new Map(),
+      differing: 0,
       walk: [],
       ours: new Map(),
       looksBefore: new Map(),
@@ -125,7 +152,8 @@ export class ExchangeDesk implements AntiEntropyPorts, ExchangePorts {
         this.#recordSnapshot(exchange, step.partition);
         exchange.walk = stepDone(exchange.walk);
       } else if (step.type === 'repair') {
-        const stable = this.#stable(exchange, step);
+        const tally = this.#log.of(exchange.peer);
+        const stable = stableDifferences(this.#parts, exchange, step, tally);
         exchange.walk = stepDone(exchange.walk);
         if (stable.length > 0) {
           return this.#repairs.begin(exchange, { ...step, differences: stable });
@@ -140,22 +168,25 @@ export class ExchangeDesk implements AntiEntropyPorts, ExchangePorts {
   finish(): void {
     const exchange = this.#exchange;
     if (exchange === undefined) return;
+    const { clock } = this.#parts;
     const tally = this.#log.of(exchange.peer);
-    if (tally.looks.size === 0) tally.equalAtMs = this.#parts.clock.monotonicMs();
+    const pending = tally.looks.size;
+    if (pending === 0 && exchange.only === undefined) tally.equalAtMs = clock.monotonicMs();
+    keepOtherLooks(exchange, tally);
     // Its ring may not know yet that we are co-owners: not again at once.
     if (this.#parts.completeness.wants(exchange.peer)) this.#turns.passOver(exchange.peer);
-    this.#exchange = undefined;
+    this.#end(exchange, 'finished', pending);
   }
 
   abandon(): void {
-    if (this.#exchange === undefined) return;
-    const { peer, looksBefore } = this.#exchange;
+    const exchange = this.#exchange;
+    if (exchange === undefined) return;
+    const { peer } = exchange;
     const tally = this.#log.of(peer);
     tally.abandoned += 1;
-    // What it did not come to still waits for its second look, however often mail is lost.
-    tally.looks = new Map([...looksBefore, ...tally.looks]);
+    keepAllLooks(exchange, tally);
     this.#turns.passOver(peer);
-    this.#exchange = undefined;
+    this.#end(exchange, 'abandoned', tally.looks.size);
   }
 
   paceMs(): number {
@@ -195,12 +226,26 @@ export class ExchangeDesk implements AntiEntropyPorts, ExchangePorts {
 
   // ── inside
 
+  #end({ peer, begunAtMs, moved }: Exchange, how: ExchangeEnd['how'], pending: number): void {
+    this.#exchange = undefined;
+    const { pulled, pushed } = this.#log.of(peer);
+    this.repair.exchangeEnded(peer, {
+      how,
+      pending,
+      begunAtMs,
+      endedAtMs: this.#parts.clock.monotonicMs(),
+      pulled: pulled - moved.pulled,
+      pushed: pushed - moved.pushed,
+    });
+  }
+
   /** Lays out the walk over what differs; equal partitions are settled at once. */
   #layOut(exchange: Exchange, roots: readonly Root[]): void {
     const { ring, self, store } = this.#parts;
     const known = roots.filter(({ partition }) => {
       const holders = ring.holdersOf(partition);
-      return holders.includes(self) && holders.includes(exchange.peer);
+      const wanted = exchange.only === undefined || exchange.only === partition;
+      return wanted && holders.includes(self) && holders.includes(exchange.peer);
     });
     exchange.theirRoots = new Map(known.map((root) => [root.partition, root]));
     const differing = known.filter(({ partition, root }) => {
@@ -208,6 +253,7 @@ export class ExchangeDesk implements AntiEntropyPorts, ExchangePorts {
       if (same) this.#recordSnapshot(exchange, partition);
       return !same;
     });
+    exchange.differing = differing.length;
     exchange.walk = walkOver(
       differing.map(({ partition, root }) => ({
         partition,
@@ -240,25 +286,6 @@ export class ExchangeDesk implements AntiEntropyPorts, ExchangePorts {
     if (step?.type === 'branches') return forest.tree(step.partition).branches();
     if (step?.type === 'leaves') return forest.tree(step.partition).leavesOf(step.branch);
     return [];
-  }
-
-  /** Which differences to repair now; the others are remembered for the second look. */
-  #stable(exchange: Exchange, step: RepairStep): readonly Difference[] {
-    const { completeness, clock, config } = this.#parts;
-    const { complete = false } = exchange.theirRoots.get(step.partition) ?? {};
-    // Where a side has to be refilled anyway there is no sense in a second look.
-    if (!completeness.isComplete(step.partition) || !complete) return step.differences;
-    const nowMs = clock.monotonicMs();
-    const { looks } = this.#log.of(exchange.peer);
-    return step.differences.filter(({ key, ours, theirs }) => {
-      const before = exchange.looksBefore.get(key);
-      const unchanged = before !== undefined && before.ours === ours && before.theirs === theirs;
-      if (unchanged && nowMs - before.atMs >= config.lookAgainMs) return true;
-      if (looks.size < config.looksMax) {
-        looks.set(key, unchanged ? before : { ours, theirs, atMs: nowMs });
-      }
-      return false;
-    });
   }
 
   #ask(exchange: Exchange, message: Numberless): void {

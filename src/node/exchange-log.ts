@@ -2,7 +2,7 @@
  * What is remembered of the exchanges with each co-owner while this node lives: counts for people,
  * and the differences seen once, which the next look either confirms or forgets.
  */
-import type { Key, NodeId } from '../core/ids.ts';
+import type { Key, NodeId, PartitionId } from '../core/ids.ts';
 import type { Clock } from '../ports/clock.ts';
 
 /** What is known of the exchanges with one co-owner since this node started. */
@@ -21,6 +21,7 @@ export type ExchangeReport = {
 
 /** A first look at a difference: the hashes of both sides, and when they were seen. */
 export type Look = {
+  readonly partition: PartitionId;
   readonly ours: bigint | undefined;
   readonly theirs: bigint | undefined;
   readonly atMs: number;

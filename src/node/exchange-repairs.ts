@@ -16,6 +16,11 @@ import type { TreeParts } from './tree-answers.ts';
 /** The exchange under way. */
 export type Exchange = {
   readonly peer: NodeId;
+  /** The only partition an operator asked for; undefined: all that are common. */
+  readonly only: PartitionId | undefined;
+  readonly begunAtMs: number;
+  /** Records moved with this peer before. */
+  readonly moved: { readonly pulled: number; readonly pushed: number };
   /** The number of the question, or batch, that an answer must carry. */
   awaited: RequestId;
   /**
@@ -24,6 +29,8 @@ export type Exchange = {
    */
   snapshotAt: number | 'none';
   theirRoots: Map<PartitionId, Root>;
+  /** Partitions whose roots differed. */
+  differing: number;
   walk: Walk;
   /** The hashes of our records that the question under way is about. */
   ours: ReadonlyMap<Key, bigint>;

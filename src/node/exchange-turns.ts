@@ -10,7 +10,7 @@
  * A peer that had nothing to give is not hurried back to for a while.
  */
 import { partitionId } from '../core/ids.ts';
-import type { NodeId } from '../core/ids.ts';
+import type { NodeId, PartitionId } from '../core/ids.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Random } from '../ports/random.ts';
 import type { Completeness } from './completeness.ts';
@@ -83,14 +83,17 @@ export class ExchangeTurns {
 
   /** Healthy nodes that hold a partition this node holds too. */
   coOwners(): readonly NodeId[] {
+    const { ring } = this.#parts;
+    return this.allCoOwners().filter((peer) => ring.healthOf(peer) === 'healthy');
+  }
+
+  /** Those that cannot be reached included; `only`: of this one partition. */
+  allCoOwners(only?: PartitionId): readonly NodeId[] {
     const { ring, self } = this.#parts;
-    const peers = new Set(
-      ring.ring.table.flatMap((_, index) => {
-        const holders = ring.holdersOf(partitionId(index));
-        return holders.includes(self) ? holders : [];
-      }),
-    );
-    return [...peers].filter((peer) => peer !== self && ring.healthOf(peer) === 'healthy');
+    const partitions = only === undefined ? ring.ring.table.map((_, i) => partitionId(i)) : [only];
+    const holders = partitions.map((partition) => ring.holdersOf(partition));
+    const shared = holders.filter((each) => each.includes(self)).flat();
+    return [...new Set(shared)].filter((peer) => peer !== self);
   }
 
   #mostPressing(peers: readonly NodeId[]): NodeId | undefined {

@@ -28,6 +28,7 @@ import type { NodeParts } from './node-parts.ts';
 import { composeOrgans } from './organs.ts';
 import type { Organs } from './organs.ts';
 import type { Reply } from './peers.ts';
+import { repairCommands } from './repair-commands.ts';
 import type { Ring, RingView } from './ring-view.ts';
 import { statusOf } from './status.ts';
 import type { NodeState, Status } from './status.ts';
@@ -207,8 +208,7 @@ export class Node {
 
   /** What an operator may ask by name; each room adds its own table. */
   #adminCommands(): AdminCommands {
-    const { exchanges } = this.#organs;
-    return { 'repair.status': (_, answer) => answer({ peers: exchanges.reports() }) };
+    return { ...repairCommands({ self: this.#parts.self, ...this.#organs }) };
   }
 
   readonly #life: NodePorts = {

@@ -1,7 +1,7 @@
 /** Whom anti-entropy asks next: urgency helps, and starves nobody. */
 import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
-import { keyOfText, nodeId } from '../../src/core/ids.ts';
+import { keyOfText, nodeId, partitionId } from '../../src/core/ids.ts';
 import type { NodeId } from '../../src/core/ids.ts';
 import type { Completeness } from '../../src/node/completeness.ts';
 import { DEFAULT_CONFIG } from '../../src/node/config.ts';
@@ -44,7 +44,12 @@ const bench = () => {
     return peer;
   };
   const look = (peer: NodeId): void => {
-    log.of(peer).looks.set(keyOfText('k'), { ours: 1n, theirs: 2n, atMs: clock.monotonicMs() });
+    log.of(peer).looks.set(keyOfText('k'), {
+      partition: partitionId(0),
+      ours: 1n,
+      theirs: 2n,
+      atMs: clock.monotonicMs(),
+    });
   };
   return { world, chooser, refills, next, look };
 };

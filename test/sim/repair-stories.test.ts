@@ -2,6 +2,8 @@
 import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { keyOfText } from '../../src/core/ids.ts';
+import { DEFAULT_CONFIG } from '../../src/node/config.ts';
+import type { RepairStatus } from '../../src/node/repair-commands.ts';
 import { checkTrees, rootsAreEqual } from '../../src/sim/checks.ts';
 import type { Host, World } from '../../src/sim/world.ts';
 import { cluster, codeOf } from './cluster.ts';
@@ -204,6 +206,66 @@ repair('writes in flight are not repaired, however often replicas are compared',
     0,
   );
   until(c.world, 'equal roots', () => rootsAreEqual(c.world));
+});
+
+repair('an operator makes one partition equal, then all, without waiting for a turn', () => {
+  const hintless = { ...DEFAULT_CONFIG.replica, hintsMax: 0 };
+  const c = cluster(3, 1, { exchangeIntervalMs: 86_400_000, replica: hintless });
+  const [, , stale] = c.world.hosts as [Host, Host, Host];
+  // Mail is lost here and there, nobody is doubted for it, and nobody keeps a hint.
+  c.world.network.faults.loss = 0.1;
+  for (const key of KEYS) {
+    c.world.ask(c.world.hosts[0]!, c.putOf(0, key, { key: keyOfText(key) }), () => undefined);
+    c.world.clock.advance(10);
+  }
+  c.world.network.faults.loss = 0;
+  c.world.clock.advance(60_000);
+  const lacking = () => KEYS.filter((key) => stale.node!.recordOf(keyOfText(key)) === undefined);
+  const partitionOf = (key: string) => stale.node!.ringView.placeOf(keyOfText(key)).partition;
+  const lacked = lacking();
+  const partition = partitionOf(lacked[0]!);
+  const elsewhere = lacked.filter((key) => partitionOf(key) !== partition);
+  assert.ok(elsewhere.length > 0, 'it is behind in more than one partition, and nobody hurries');
+
+  const run = (args: Readonly<Record<string, unknown>>): RepairStatus => {
+    const command = (name: string, given = {}): RepairStatus => {
+      const request = { type: 'admin', command: name, args: given, timeoutMs: 1000 } as const;
+      const reply = c.ask(2, request, 100);
+      assert.ok(reply.type === 'admin-is', JSON.stringify(reply));
+      return reply.result as RepairStatus;
+    };
+    let status = command('repair.start', args);
+    until(c.world, 'the run is done', () => {
+      status = command('repair.status');
+      return status.run!.state === 'done';
+    });
+    return status;
+  };
+  const one = run({ partition });
+  assert.ok(one.run!.peers.every(({ state }) => state === 'equal'));
+  assert.deepEqual(lacking(), elsewhere);
+  const pulled = (status: RepairStatus): number =>
+    status.run!.peers.reduce((sum, peer) => sum + peer.pulled, 0);
+  assert.equal(pulled(one), lacked.length - elsewhere.length);
+  const all = run({});
+  assert.equal(pulled(all), elsewhere.length);
+  assert.deepEqual(lacking(), []);
+  const none = run({ sinceMs: 3_600_000 });
+  assert.deepEqual([none.run!.state, pulled(none)], ['done', 0]);
+  checkTrees(c.world);
+});
+
+repair('an operator who names a partition this node has no part in is told whom to ask', () => {
+  const c = cluster(4, 1);
+  const [first] = c.world.hosts as [Host];
+  const partition = first.node!.merkleRoots().findIndex(({ owned }) => !owned);
+  const ask = (args: Readonly<Record<string, unknown>>) =>
+    c.ask(0, { type: 'admin', command: 'repair.start', args, timeoutMs: 1000 });
+  const refused = ask({ partition });
+  assert.equal(codeOf(refused), 'BAD_ARGUMENT');
+  assert.match(JSON.stringify(refused), /n1 does not own partition .*ask n[234]/);
+  assert.equal(codeOf(ask({ partition: 8 })), 'BAD_ARGUMENT');
+  assert.equal(codeOf(ask({ sinceMs: -1 })), 'BAD_ARGUMENT');
 });
 
 repair.run();

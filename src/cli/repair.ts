@@ -1,0 +1,147 @@
+/** `coterie repair`: makes one node equal with its co-owners now, or shows how it stands. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Command } from 'commander';
+import type { Client } from '../client/index.ts';
+import type { ExchangeProgress } from '../node/exchange-desk.ts';
+import type { RepairOfPeer, RepairProgress } from '../node/repair-run.ts';
+import type { RepairStatus } from '../node/repair-commands.ts';
+import { print, withClient, withConnection } from './data.ts';
+import type { DataFlags } from './data.ts';
+import { CommandFailure, EXIT, usage } from './exit.ts';
+import { integer } from './start.ts';
+import { tableText } from './table.ts';
+
+type RepairFlags = DataFlags & {
+  readonly partition?: number;
+  readonly since?: string;
+  readonly watch?: boolean;
+};
+
+const LOOK_MS = 500;
+const WATCH_MS = 1000;
+
+export const addRepairCommand = (program: Command): void => {
+  const repair = withConnection(program.command('repair'))
+    .description('compare a node with all co-owners of its partitions, and repair what differs')
+    .option('--partition <p>', 'only this partition', integer)
+    .option('--since <duration>', 'leave out nodes found equal within 30s, 10m, 2h')
+    .addHelpText('after', '\nExample:\n  coterie repair --url ws://127.0.0.1:7400\n')
+    .action((flags: RepairFlags) => withClient(flags, (client) => run(client, flags)));
+
+  withConnection(repair.command('status'))
+    .description('what anti-entropy has found and moved since the node started')
+    .option('--watch', 'print it anew every second until interrupted')
+    .addHelpText('after', '\nExample:\n  coterie repair status --watch\n')
+    .action((_: RepairFlags, command: Command) => {
+      // The connection may be named before or after `status`.
+      const flags: RepairFlags = command.optsWithGlobals();
+      return withClient(flags, (client) => status(client, flags));
+    });
+};
+
+const run = async (client: Client, flags: RepairFlags): Promise<void> => {
+  const { partition, since, json } = flags;
+  const begun = (await client.admin('repair.start', {
+    ...(partition === undefined ? {} : { partition }),
+    ...(since === undefined ? {} : { sinceMs: durationMs(since) }),
+  })) as unknown as RepairStatus;
+  let shown = '';
+  let now = begun;
+  for (;;) {
+    const text = stepOf(now);
+    if (json !== true && text !== shown) process.stdout.write(`${text}\n`);
+    shown = text;
+    if (now.run?.state === 'done') break;
+    await sleep(LOOK_MS);
+    now = await statusOf(client);
+    if (now.node !== begun.node || now.run?.run !== begun.run?.run) {
+      throw new CommandFailure(
+        `${begun.node} no longer knows of this repair: it began anew, or another was asked for`,
+        EXIT.unknown,
+      );
+    }
+  }
+  const { peers = [] } = now.run;
+  if (json === true) print(now.run);
+  const left = peers.filter(({ state }) => state !== 'equal').map(({ peer }) => peer);
+  if (left.length > 0) {
+    throw new CommandFailure(`not compared with ${left.join(', ')}`, EXIT.refused);
+  }
+};
+
+const status = async (client: Client, { json, watch }: RepairFlags): Promise<void> => {
+  for (;;) {
+    const now = await statusOf(client);
+    if (json === true) print(now);
+    else process.stdout.write((watch === true ? CLEAR : '') + tableOf(now));
+    if (watch !== true) return;
+    await sleep(WATCH_MS);
+  }
+};
+
+/** Home, and everything below it gone. */
+const CLEAR = '\x1b[H\x1b[J';
+
+const statusOf = async (client: Client): Promise<RepairStatus> =>
+  (await client.admin('repair.status')) as unknown as RepairStatus;
+
+/** One line of progress: what of the repair is done, and what is under way. */
+const stepOf = ({ run: repair, underWay }: RepairStatus): string => {
+  if (repair === undefined) return '';
+  const open = repair.peers.some((each) => each.peer === underWay?.peer && isOpen(each));
+  return progressOf(repair) + (open ? ` (${underWayOf(underWay!)})` : '');
+};
+
+const isOpen = ({ state }: RepairOfPeer): boolean =>
+  state === 'waiting' || state === 'looking again';
+
+const progressOf = ({ peers, partition }: RepairProgress): string => {
+  const what = partition === undefined ? '' : `partition ${partition}: `;
+  const each = peers.map(
+    ({ peer, state, pulled, pushed }) => `${peer} ${state}, ${pulled} taken, ${pushed} given`,
+  );
+  return what + (each.join(' · ') || 'no other node owns anything here');
+};
+
+const underWayOf = ({ peer, differing, left }: ExchangeProgress): string =>
+  `${peer}: ${differing - left} of ${differing} differing partitions settled`;
+
+const tableOf = ({ node, incomplete, damaged, peers, underWay, run: newest }: RepairStatus) => {
+  const head = ['PEER', 'COMPARED', 'ABANDONED', 'EQUAL', 'LOOKING AGAIN', 'TAKEN', 'GIVEN'];
+  const rows = peers.map((report) => [
+    report.peer,
+    String(report.exchanges),
+    String(report.abandoned),
+    report.equalSinceMs === undefined ? 'never' : `${ageOf(report.equalSinceMs)} ago`,
+    String(report.pending),
+    String(report.pulled),
+    String(report.pushed),
+  ]);
+  return [
+    `${node}: ${incomplete} partitions being refilled, ${damaged} damaged rows found`,
+    tableText(head, rows).trimEnd(),
+    ...(underWay === undefined ? [] : [`comparing with ${underWayOf(underWay)}`]),
+    ...(newest === undefined
+      ? []
+      : [`repair ${newest.run} ${newest.state}: ${progressOf(newest)}`]),
+    '',
+  ].join('\n');
+};
+
+const ageOf = (ms: number): string => {
+  if (ms < 60_000) return `${Math.round(ms / 1000)} s`;
+  return ms < 3_600_000 ? `${Math.round(ms / 60_000)} min` : `${Math.round(ms / 3_600_000)} h`;
+};
+
+const UNITS_MS: Readonly<Record<string, number>> = {
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
+
+const durationMs = (text: string): number => {
+  const parts = /^([0-9]{1,6})([smhd])$/.exec(text);
+  if (parts === null) throw usage(`--since is a duration like 30s, 10m, 2h or 1d, found ${text}`);
+  return Number(parts[1]) * UNITS_MS[parts[2]!]!;
+};
