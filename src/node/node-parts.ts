@@ -10,6 +10,7 @@ import type { Watch } from '../inspector/watch.ts';
 import type { Founding } from './book-store.ts';
 import type { Admission } from './client-access.ts';
 import type { Config } from './config.ts';
+import type { CoordinatorHost } from './nursery.ts';
 import type { KeyDisplay } from './meters.ts';
 import type { PeerTrust } from './peer-greeting.ts';
 
@@ -29,6 +30,8 @@ export type NodeParts = {
   readonly founding?: Founding;
   /** Whoever inspects this node. */
   readonly watch?: Watch;
+  /** What coordinators nobody watches run in: `light` unless said otherwise. */
+  readonly coordinatorHost?: CoordinatorHost;
   /** `hand-over`: a stopping node first delivers the hints it can. */
   readonly stopping?: 'at-once' | 'hand-over';
   /** How keys stand in the log; by default escaped. */

@@ -1,7 +1,8 @@
 /**
  * Where coordinators are born, fed and buried: one root actor per client request, under a hard cap,
  * so that overload is answered at birth (DESIGN: one request, one machine). Their own roots, never
- * children: a child costs its parent time that grows with the number alive.
+ * children: a child costs its parent time that grows with the number alive. One that is watched is a
+ * stock actor of XState; the others run the same machine in the light host (light-host.ts).
  */
 import { createActor } from 'xstate';
 import type { AnyActorLogic, AnyActorRef } from 'xstate';
@@ -12,6 +13,9 @@ import type { GetEvent } from '../../actors/get.ts';
 import type { PutEvent } from '../../actors/put.ts';
 import type { CoordinatorWatch, Watch } from '../inspector/watch.ts';
 import type { RequestId } from '../wire/peer-messages.ts';
+import { chartOf } from './chart.ts';
+import { LightLife } from './light-host.ts';
+import { Timers } from './timers.ts';
 
 export type CoordinatorEvent = PutEvent | GetEvent | ForwardEvent;
 
@@ -22,12 +26,17 @@ export type Birth = {
   readonly onCrash: (error: unknown) => void;
 };
 
-type Living = { readonly actor: AnyActorRef; readonly watch: CoordinatorWatch | undefined };
+/** `light`: unwatched requests run in the light host. `stock`: every one is an actor of XState. */
+export type CoordinatorHost = 'light' | 'stock';
+
+type Life = { send(event: CoordinatorEvent): void; stop(): unknown };
+type Living = { readonly life: Life; readonly watch: CoordinatorWatch | undefined };
 
 export class Nursery {
   readonly #alive = new Map<RequestId, Living>();
   readonly #watch: Watch | undefined;
-  readonly #clock: Clock;
+  readonly #host: CoordinatorHost;
+  readonly #timers: Timers;
   readonly #trace: Trace;
   readonly #aliveMax: number;
   #lastRequest: RequestId;
@@ -40,10 +49,12 @@ export class Nursery {
     aliveMax: number,
     firstRequest: RequestId,
     watch?: Watch,
+    host: CoordinatorHost = 'light',
   ) {
     this.#watch = watch;
+    this.#host = host;
+    this.#timers = new Timers(clock);
     this.#lastRequest = firstRequest;
-    this.#clock = clock;
     this.#trace = trace;
     this.#aliveMax = aliveMax;
   }
@@ -64,20 +75,31 @@ export class Nursery {
   /** Starts the coordinator of `request`; ask `isFull` first. */
   bear(request: RequestId, birth: Birth): void {
     const watch = this.#watch?.born(request, machineOf(birth.logic), birth.input);
-    const actor = createActor(birth.logic, {
-      input: watch === undefined ? birth.input : watch.input,
-      clock: xstateClock(this.#clock),
-      ...(watch?.inspect === undefined ? {} : { inspect: watch.inspect }),
-    });
-    this.#alive.set(request, { actor, watch });
-    actor.subscribe({
-      complete: () => this.#bury(request, 'done'),
-      error: (error) => {
+    const input = watch === undefined ? birth.input : watch.input;
+    const ends = {
+      done: () => this.#bury(request, 'done'),
+      crashed: (error: unknown) => {
         this.#trace.log('error', 'coordinator.crashed', { request, error: String(error) });
         birth.onCrash(error);
         this.#bury(request, 'crashed');
       },
+    };
+    const inspect = watch?.inspect;
+    const chart =
+      this.#host === 'light' && inspect === undefined ? chartOf(birth.logic) : undefined;
+    if (chart !== undefined) {
+      const life = new LightLife(chart, input, this.#timers, ends);
+      this.#alive.set(request, { life, watch });
+      life.start();
+      return;
+    }
+    const actor = createActor(birth.logic, {
+      input,
+      clock: xstateClock(this.#timers),
+      ...(inspect === undefined ? {} : { inspect }),
     });
+    this.#alive.set(request, { life: actor as AnyActorRef, watch });
+    actor.subscribe({ complete: ends.done, error: ends.crashed });
     actor.start();
   }
 
@@ -86,7 +108,7 @@ export class Nursery {
     const living = this.#alive.get(request);
     if (living === undefined) return;
     living.watch?.heard(event);
-    living.actor.send(event);
+    living.life.send(event);
   }
 
   /** The coordinator of `request` has answered its client. */
@@ -102,7 +124,8 @@ export class Nursery {
 
   /** Ends every coordinator where it stands: this process is going. */
   stop(): void {
-    for (const { actor } of this.#alive.values()) actor.stop();
+    this.#onEmpty = undefined;
+    for (const { life } of this.#alive.values()) life.stop();
     this.#alive.clear();
   }
 
@@ -120,7 +143,7 @@ const machineOf = (logic: AnyActorLogic): string =>
 
 /** A Clock in the shape XState wants for `after` and delayed sends. */
 export const xstateClock = (
-  clock: Clock,
+  clock: Pick<Clock, 'setTimeout' | 'clearTimeout'>,
 ): {
   setTimeout(task: () => void, delayMs: number): unknown;
   clearTimeout(timer: unknown): void;

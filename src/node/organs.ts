@@ -68,7 +68,9 @@ export const composeOrgans = (parts: NodeParts, start: StartId, hooks: OrganHook
   });
   const { ring } = map;
   const number = firstNumber(random);
-  const nursery = new Nursery(clock, trace, config.coordinatorsMax, number, parts.watch);
+  const { coordinatorsMax } = config;
+  const { watch, coordinatorHost } = parts;
+  const nursery = new Nursery(clock, trace, coordinatorsMax, number, watch, coordinatorHost);
   const inFlight = () => nursery.alive;
   const admission = new AdmissionDesk({ clock, limits: config.admission, inFlight });
   const store = new RecordStore({

@@ -4,6 +4,7 @@
  */
 import { keyOfText } from '../core/ids.ts';
 import type { Digest } from '../ports/digest.ts';
+import type { CoordinatorHost } from '../node/nursery.ts';
 import type { Random } from '../ports/random.ts';
 import {
   InvariantBroken,
@@ -26,6 +27,7 @@ export type RunOptions = {
   readonly faults?: 'all' | 'none';
   /** `tiny`: K and M of A6 so small that records are truncated all the time; then only loss is checked. */
   readonly limits?: 'roomy' | 'tiny';
+  readonly coordinatorHost?: CoordinatorHost;
 };
 
 export type RunResult = {
@@ -53,7 +55,11 @@ export const runSeed = (options: RunOptions): RunResult => {
   const limits = options.limits ?? (seed % 5 === 0 ? 'tiny' : 'roomy');
   const record = LIMITS[limits];
   const config = { replica: { ...DEFAULT_CONFIG.replica, record }, exchangeIntervalMs: 1000 };
-  const world = new World({ seed, nodes, digest, config });
+  const { coordinatorHost } = options;
+  const world = new World({
+    ...{ seed, nodes, digest, config },
+    ...(coordinatorHost === undefined ? {} : { coordinatorHost }),
+  });
   const workload = new Workload(world, {
     keys: KEY_NAMES.length,
     clients: 4,

@@ -7,6 +7,7 @@ import type { NodeId } from '../core/ids.ts';
 import { DEFAULT_CONFIG } from '../node/config.ts';
 import type { Config } from '../node/config.ts';
 import { Node } from '../node/node.ts';
+import type { CoordinatorHost } from '../node/nursery.ts';
 import type { Digest } from '../ports/digest.ts';
 import type { Random } from '../ports/random.ts';
 import type { HandledReply, HandledRequest } from '../wire/client-messages.ts';
@@ -23,6 +24,8 @@ export type WorldOptions = {
   readonly partitions?: number;
   readonly config?: Partial<Config>;
   readonly digest: Digest;
+  /** What coordinators run in; either must tell the same story. */
+  readonly coordinatorHost?: CoordinatorHost;
 };
 
 /** A node's place in the world: it outlives the lives of its process. */
@@ -79,7 +82,7 @@ export class World {
     host: Host,
     as: 'founder' | 'newcomer' = this.hosts.indexOf(host) < this.#founders ? 'founder' : 'newcomer',
   ): void {
-    const { digest, config, partitions = 8 } = this.#options;
+    const { digest, config, partitions = 8, coordinatorHost } = this.#options;
     const { skewMs } = host.clock;
     const life = ++host.lives;
     const clock = new LifeClock(this.clock, skewMs);
@@ -98,6 +101,7 @@ export class World {
         log: (level, event, facts) =>
           this.say(`${host.id} ${level} ${event} ${JSON.stringify(facts ?? {})}`),
       },
+      ...(coordinatorHost === undefined ? {} : { coordinatorHost }),
       advertise: host.address,
       seeds: this.hosts.map(({ address }) => address),
       ...(as === 'newcomer'

@@ -40,6 +40,15 @@ swarm('the same seed tells the same story, another seed another', () => {
   assert.notDeepEqual(runSeed({ seed: 8, digest: nodeDigest }).transcript, once);
 });
 
+swarm('coordinators tell the same story in the light host as in stock actors of XState', () => {
+  for (let seed = 1; seed <= 4; seed++) {
+    const [light, stock] = (['light', 'stock'] as const).map(
+      (coordinatorHost) => runSeed({ seed, digest: nodeDigest, coordinatorHost }).transcript,
+    );
+    assert.deepEqual(light, stock, `seed ${seed}`);
+  }
+});
+
 swarm('time and chance are replaced: a run that touched the real ones would throw', () => {
   const { random } = Math;
   const { now } = Date;
