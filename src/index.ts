@@ -34,6 +34,7 @@ import type { Config } from './node/config.ts';
 import { Node } from './node/node.ts';
 import { configWith } from './node/settings.ts';
 import type { DeepPartial } from './node/settings.ts';
+import { parsePrefixDefaults } from './node/prefix-defaults.ts';
 import type { Status } from './node/status.ts';
 import type { AdminRoute } from './ports/admin.ts';
 import type { LogLevel, Trace } from './ports/trace.ts';
@@ -85,6 +86,8 @@ export type NodeOptions = {
   readonly hosts?: readonly string[];
   /** Limits and intervals other than the defaults (CONFIGURATION.md). */
   readonly config?: DeepPartial<Config>;
+  /** Defaults by key prefix, `session:=lww+ttl:1800000`: see node/prefix-defaults.ts. */
+  readonly defaults?: readonly string[];
   /** The node ended by itself; by default the process exits with 3 and the reason on stderr. */
   readonly onFailure?: (reason: string) => void;
 };
@@ -125,6 +128,7 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
   const asked = options.bootstrap === undefined ? undefined : parseFounders(options.bootstrap);
   if (options.id !== undefined) nodeId(options.id);
   const config = configWith(options.config ?? {});
+  const prefixDefaults = parsePrefixDefaults(options.defaults ?? []);
   const unlock = lockDataDirectory(options.dataDir);
   let storage: Storage | undefined;
   try {
@@ -183,6 +187,7 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
               digest: nodeDigest,
             }),
           }),
+      prefixDefaults,
       ...(founders === undefined || known
         ? {}
         : { founding: { clusterName, n, partitions, founders } }),

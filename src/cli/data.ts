@@ -16,6 +16,10 @@ export type DataFlags = {
   readonly timeout?: number;
   readonly strict?: boolean;
   readonly context?: string;
+  readonly ifAbsent?: boolean;
+  readonly ifContext?: boolean;
+  readonly lww?: boolean;
+  readonly ttl?: number;
 };
 
 export const DEFAULT_URL = 'ws://127.0.0.1:7400';
@@ -97,9 +101,21 @@ const writeOptions = (command: Command): Command =>
     .option('--w <w>', 'replicas that must have it', integer)
     .option('--dw <dw>', 'replicas that must have it on disk', integer)
     .option('--strict', 'count real owners only')
+    .option('--lww', 'replace what is older by the clocks, instead of keeping siblings')
+    .option('--ttl <ms>', 'how long the value lives', integer)
+    .option('--if-absent', 'refuse if a value is there')
+    .option('--if-context', 'refuse if something is there that --context has not seen')
     .option('--context <base64>', 'context of an earlier get of this key');
 
-const putOptions = ({ w, dw, strict, context, timeout }: DataFlags) => ({
+const putOptions = (flags: DataFlags) => ({
+  ...(flags.lww === undefined ? {} : { lastWriteWins: flags.lww }),
+  ...(flags.ttl === undefined ? {} : { ttlMs: flags.ttl }),
+  ...(flags.ifAbsent === undefined ? {} : { ifAbsent: flags.ifAbsent }),
+  ...(flags.ifContext === undefined ? {} : { ifContext: flags.ifContext }),
+  ...quorumOptions(flags),
+});
+
+const quorumOptions = ({ w, dw, strict, context, timeout }: DataFlags) => ({
   ...(w === undefined ? {} : { w }),
   ...(dw === undefined ? {} : { dw }),
   ...(strict === undefined ? {} : { strict }),

@@ -7,6 +7,7 @@ import type { LOG_LEVELS } from '../node/options.ts';
 import { configFrom } from '../node/settings.ts';
 import type { Effective } from '../node/settings.ts';
 import { CommandFailure, EXIT, usage } from './exit.ts';
+import { parsePrefixDefaults } from '../node/prefix-defaults.ts';
 import { asUsage, settingsOf, valuesBySetting, withSettings } from './settings.ts';
 
 export const addStartCommand = (program: Command): void => {
@@ -63,6 +64,7 @@ const optionsFrom = (settings: readonly Effective[]): NodeOptions => {
     config: asUsage(() => configFrom(settings)),
     origins: lists['origins']!,
     stopping: values.get('drain') === true ? 'hand-over' : 'at-once',
+    defaults: checkedDefaults(lists['defaults']!),
     insecure: values.get('insecure') === true,
     showValues: values.get('showValues') === true,
     logKeys: texts['logKeys'] === 'hashed' ? 'hashed' : 'escaped',
@@ -86,6 +88,15 @@ const optionsFrom = (settings: readonly Effective[]): NodeOptions => {
       hosts: lists['hosts']!.length === 0 ? undefined : lists['hosts'],
     }),
   };
+};
+
+const checkedDefaults = (texts: readonly string[]): readonly string[] => {
+  try {
+    parsePrefixDefaults(texts);
+    return texts;
+  } catch (error) {
+    throw usage(`--${(error as Error).message}`);
+  }
 };
 
 const checkUrl = (name: string, url: string): void => {

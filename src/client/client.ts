@@ -10,12 +10,12 @@
  * unknown: it may have been), and who acked in `details.acks`.
  */
 import { CoterieError } from '../core/errors.ts';
-import { hexOf, putId } from '../core/ids.ts';
+import { bytesOfKey, hexOf, putId } from '../core/ids.ts';
 import type { Key } from '../core/ids.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { Random } from '../ports/random.ts';
 import { checkedTimeoutMs } from '../wire/fields.ts';
-import type { HandledRequest } from '../wire/client-messages.ts';
+import type { HandledRequest, PartReply, RingReply } from '../wire/client-messages.ts';
 import type { Codec } from './codecs.ts';
 import { Events } from './events.ts';
 import type { ClientEvent } from './events.ts';
@@ -23,67 +23,42 @@ import { bytesOf, contextsOf, keyOf } from './inputs.ts';
 import type { KeyInput, ValueInput } from './inputs.ts';
 import { mergedState } from './mergeable.ts';
 import type { Mergeable, Own, Stamp } from './mergeable.ts';
+import { runMany } from './many.ts';
+import type { GotOne, ManyPlan, PutOne } from './many.ts';
 import { runOperation } from './operation.ts';
-import type { Answered } from './operation.ts';
+import type { Answered, OperationPlan } from './operation.ts';
+import type {
+  Applied,
+  Change,
+  ClientOptions,
+  GetOptions,
+  Merge,
+  OperationOptions,
+  PutOptions,
+  ScanOptions,
+  UpdateOptions,
+  WriteOptions,
+} from './options.ts';
+import {
+  appliedOf,
+  conditionOf,
+  expiryOf,
+  isStale,
+  mergedOf,
+  modeOf,
+  newGet,
+  readingOf,
+  unexpected,
+  valuesOf,
+} from './requests.ts';
+import type { AnyMergeable, Earlier, NewPut } from './requests.ts';
 import { RetryBudget } from './restraint.ts';
 import type { Transport } from './transport.ts';
 import { TypedClient } from './typed.ts';
 import { Values } from './values.ts';
 
 export type { KeyInput, ValueInput } from './inputs.ts';
-
-export type OperationOptions = {
-  /** Deadline of the whole operation with all its retries, ms, 1 … 600,000. */
-  readonly timeoutMs?: number;
-  /** Count real owners only, no stand-ins: R + W > N then reads your own writes. */
-  readonly strict?: boolean;
-  readonly signal?: AbortSignal;
-};
-export type GetOptions = OperationOptions & {
-  /** Replicas that must answer; by default the cluster's R. */
-  readonly r?: number;
-};
-export type PutOptions = OperationOptions & {
-  /** Replicas that must have it; by default the cluster's W. */
-  readonly w?: number;
-  /** How many of these on disk; 0 is the paper's mode. */
-  readonly dw?: number;
-  /** Replace what is older by the writers' clocks, instead of keeping siblings. */
-  readonly lastWriteWins?: boolean;
-};
-export type WriteOptions = PutOptions & {
-  /** What earlier gets or puts of this key returned. Without it a put overwrites nothing. */
-  readonly context?: Uint8Array | readonly Uint8Array[];
-};
-export type UpdateOptions = PutOptions & GetOptions;
-/** Makes one value of two or more siblings; the order it gets them in means nothing. */
-export type Merge = (siblings: readonly Uint8Array[]) => ValueInput;
-/** Makes the next value. */
-export type Change<Seen> = (seen: Seen) => ValueInput | Promise<ValueInput>;
-
-export type Applied = {
-  readonly outcome: 'applied';
-  /** Nodes that hold the write. */
-  readonly acks: readonly string[];
-  /** Those of them that had it on disk when they answered. */
-  readonly durable: readonly string[];
-  /** What this writer has now seen of the key. */
-  readonly context: Uint8Array;
-};
-
-export type ClientOptions = {
-  /** Deadline of an operation that names none, ms. */
-  readonly timeoutMs?: number;
-  /** How often a failure that a node answered is tried again, within the deadline. */
-  readonly retriesMax?: number;
-  /**
-   * As `retriesMax`, for a quorum that a node refused because too few nodes can be reached. People
-   * who wait for the answer want 0 or 1; programs rather wait for the nodes. By default `retriesMax`.
-   */
-  readonly quorumRetriesMax?: number;
-  /** How long `close` waits for operations under way, ms. */
-  readonly drainMs?: number;
-};
+export type * from './options.ts';
 
 export type ClientParts = {
   readonly clock: Clock;
@@ -227,6 +202,128 @@ export class Client {
     }
   }
 
+  /**
+   * Gets many keys, each by a coordinator of its own but few messages; results come as they are
+   * there, each with the index of its key. A key that failed is a result with an `error`.
+   */
+  getMany(keys: readonly KeyInput[], options: GetOptions = {}): AsyncIterableIterator<GotOne> {
+    const gets = keys.map((key) => newGet(keyOf(key), options));
+    const deadlineMs = this.#deadlineOf(options);
+    const plan: ManyPlan<Values> = {
+      sizes: gets.map(({ key }) => key.length),
+      batch: async (indexes, hear) => {
+        const requests = indexes.map((index) => gets[index]!);
+        const build = (timeoutMs: number): HandledRequest => ({
+          type: 'get-many',
+          requests: requests.map((get) => ({ ...get, timeoutMs })),
+        });
+        const part = ({ index, answer }: PartReply): void => {
+          if (answer.type === 'value') hear(indexes[index]!, new Values(answer));
+        };
+        await this.#run(build, options, deadlineMs, { part, tries: 'one' });
+      },
+      single: (index) => this.#read(gets[index]!.key, options, deadlineMs),
+    };
+    return runMany(plan, (index, values) => ({ index, values }));
+  }
+
+  /** Puts many values, as `getMany` gets them. Not a transaction: each is applied or not by itself. */
+  putMany(
+    entries: readonly {
+      readonly key: KeyInput;
+      readonly value: ValueInput;
+      readonly context?: Uint8Array;
+    }[],
+    options: PutOptions = {},
+  ): AsyncIterableIterator<PutOne> {
+    const deadlineMs = this.#deadlineOf(options);
+    const puts = entries.map(({ key, value, context }) =>
+      this.#newPut(keyOf(key), bytesOf(value), { ...options, ...(context ? { context } : {}) }),
+    );
+    const unknown = new Map<number, CoterieError>();
+    const plan: ManyPlan<Applied> = {
+      sizes: puts.map(({ key, value }) => key.length + value.length),
+      batch: async (indexes, hear) => {
+        const requests = indexes.map((index) => puts[index]!);
+        const build = (timeoutMs: number): HandledRequest => ({
+          type: 'put-many',
+          requests: requests.map((put) => ({ ...put, timeoutMs, attempt: 1 })),
+        });
+        const left = new Set(indexes);
+        const part = ({ index, answer }: PartReply): void => {
+          const at = indexes[index]!;
+          left.delete(at);
+          if (answer.type === 'applied') return hear(at, appliedOf(answer));
+          if (answer.type !== 'failed') return;
+          const error = new CoterieError(answer.code, answer.message, answer.details);
+          if (error.outcome === 'unknown') unknown.set(at, error);
+        };
+        try {
+          await this.#run(build, options, deadlineMs, { part, tries: 'one' });
+        } catch (error) {
+          // Of what was not answered the outcome is that of the whole.
+          if (error instanceof CoterieError && error.outcome === 'unknown') {
+            for (const at of left) unknown.set(at, error);
+          }
+          throw error;
+        }
+      },
+      single: (index) =>
+        this.#send(puts[index]!, options, deadlineMs, {
+          attempts: 1,
+          unknown: unknown.get(index),
+        }),
+    };
+    return runMany(plan, (index, applied) => ({ index, applied }));
+  }
+
+  /**
+   * The keys of the store, in no order, a page at a time; each page has the deadline of an operation
+   * of its own. A key deleted a moment ago may show, one written meanwhile may not. Stop iterating
+   * to stop scanning.
+   */
+  async *scan(options: ScanOptions = {}): AsyncGenerator<Uint8Array, void, void> {
+    const { partition } = options;
+    const { partitions } = await this.ring(options);
+    const all = Array.from({ length: partitions }, (_, each) => each);
+    for (const each of partition === undefined ? all : [partition])
+      yield* this.#scanOne(each, options);
+  }
+
+  async *#scanOne(partition: number, options: ScanOptions): AsyncGenerator<Uint8Array, void, void> {
+    const { pageSize: limit = 1000, prefix } = options;
+    const wanted = prefix === undefined ? '' : keyOf(prefix);
+    let after: Uint8Array | undefined;
+    do {
+      const page = {
+        type: 'scan',
+        partition,
+        limit,
+        ...(after === undefined ? {} : { after }),
+      } as const;
+      const build = (timeoutMs: number): HandledRequest => ({ ...page, timeoutMs });
+      const reply = await this.#run(build, options, this.#deadlineOf(options));
+      if (reply.type !== 'keys') throw unexpected(reply);
+      for (const key of reply.keys) if (key.startsWith(wanted)) yield bytesOfKey(key);
+      after = reply.next;
+    } while (after !== undefined);
+  }
+
+  /** Who owns which partition, as the connected node knows it. */
+  async ring(options: OperationOptions = {}): Promise<RingReply> {
+    const reply = await this.#run(() => ({ type: 'ring' }), options, this.#deadlineOf(options));
+    if (reply.type !== 'ring-is') throw unexpected(reply);
+    return reply;
+  }
+
+  /** Has all reachable owners of `key` brought to the same record. */
+  async repair(key: KeyInput, options: OperationOptions = {}): Promise<void> {
+    const repair = { type: 'repair', key: keyOf(key) } as const;
+    const build = (timeoutMs: number): HandledRequest => ({ ...repair, timeoutMs });
+    const reply = await this.#run(build, options, this.#deadlineOf(options));
+    if (reply.type !== 'done') throw unexpected(reply);
+  }
+
   /** The cluster as the connected node sees it. */
   async status(options: OperationOptions = {}): Promise<Readonly<Record<string, unknown>>> {
     const reply = await this.#run(() => ({ type: 'status' }), options, this.#deadlineOf(options));
@@ -286,11 +383,8 @@ export class Client {
   }
 
   async #read(key: Key, options: GetOptions, deadlineMs: number): Promise<Values> {
-    const { r, strict = false } = options;
-    const get = { type: 'get', key, strict, ...(r === undefined ? {} : { r }) } as const;
-    const reply = await this.#run((timeoutMs) => ({ ...get, timeoutMs }), options, deadlineMs);
-    if (reply.type !== 'value') throw unexpected(reply);
-    return new Values(reply);
+    const get = newGet(key, options);
+    return valuesOf(await this.#run((timeoutMs) => ({ ...get, timeoutMs }), options, deadlineMs));
   }
 
   async #write(
@@ -299,25 +393,43 @@ export class Client {
     options: WriteOptions,
     deadlineMs: number,
   ): Promise<Applied> {
-    const { context, w, dw, strict = false, lastWriteWins = false } = options;
+    return this.#send(this.#newPut(key, value, options), options, deadlineMs);
+  }
+
+  /** One put as every try of it repeats it: one id, one time. */
+  #newPut(key: Key, value: Uint8Array | 'tombstone', options: WriteOptions): NewPut {
+    const { context, w, dw, strict = false, lastWriteWins } = options;
     const { clock, random } = this.#parts;
-    const put = {
+    const writtenAt = Math.floor(clock.wallMs());
+    return {
       type: 'put',
       key,
       value,
       contexts: contextsOf(context),
-      // Every try of this write is the same write: one id, one time.
       putId: putId(hexOf(random.bytes(8))),
-      writtenAt: Math.floor(clock.wallMs()),
-      mode: lastWriteWins ? 'last-write-wins' : 'causal',
+      writtenAt,
       strict,
+      ...modeOf(lastWriteWins),
+      ...conditionOf(options),
+      ...expiryOf(options, writtenAt),
       ...(w === undefined ? {} : { w }),
       ...(dw === undefined ? {} : { dw }),
-    } as const;
-    const build = (timeoutMs: number, attempt: number) => ({ ...put, timeoutMs, attempt });
-    const reply = await this.#run(build, options, deadlineMs);
-    if (reply.type !== 'applied') throw unexpected(reply);
-    return { outcome: 'applied', acks: reply.acks, durable: reply.durable, context: reply.context };
+    };
+  }
+
+  async #send(
+    put: NewPut,
+    options: OperationOptions,
+    deadlineMs: number,
+    earlier: Earlier = { attempts: 0 },
+  ): Promise<Applied> {
+    const { attempts, unknown } = earlier;
+    const build = (timeoutMs: number, attempt: number): HandledRequest => ({
+      ...put,
+      timeoutMs,
+      attempt: attempts + attempt,
+    });
+    return appliedOf(await this.#run(build, options, deadlineMs, { unknown }));
   }
 
   /** The update of one mergeable value: its change, and the write of what that made. */
@@ -345,6 +457,7 @@ export class Client {
     build: (timeoutMs: number, attempt: number) => HandledRequest,
     { signal }: OperationOptions,
     deadlineMs: number,
+    more: Pick<OperationPlan, 'part' | 'unknown'> & { readonly tries?: 'one' } = {},
   ): Promise<Answered> {
     if (this.#state !== 'open') {
       throw new CoterieError('CANCELLED', 'the client was closed', { outcome: 'refused' });
@@ -352,8 +465,9 @@ export class Client {
     const plan = {
       build,
       deadlineMs,
-      retriesMax: this.#retriesMax,
-      quorumRetriesMax: this.#quorumRetriesMax,
+      retriesMax: more.tries === 'one' ? 0 : this.#retriesMax,
+      quorumRetriesMax: more.tries === 'one' ? 0 : this.#quorumRetriesMax,
+      ...more,
       ...(signal === undefined ? {} : { signal }),
     };
     const { clock, random } = this.#parts;
@@ -368,23 +482,3 @@ export class Client {
     }
   }
 }
-
-type AnyMergeable = Mergeable<unknown, never, never>;
-
-/** What the read before a delete takes over: W and dw say nothing about it. */
-const readingOf = ({ strict, signal }: WriteOptions): GetOptions => ({
-  ...(strict === undefined ? {} : { strict }),
-  ...(signal === undefined ? {} : { signal }),
-});
-
-const mergedOf = (siblings: readonly Uint8Array[], merge: Merge): Uint8Array | undefined =>
-  siblings.length < 2 ? siblings[0] : bytesOf(merge(siblings));
-
-/** Nothing was written, and a fresh read may mend it: its context is newer. */
-const isStale = (error: unknown): boolean =>
-  error instanceof CoterieError && error.outcome === 'refused' && STALE.has(error.code);
-
-const STALE: ReadonlySet<string> = new Set(['BAD_CONTEXT', 'TOO_MANY_SIBLINGS']);
-
-const unexpected = (reply: Answered): CoterieError =>
-  new CoterieError('INTERNAL', `the node answered with ${reply.type}`);

@@ -1,6 +1,7 @@
 /** What callers may pass for keys, values and contexts, checked before anything is sent. */
 import { CoterieError } from '../core/errors.ts';
 import type { Key } from '../core/ids.ts';
+import { unbundled } from './context-bundle.ts';
 import { checkedKey, kindOf } from '../wire/fields.ts';
 
 /** Text stands for its UTF-8 bytes; a key is 1–1,024 of them. */
@@ -28,5 +29,5 @@ export const contextsOf = (
 ): readonly Uint8Array[] => {
   if (context === undefined) return [];
   const contexts = context instanceof Uint8Array ? [context] : context;
-  return contexts.map((each) => new Uint8Array(each));
+  return contexts.flatMap((each) => unbundled(new Uint8Array(each)));
 };

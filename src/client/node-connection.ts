@@ -9,8 +9,10 @@ import type { Clock, Timer } from '../ports/clock.ts';
 import type { Connection, ConnectionEvents } from '../ports/links.ts';
 import { PROTOCOL_VERSION, PUSH_ID, REQUEST_ID_MAX } from '../wire/client-messages.ts';
 import type {
+  FinalReply,
   HandledReply,
   HandledRequest,
+  PartReply,
   Push,
   ServerReply,
   WelcomeReply,
@@ -29,6 +31,8 @@ export type ConnectionParts = {
   readonly address: string;
   readonly name: string;
   readonly token?: string;
+  /** How often the node is pinged by message; one that says nothing till the next is given up, ms. */
+  readonly pingEveryMs?: number;
   readonly ready: (welcome: WelcomeReply) => void;
   /** Something the node said unasked. */
   readonly pushed?: (push: Push) => void;
@@ -46,7 +50,9 @@ const HELLO_ID = 1;
 const NORMAL_CLOSE = 1000;
 
 export type Answer =
-  | { readonly type: 'replied'; readonly reply: HandledReply }
+  | { readonly type: 'replied'; readonly reply: FinalReply }
+  /** One of many; the last answer is still to come. */
+  | { readonly type: 'part'; readonly part: PartReply }
   | { readonly type: 'lost'; readonly reason: string };
 
 export class NodeConnection {
@@ -57,6 +63,8 @@ export class NodeConnection {
   #lastId = HELLO_ID;
   #inFlightMax = IN_FLIGHT_MAX;
   #wasReady: 'yes' | 'no' = 'no';
+  #heard: 'something' | 'nothing' = 'something';
+  #heartbeat: Timer | undefined;
   #state: 'opening' | 'ready' | 'leaving' | 'closed' = 'opening';
 
   constructor(parts: ConnectionParts) {
@@ -84,7 +92,7 @@ export class NodeConnection {
     return this.#state === 'ready' && this.#waiting.size < this.#inFlightMax;
   }
 
-  /** Sends `request`; `answered` is called once unless cancelled. Only while there is room. */
+  /** Sends `request`; `answered` is called once, after any parts, unless cancelled. Needs room. */
   ask(request: HandledRequest, answered: (answer: Answer) => void): { cancel(): void } {
     const id = this.#freeId();
     this.#waiting.set(id, answered);
@@ -122,6 +130,7 @@ export class NodeConnection {
 
   #received(frame: Uint8Array): void {
     if (this.#state === 'closed') return;
+    this.#heard = 'something';
     const decoded = decodeServerReply(frame);
     if (decoded.type === 'bad') return this.#abandon(`a malformed answer: ${decoded.reason}`);
     if (decoded.type === 'reply') return this.#take(decoded.id, decoded.reply);
@@ -158,13 +167,26 @@ export class NodeConnection {
     this.#state = 'ready';
     this.#wasReady = 'yes';
     this.#inFlightMax = Math.max(1, welcome.limits['inFlightMax'] ?? IN_FLIGHT_MAX);
+    this.#pingLater();
     this.#parts.ready(welcome);
+  }
+
+  #pingLater(): void {
+    const { clock, pingEveryMs } = this.#parts;
+    if (pingEveryMs === undefined || this.#state === 'closed') return;
+    this.#heartbeat = clock.setTimeout(() => {
+      if (this.#heard === 'nothing') return this.#abandon('it is silent');
+      this.#heard = 'nothing';
+      this.#socket.send(encodeClientRequest(this.#freeId(), { type: 'ping' }));
+      this.#pingLater();
+    }, pingEveryMs);
   }
 
   #answered(id: number, reply: HandledReply): void {
     const answered = this.#waiting.get(id);
     // The answer to what was cancelled.
     if (answered === undefined) return;
+    if (reply.type === 'part') return answered({ type: 'part', part: reply });
     this.#waiting.delete(id);
     // Whoever is not ready or going may be right for later, but others are right for now.
     if (reply.type === 'failed' && (reply.code === 'GOING_AWAY' || reply.code === 'NOT_READY')) {
@@ -195,6 +217,7 @@ export class NodeConnection {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.#parts.clock.clearTimeout(this.#silence);
+    if (this.#heartbeat !== undefined) this.#parts.clock.clearTimeout(this.#heartbeat);
     const left = [...this.#waiting.values()];
     this.#waiting.clear();
     this.#parts.closed(reason);

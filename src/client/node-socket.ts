@@ -1,5 +1,5 @@
 /** Sockets, clock and chance of a client in Node: the only file of the client that touches them. */
-import { randomBytes, randomInt } from 'node:crypto';
+import { createHash, randomBytes, randomInt } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { WebSocket } from 'ws';
 import type { Clock } from '../ports/clock.ts';
@@ -80,6 +80,8 @@ export const nodeClock: Clock = {
   clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout),
   endOfTurn: (task) => void setImmediate(task),
 };
+
+export const nodeMd5 = (bytes: Uint8Array): Uint8Array => createHash('md5').update(bytes).digest();
 
 export const nodeRandom: Random = {
   integer: (below) => randomInt(below),

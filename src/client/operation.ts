@@ -16,7 +16,7 @@ import type { ErrorDetails } from '../core/errors.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { Random } from '../ports/random.ts';
 import type { FailedReply } from '../wire/peer-messages.ts';
-import type { HandledReply, HandledRequest } from '../wire/client-messages.ts';
+import type { FinalReply, HandledRequest, PartReply } from '../wire/client-messages.ts';
 import type { Events } from './events.ts';
 import type { RetryBudget } from './restraint.ts';
 import type { Ending, Transport } from './transport.ts';
@@ -39,10 +39,14 @@ export type OperationPlan = {
   /** As that, for a quorum refused because too few nodes can be reached. */
   readonly quorumRetriesMax: number;
   readonly signal?: AbortSignal;
+  /** The unknown outcome of a try before this operation. */
+  readonly unknown?: CoterieError | undefined;
+  /** Hears the answers to a request for many. */
+  readonly part?: (part: PartReply) => void;
 };
 
 /** The answer that is no failure; rejects with CoterieError. */
-export type Answered = Exclude<HandledReply, FailedReply>;
+export type Answered = Exclude<FinalReply, FailedReply>;
 
 export const runOperation = (parts: OperationParts, plan: OperationPlan): Promise<Answered> =>
   new Promise((resolve, reject) => new Operation(parts, plan, resolve, reject).start());
@@ -82,6 +86,7 @@ class Operation {
   ) {
     this.#parts = parts;
     this.#plan = plan;
+    this.#unknown = plan.unknown;
     this.#resolve = resolve;
     this.#reject = reject;
   }
@@ -110,6 +115,7 @@ class Operation {
         return this.#plan.build(Math.max(1, timeoutMs), ++this.#sent);
       },
       (ending) => this.#ended(ending),
+      this.#plan.part,
     );
     // It may have ended within the call.
     if (this.#state === 'trying') this.#call = call;

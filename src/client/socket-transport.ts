@@ -5,7 +5,7 @@
  */
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { Random } from '../ports/random.ts';
-import type { HandledReply, HandledRequest } from '../wire/client-messages.ts';
+import type { FinalReply, HandledRequest, PartReply } from '../wire/client-messages.ts';
 import { NodeConnection, checkedAddresses, isAddress } from './node-connection.ts';
 import type { Sockets } from './node-connection.ts';
 import type { Events } from './events.ts';
@@ -22,6 +22,8 @@ export type SocketTransportOptions = {
   readonly name?: string;
   readonly token?: string;
   readonly events?: Events;
+  /** How often a silent node is asked whether it is there, ms; absent: the sockets see to that. */
+  readonly pingEveryMs?: number;
   /** Requests that may wait for a node or for room; one more is answered OVERLOADED. */
   readonly queueMax?: number;
 };
@@ -33,6 +35,7 @@ const ADDRESSES_MAX = 256;
 type Waiting = {
   readonly build: () => HandledRequest;
   readonly ended: (ending: Ending) => void;
+  readonly part: ((part: PartReply) => void) | undefined;
   call: { cancel(): void } | undefined;
 };
 
@@ -63,7 +66,11 @@ class SocketTransport implements Transport {
     this.#next = options.random.integer(seeds.length);
   }
 
-  request(build: () => HandledRequest, ended: (ending: Ending) => void): { cancel(): void } {
+  request(
+    build: () => HandledRequest,
+    ended: (ending: Ending) => void,
+    part?: (part: PartReply) => void,
+  ): { cancel(): void } {
     if (this.#state === 'closed') {
       ended({ type: 'closed' });
       return { cancel: () => undefined };
@@ -72,7 +79,7 @@ class SocketTransport implements Transport {
       ended({ type: 'full', waiting: this.#waiting.size });
       return { cancel: () => undefined };
     }
-    const waiting: Waiting = { build, ended, call: undefined };
+    const waiting: Waiting = { build, ended, part, call: undefined };
     this.#waiting.add(waiting);
     this.#sendWaiting();
     return {
@@ -106,6 +113,7 @@ class SocketTransport implements Transport {
       this.#waiting.delete(waiting);
       const connection = this.#current;
       const call = connection.ask(waiting.build(), (answer) => {
+        if (answer.type === 'part') return waiting.part?.(answer.part);
         const closed = this.#state === 'closed' && answer.type === 'lost';
         if (answer.type === 'replied') this.#judge(connection, verdictOn(answer.reply));
         waiting.ended(closed ? { type: 'closed' } : answer);
@@ -158,7 +166,7 @@ class SocketTransport implements Transport {
   }
 
   #dial(): void {
-    const { sockets, clock, name = 'coterie.js', token } = this.#options;
+    const { sockets, clock, name = 'coterie.js', token, pingEveryMs } = this.#options;
     const address = this.#choose();
     const connection: NodeConnection = new NodeConnection({
       sockets,
@@ -166,6 +174,7 @@ class SocketTransport implements Transport {
       address,
       name,
       ...(token === undefined ? {} : { token }),
+      ...(pingEveryMs === undefined ? {} : { pingEveryMs }),
       ready: (welcome) => {
         this.#failures = 0;
         this.#problem = undefined;
@@ -219,7 +228,7 @@ class SocketTransport implements Transport {
 }
 
 /** Whether an answer tells that the node serves: its own bug or its own silence do not. */
-const verdictOn = (reply: HandledReply): 'served' | 'failed' =>
+const verdictOn = (reply: FinalReply): 'served' | 'failed' =>
   reply.type === 'failed' && (reply.code === 'INTERNAL' || reply.code === 'TIMEOUT')
     ? 'failed'
     : 'served';

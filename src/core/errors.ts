@@ -29,6 +29,7 @@ export const ERROR_KINDS = {
   PUT_ID_REUSED: refused,
   TOO_MANY_SIBLINGS: refused,
   FORBIDDEN: refused,
+  CONDITION_NOT_MET: refused,
   INSUFFICIENT_STORAGE: refusedForNow,
   OVERLOADED: refusedForNow,
   NOT_READY: refusedForNow,

@@ -182,6 +182,34 @@ export const joinContexts = (a: CausalContext, b: CausalContext): CausalContext 
   shown: [...new Set([...a.shown, ...b.shown])],
 });
 
+/** Whether a sibling's time-to-live has passed: from then on it is nothing, on every path (A9). */
+export const expired = ({ value, expiresAt }: Sibling, nowMs: number): boolean =>
+  value === 'expired' || (expiresAt !== undefined && expiresAt <= nowMs);
+
+/**
+ * The record without the bytes of what has expired; dots and put ids stay until they are reaped.
+ * The same history, so the same hash: no replica differs from another because its clock is ahead.
+ */
+export const withoutExpired = (record: RecordOfKey, nowMs: number): RecordOfKey => {
+  const due = (sibling: Sibling): boolean =>
+    sibling.value instanceof Uint8Array && expired(sibling, nowMs);
+  if (!record.siblings.some(due)) return record;
+  const siblings = record.siblings.map((sibling): Sibling =>
+    due(sibling) ? { ...sibling, value: 'expired' } : sibling,
+  );
+  return { ...record, siblings };
+};
+
+/** The siblings that a reader with this context has not seen: what a conditional put refuses for. */
+export const unseenIn = (record: RecordOfKey, context: CausalContext): readonly Sibling[] =>
+  record.siblings.filter(
+    (sibling) => sibling.value !== 'expired' && !isInContext(sibling, context),
+  );
+
+/** The newest of several siblings by the writers' clocks: what a last-write-wins reader sees (A8). */
+export const newestOf = (siblings: readonly Sibling[]): readonly Sibling[] =>
+  siblings.length < 2 ? siblings : [siblings.reduce((a, b) => (isOlder(a, b) ? b : a))];
+
 /** What a reader sees: live values hide tombstones; expired and deleted are nothing. */
 export const liveSiblings = (record: RecordOfKey): readonly Sibling[] =>
   record.siblings.filter((sibling) => sibling.value !== 'tombstone' && sibling.value !== 'expired');
@@ -257,7 +285,7 @@ const isInContext = (sibling: Sibling, context: CausalContext): boolean =>
   context.shown.includes(sibling.putId) ||
   context.seen.some((seen) => seen.putId === sibling.putId);
 
-const isOlder = (sibling: Sibling, mint: Mint): boolean =>
+const isOlder = (sibling: Sibling, mint: Pick<Mint, 'writtenAt' | 'putId'>): boolean =>
   sibling.writtenAt < mint.writtenAt ||
   (sibling.writtenAt === mint.writtenAt && sibling.putId < mint.putId);
 

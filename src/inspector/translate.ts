@@ -149,10 +149,12 @@ const callParts = (
   }
 };
 
-/** The key of a coordinator's input, and what it was asked for. */
+/** The key of a coordinator's input (of a scan: its partition), and what it was asked for. */
 export const inputFacts = (input: unknown): { readonly key: string; readonly facts: Facts } => {
-  const { key, put, tally, coordinators } = input as {
+  const { key, partition, put, tally, coordinators } = input as {
     readonly key?: Key;
+    /** Of a scan, which has no key. */
+    readonly partition?: number;
     readonly put?: {
       readonly key: Key;
       readonly value: Uint8Array | string;
@@ -161,7 +163,8 @@ export const inputFacts = (input: unknown): { readonly key: string; readonly fac
     readonly tally?: Record<string, unknown>;
     readonly coordinators?: readonly string[];
   };
-  const shown = showKey((put?.key ?? key)!);
+  const one = put?.key ?? key;
+  const shown = one === undefined ? `partition ${partition}` : showKey(one);
   const slots = tally?.['slots'] as readonly { readonly owner: string }[] | undefined;
   const candidates = tally?.['candidates'] as readonly string[] | undefined;
   return {

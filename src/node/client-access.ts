@@ -7,6 +7,7 @@ import { allows } from '../core/access.ts';
 import type { Need, TokenEntry } from '../core/access.ts';
 import { CoterieError, unreachable } from '../core/errors.ts';
 import { hexOf } from '../core/ids.ts';
+import type { Key } from '../core/ids.ts';
 import { Rate } from '../core/rate.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Digest } from '../ports/digest.ts';
@@ -61,11 +62,14 @@ export const admissionBy = (
       refusalOf: (request) => {
         const entry = entryOf(hash);
         if (entry === undefined) return 'unauthorized';
-        const need = needOf(request);
-        if (!allows(entry.grants, need)) return forbidden(entry.name, need);
+        const needs = needsOf(request);
+        const missing = needs.find((need) => !allows(entry.grants, need));
+        if (missing !== undefined) return forbidden(entry.name, missing);
         const { requestsPerSecondMax: perSecond } = entry;
         if (perSecond === undefined) return undefined;
-        const retryAfterMs = rateOf(hash, perSecond).take(perSecond, clock.monotonicMs());
+        // Many in one frame count as many.
+        const waits = needs.map(() => rateOf(hash, perSecond).take(perSecond, clock.monotonicMs()));
+        const retryAfterMs = Math.max(...waits);
         return retryAfterMs === 0
           ? undefined
           : tooFast(`the token ${entry.name}`, perSecond, retryAfterMs);
@@ -82,17 +86,30 @@ const forbidden = (name: string, need: Need): CoterieError => {
   return new CoterieError('FORBIDDEN', `the token ${name} does not grant ${wanted} here`);
 };
 
-const needOf = (request: HandledRequest): Need => {
+/** Every key counts: one that is not granted refuses the whole. */
+const needsOf = (request: HandledRequest): readonly Need[] => {
   switch (request.type) {
     case 'get':
-      return { type: 'role', role: 'read', key: request.key };
+    case 'replica-get':
+    case 'repair':
+      return [{ type: 'role', role: 'read', key: request.key }];
     case 'put':
-      return { type: 'role', role: 'write', key: request.key };
+      return [{ type: 'role', role: 'write', key: request.key }];
+    case 'get-many':
+    case 'put-many':
+      return request.requests.flatMap(needsOf);
+    case 'scan':
+      // It shows every key: only a grant for all of them will do.
+      return [{ type: 'role', role: 'read', key: ALL_KEYS }];
+    case 'ring':
     case 'status':
-      return { type: 'anyone' };
+      return [{ type: 'anyone' }];
     case 'admin':
-      return { type: 'role', role: 'admin' };
+      return [{ type: 'role', role: 'admin' }];
     default:
       return unreachable(request);
   }
 };
+
+/** Begins with no prefix but the empty one. */
+const ALL_KEYS = '' as Key;

@@ -1,13 +1,29 @@
-/** Serves client requests from this node's router, whether they came over a socket or not. */
+/** Serves client requests from this node, whether they came over a socket or not. */
 import type { GetReply } from '../../actors/get.ts';
 import type { NodeId } from '../core/ids.ts';
-import { liveSiblings } from '../core/record.ts';
-import type { AdminRequest, ClientHandler, HandledReply } from '../wire/client-messages.ts';
-import type { Key } from '../core/ids.ts';
+import { decodeRecord } from '../core/record-bytes.ts';
+import { EMPTY_RECORD, liveSiblings, newestOf, withoutExpired } from '../core/record.ts';
+import { unreachable } from '../core/errors.ts';
+import type { Clock } from '../ports/clock.ts';
+import { MANY_MAX } from '../wire/client-messages.ts';
+import type {
+  AdminRequest,
+  AppliedReply,
+  ClientHandler,
+  GetRequest,
+  HandledReply,
+  HandledRequest,
+  ManyRequest,
+  ReplicaGetRequest,
+  RingReply,
+  ValueReply,
+} from '../wire/client-messages.ts';
 import type { FailedReply } from '../wire/peer-messages.ts';
 import type { Config } from './config.ts';
+import { failed } from './refusals.ts';
 import type { Replica } from './replica.ts';
 import type { Router } from './router.ts';
+import type { Scans } from './scans.ts';
 import type { NodeState, Status } from './status.ts';
 
 export type ClientHandlerParts = {
@@ -15,26 +31,33 @@ export type ClientHandlerParts = {
   readonly cluster: () => string;
   readonly state: () => NodeState;
   readonly router: Router;
+  readonly scans: Scans;
   readonly replica: Replica;
   readonly status: () => Status;
   readonly admin: (request: AdminRequest, reply: (reply: HandledReply) => void) => void;
-  readonly addresses: () => readonly string[];
+  /** The ring as clients are told it. */
+  readonly ring: () => RingReply;
   readonly config: Config;
+  readonly clock: Clock;
 };
 
 export const clientHandler = (parts: ClientHandlerParts): ClientHandler => ({
-  welcome: () => ({
-    node: parts.self,
-    cluster: parts.cluster(),
-    limits: {
-      keyBytesMax: 1024,
-      valueBytesMax: parts.config.valueBytesMax,
-      contextBytesMax: 8192,
-      inFlightMax: parts.config.inFlightMax,
-    },
-    ringVersion: 1,
-    addresses: parts.addresses(),
-  }),
+  welcome: () => {
+    const { ringVersion, nodes } = parts.ring();
+    return {
+      node: parts.self,
+      cluster: parts.cluster(),
+      limits: {
+        keyBytesMax: 1024,
+        valueBytesMax: parts.config.valueBytesMax,
+        contextBytesMax: 8192,
+        inFlightMax: parts.config.inFlightMax,
+        manyMax: MANY_MAX,
+      },
+      ringVersion,
+      addresses: nodes.flatMap(({ address }) => (address === '' ? [] : [address])),
+    };
+  },
   handle: (request, reply) => {
     let cancelled = false;
     const answer = (result: HandledReply): void => {
@@ -44,13 +67,7 @@ export const clientHandler = (parts: ClientHandlerParts): ClientHandler => ({
     const always = request.type === 'status' || request.type === 'admin';
     const refusal = always ? undefined : refusalIn(parts.state());
     if (refusal !== undefined) answer(refusal);
-    else if (request.type === 'status') {
-      answer({ type: 'status-is', status: parts.status() });
-    } else if (request.type === 'admin') parts.admin(request, answer);
-    else if (request.type === 'put') parts.router.put(request, 'client', answer);
-    else {
-      parts.router.get(request, (result) => answer(valueReply(parts, request.key, result)));
-    }
+    else handle(parts, request, answer);
     return {
       cancel: () => {
         cancelled = true;
@@ -59,27 +76,73 @@ export const clientHandler = (parts: ClientHandlerParts): ClientHandler => ({
   },
 });
 
+type Answer = (reply: HandledReply) => void;
+
+const handle = (parts: ClientHandlerParts, request: HandledRequest, answer: Answer): void => {
+  const { router, scans } = parts;
+  switch (request.type) {
+    case 'get':
+    case 'put':
+      return one(parts, request, answer);
+    case 'get-many':
+    case 'put-many':
+      return many(parts, request, answer);
+    case 'scan':
+      return scans.scan(request, answer);
+    case 'ring':
+      return answer(parts.ring());
+    case 'replica-get':
+      return replicaGet(parts, request, answer);
+    case 'repair':
+      return router.repair(request.key, request.timeoutMs, (result) =>
+        answer(result.type === 'failed' ? result : { type: 'done' }),
+      );
+    case 'status':
+      return answer({ type: 'status-is', status: parts.status() });
+    case 'admin':
+      return parts.admin(request, answer);
+    default:
+      return unreachable(request);
+  }
+};
+
+type One = ManyRequest['requests'][number];
+type OneReply = ValueReply | AppliedReply | FailedReply;
+
+const one = (parts: ClientHandlerParts, request: One, answer: (reply: OneReply) => void): void => {
+  if (request.type === 'put') return parts.router.put(request, answer);
+  parts.router.get(request, (result) => answer(valueReply(parts, request, result)));
+};
+
+/** A coordinator each, all born at once; each answers when it can. */
+const many = (parts: ClientHandlerParts, { requests }: ManyRequest, answer: Answer): void => {
+  let left = requests.length;
+  requests.forEach((request, index) =>
+    one(parts, request, (reply) => {
+      answer({ type: 'part', index, answer: reply });
+      left -= 1;
+      if (left === 0) answer({ type: 'done' });
+    }),
+  );
+};
+
 const refusalIn = (state: NodeState): FailedReply | undefined => {
   if (state === 'serving') return undefined;
   const code = state === 'joining' ? 'NOT_READY' : 'GOING_AWAY';
-  return {
-    type: 'failed',
-    code,
-    message: `this node is ${state}`,
-    details: { outcome: 'refused' },
-  };
+  return failed(code, `this node is ${state}`, { outcome: 'refused' });
 };
 
 const valueReply = (
-  { self, replica }: ClientHandlerParts,
-  key: Key,
+  { self, replica, router, clock }: ClientHandlerParts,
+  { key, mode = router.readingModeOf(key) }: GetRequest,
   reply: GetReply,
-): HandledReply => {
+): ValueReply | FailedReply => {
   if (reply.type === 'failed') return reply;
-  const { record, fastest } = reply;
-  const values = liveSiblings(record).flatMap(({ value }) =>
-    value instanceof Uint8Array ? [value] : [],
-  );
+  const { fastest } = reply;
+  const record = withoutExpired(reply.record, clock.wallMs());
+  const live = liveSiblings(record);
+  const shown = mode === 'last-write-wins' ? newestOf(live) : live;
+  const values = shown.flatMap(({ value }) => (value instanceof Uint8Array ? [value] : []));
   const known = record.vector.length > 0 || record.siblings.length > 0;
   return {
     type: 'value',
@@ -89,3 +152,18 @@ const valueReply = (
     node: self,
   };
 };
+
+/** What this replica would answer a coordinator, with a context of its own. */
+const replicaGet = (
+  { self, replica }: ClientHandlerParts,
+  { key, want }: ReplicaGetRequest,
+  answer: Answer,
+): void =>
+  replica.receive({ type: 'read', request: 0, key, want }, (reply) => {
+    if (reply.type !== 'answer') return answer(failed('NOT_READY', 'this replica cannot answer'));
+    const { role, record: bytes } = reply;
+    const record = bytes === undefined ? EMPTY_RECORD : decodeRecord(bytes);
+    const context = replica.readerContext(key, record, self);
+    const is = { type: 'replica-is', role, context } as const;
+    answer(bytes === undefined ? is : { ...is, record: bytes });
+  });

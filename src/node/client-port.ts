@@ -57,6 +57,9 @@ export const CLIENT_CLOSE = {
   silent: 4408,
 } as const;
 
+/** A stopping node still tells what it knows. */
+const ALWAYS_ANSWERED: ReadonlySet<string> = new Set(['ping', 'status', 'ring']);
+
 /** How long a client should wait before it asks an overloaded connection again, ms. */
 const RETRY_AFTER_MS = 50;
 
@@ -210,7 +213,7 @@ class Session implements ConnectionEvents {
     if (this.#inFlight.size >= inFlightMax) {
       return overloaded(`at most ${inFlightMax} requests may be in flight on one connection`);
     }
-    if (this.#portState() === 'going-away' && (type === 'get' || type === 'put')) {
+    if (this.#portState() === 'going-away' && !ALWAYS_ANSWERED.has(type)) {
       return new CoterieError('GOING_AWAY', 'this node is stopping: ask another one');
     }
     return undefined;
@@ -222,7 +225,7 @@ class Session implements ConnectionEvents {
     const answer = (reply: ServerReply): void => {
       // The id may bear a newer request by now: an answer to a cancelled one is nobody's.
       if (this.#inFlight.get(id) !== entry) return;
-      this.#inFlight.delete(id);
+      if (reply.type !== 'part') this.#inFlight.delete(id);
       this.#send(id, reply);
     };
     try {

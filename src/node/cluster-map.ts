@@ -7,11 +7,12 @@
  *                      ├──▶ ring ──▶ RingView, read by everybody
  *   registers ─────────┘
  */
+import { withBook } from '../core/gossip.ts';
 import type { Book } from '../core/gossip.ts';
 import { hexOf, partitionId } from '../core/ids.ts';
 import type { NodeId, PartitionId } from '../core/ids.ts';
 import { applyEvent, digestText, foldHistory } from '../core/members.ts';
-import type { MembershipChange, MembershipEvent } from '../core/members.ts';
+import type { Announcement, MembershipChange, MembershipEvent } from '../core/members.ts';
 import { bump, dropLeavers } from '../core/registers.ts';
 import type { Register } from '../core/registers.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -31,6 +32,8 @@ export type ClusterMapParts = {
   readonly clock: Clock;
   readonly trace: Trace;
   readonly founding: Founding | undefined;
+  /** Where this life of the node is reached. */
+  readonly announcement: Announcement;
   /** The ring is another one now. */
   readonly changed: () => void;
   /** To every linked node: one of our registers has changed. */
@@ -47,9 +50,10 @@ export class ClusterMap {
 
   constructor(parts: ClusterMapParts) {
     this.#parts = parts;
-    const { self, storage, digest, founding } = parts;
-    const book = loadBook(storage);
-    this.#book = book.history.length > 0 || founding === undefined ? book : foundingBook(founding);
+    const { self, storage, digest, founding, announcement } = parts;
+    const loaded = loadBook(storage);
+    const known = loaded.history.length > 0 || founding === undefined;
+    this.#book = withBook(known ? loaded : foundingBook(founding), [], [announcement]);
     this.registers = new RegisterBook({
       storage,
       digest,

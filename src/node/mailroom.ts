@@ -21,7 +21,7 @@ export const handOn = (
   message: PeerMessage,
   reply: Reply,
 ): void => {
-  const { replica, router, handoff, exchanges, transfers, trees, map } = organs;
+  const { replica, router, scans, handoff, exchanges, transfers, trees, map } = organs;
   switch (message.type) {
     case 'write':
     case 'sync':
@@ -35,9 +35,13 @@ export const handOn = (
       return;
     case 'forward': {
       const { request, put } = message;
-      router.put(put, 'node', (result) => reply({ type: 'forwarded', request, reply: result }));
+      router.forwarded(put, (result) => reply({ type: 'forwarded', request, reply: result }));
       return;
     }
+    case 'list':
+    case 'listed':
+      if (takesPart) scans.receive(from, message, reply);
+      return;
     case 'forwarded':
       router.forwardReplied(from, message.request, message.reply);
       return;

@@ -97,15 +97,25 @@ export const metered = (inner: ClientHandler, parts: MeteringParts): ClientHandl
     welcome: () => inner.welcome(),
     handle: (request, reply) => {
       const beganMs = clock.monotonicMs();
-      return inner.handle(request, (answer) => {
+      return inner.handle(request, (whole) => {
         const nowMs = clock.monotonicMs();
-        meters.answered(request, answer, nowMs - beganMs);
-        if (nowMs - beganMs >= slowRequestMs()) tell(request, answer, nowMs - beganMs, nowMs);
-        reply(answer);
+        const [asked, answer] = partOf(request, whole);
+        meters.answered(asked, answer, nowMs - beganMs);
+        if (nowMs - beganMs >= slowRequestMs()) tell(asked, answer, nowMs - beganMs, nowMs);
+        reply(whole);
       });
     },
   };
 };
+
+/** One of many is counted as what it is, a get or a put; the whole when it is done. */
+const partOf = (
+  request: HandledRequest,
+  reply: HandledReply,
+): readonly [HandledRequest, HandledReply] =>
+  reply.type === 'part' && 'requests' in request
+    ? [request.requests[reply.index]!, reply.answer]
+    : [request, reply];
 
 /** As text of bounded length; hashed where keys are nobody's business (equal keys stay equal). */
 const shown = (key: Key, how: KeyDisplay, digest: Digest): string => {

@@ -13,6 +13,7 @@ import type { Config } from './config.ts';
 import type { CoordinatorHost } from './nursery.ts';
 import type { KeyDisplay } from './meters.ts';
 import type { PeerTrust } from './peer-greeting.ts';
+import type { PrefixDefaults } from './prefix-defaults.ts';
 
 export type NodeParts = {
   readonly self: NodeId;
@@ -26,6 +27,8 @@ export type NodeParts = {
   /** Where others reach this node, `ws://host:port`. */
   readonly advertise: string;
   readonly seeds: readonly string[];
+  /** Of requests that do not say, by key prefix; by default none. */
+  readonly prefixDefaults?: PrefixDefaults;
   /** Only for a founder's first start; ignored once the storage knows a history. */
   readonly founding?: Founding;
   /** Whoever inspects this node. */

@@ -6,7 +6,6 @@
  */
 import type { AnyActorRef } from 'xstate';
 import type { NodePorts } from '../../actors/node.ts';
-import { withBook } from '../core/gossip.ts';
 import { hexOf, partitionId, startId } from '../core/ids.ts';
 import type { Key, NodeId } from '../core/ids.ts';
 import type { MembershipChange } from '../core/members.ts';
@@ -29,6 +28,7 @@ import { composeOrgans } from './organs.ts';
 import type { Organs } from './organs.ts';
 import type { Reply } from './peers.ts';
 import { repairCommands } from './repair-commands.ts';
+import { ringReply, ringVersionOf } from './ring-answer.ts';
 import type { Ring, RingView } from './ring-view.ts';
 import { statusOf } from './status.ts';
 import type { NodeState, Status } from './status.ts';
@@ -46,6 +46,8 @@ export class Node {
   readonly #incarnation: number;
   readonly #earlier: Identity | undefined;
   #state: NodeState = 'joining';
+  /** The ring version clients were last told. */
+  #announced = 0;
   #onStopped: (() => void) | undefined;
 
   /** Throws Error if the storage belongs to another node id. */
@@ -59,14 +61,19 @@ export class Node {
     }
     this.#incarnation = (earlier?.incarnation ?? 0) + 1;
     const start = startId(hexOf(random.bytes(8)));
-    this.#organs = composeOrgans(parts, start, {
-      tell: this.#tell,
-      ringChanged: () => this.#ringChanged(),
-      gossipRegisters: () => this.#gossipRegisters(),
-      receive: (from, message, reply) => this.#hear(from, message, reply),
-      failed: (reason) => this.#fail(reason),
-    });
-    const { map, router, replica } = this.#organs;
+    this.#organs = composeOrgans(
+      parts,
+      { start, incarnation: this.#incarnation },
+      {
+        tell: this.#tell,
+        ringChanged: () => this.#ringChanged(),
+        gossipRegisters: () => this.#gossipRegisters(),
+        receive: (from, message, reply) => this.#hear(from, message, reply),
+        failed: (reason) => this.#fail(reason),
+      },
+    );
+    const { map, router, scans, replica } = this.#organs;
+    const prefixDefaults = parts.prefixDefaults ?? [];
     const inner = clientHandler({
       self,
       cluster: () => map.cluster,
@@ -75,8 +82,10 @@ export class Node {
       replica,
       status: () => this.status(),
       admin: (request, reply) => runAdminCommand(this.#adminCommands(), request, reply),
-      addresses: () => map.book.announcements.map(({ address }) => address),
+      scans,
+      ring: () => ringReply(map, { ...config, prefixDefaults }),
       config,
+      clock,
     });
     this.handler = metered(inner, {
       ...{ meters: this.#meters, clock, digest, trace, keys: parts.logKeys ?? 'escaped' },
@@ -96,9 +105,7 @@ export class Node {
 
   /** Persists who this node is, then listens, greets its peers and serves as soon as it may. */
   start(): void {
-    const { self, storage, links, seeds, advertise, trace } = this.#parts;
-    const announcement = { node: self, incarnation: this.#incarnation, address: advertise };
-    const book = withBook(this.#organs.map.book, [], [announcement]);
+    const { storage, links, seeds, advertise, trace } = this.#parts;
     this.#mark('running');
     trace.log('info', 'node.started', {
       ...{ incarnation: this.#incarnation, after: lastEnd(this.#earlier) },
@@ -106,9 +113,8 @@ export class Node {
       incomplete: this.#organs.completeness.missing().length,
       fileBytes: storage.usage().fileBytes,
     });
-    saveBook(storage, book, (result) => {
+    saveBook(storage, this.#organs.map.book, (result) => {
       if (result.type === 'failed') return this.#fail(`commit failed: ${result.reason}`);
-      this.#organs.map.publish(book);
       this.#supervisor.start();
       links.listen((connection, purpose) =>
         purpose === 'peer'
@@ -257,9 +263,16 @@ export class Node {
     if (this.#organs.ring.isRemoved(self)) this.#state = 'removed';
     else if (nodes.includes(self)) this.#supervisor.send({ type: 'ring.known' });
     this.#organs.completeness.ringChanged();
+    this.#announceRing();
     this.#organs.map.dropLeavers((partition) => this.#organs.completeness.isComplete(partition));
     this.#tell('transfer', { type: 'transfer.wanted' });
     this.#tell('antiEntropy', { type: 'exchange.wanted' });
+  }
+
+  #announceRing(): void {
+    const version = ringVersionOf(this.#organs.map);
+    if (version > this.#announced) this.#clientPort.announceRing(version);
+    this.#announced = version;
   }
 
   #gossipRegisters(): void {

@@ -12,12 +12,13 @@ import type { ForwardEvent } from '../../actors/forward.ts';
 import type { GetEvent } from '../../actors/get.ts';
 import type { PutEvent } from '../../actors/put.ts';
 import type { CoordinatorWatch, Watch } from '../inspector/watch.ts';
+import type { ScanEvent } from '../../actors/scan.ts';
 import type { RequestId } from '../wire/peer-messages.ts';
 import { chartOf } from './chart.ts';
 import { LightLife } from './light-host.ts';
 import { Timers } from './timers.ts';
 
-export type CoordinatorEvent = PutEvent | GetEvent | ForwardEvent;
+export type CoordinatorEvent = PutEvent | GetEvent | ForwardEvent | ScanEvent;
 
 export type Birth = {
   readonly logic: AnyActorLogic;

@@ -72,6 +72,9 @@ export const OPTIONS = {
   tokensFile: path('Tokens of clients with their roles, as `coterie token add` writes them.'),
   origins: list('Browser origins that may connect; a connection without an Origin always may.'),
   hosts: list('Names this node answers to, besides loopback names and the one it listens on.'),
+  defaults: list(
+    'What requests get that do not say, by key prefix: cart:=r:2+w:2+dw:1, session:=lww+ttl:1800000 (ms).',
+  ),
   logLevel: {
     ...{ kind: 'choice', value: 'info', choices: LOG_LEVELS, change: 'restart' },
     about: 'What is logged, as JSON lines on stderr.',

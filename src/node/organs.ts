@@ -23,6 +23,7 @@ import { RecordStore } from './record-store.ts';
 import { Replica } from './replica.ts';
 import type { RingView } from './ring-view.ts';
 import { Router } from './router.ts';
+import { Scans } from './scans.ts';
 import type { Tell } from './mail.ts';
 import { TransferDesk } from './transfer-desk.ts';
 import type { TreeParts } from './tree-answers.ts';
@@ -37,6 +38,7 @@ export type Organs = {
   readonly admission: AdmissionDesk;
   readonly peers: Peers;
   readonly router: Router;
+  readonly scans: Scans;
   readonly handoff: HandoffDesk;
   readonly trees: TreeParts;
   readonly exchanges: ExchangeDesk;
@@ -52,9 +54,13 @@ export type OrganHooks = {
   readonly failed: (reason: string) => void;
 };
 
-export const composeOrgans = (parts: NodeParts, start: StartId, hooks: OrganHooks): Organs => {
+/** Of one life of a node's process. */
+export type Life = { readonly start: StartId; readonly incarnation: number };
+
+export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): Organs => {
   const { self, config, clock, random, digest, storage, trace, links } = parts;
   const { tell } = hooks;
+  const { start, incarnation } = life;
   const map = new ClusterMap({
     self,
     storage,
@@ -62,6 +68,7 @@ export const composeOrgans = (parts: NodeParts, start: StartId, hooks: OrganHook
     clock,
     trace,
     founding: parts.founding,
+    announcement: { node: self, incarnation, address: parts.advertise },
     changed: hooks.ringChanged,
     broadcast: (message) => peers.broadcast(message),
     failed: (reason) => hooks.failed(`commit failed: ${reason}`),
@@ -123,7 +130,10 @@ export const composeOrgans = (parts: NodeParts, start: StartId, hooks: OrganHook
   });
   const send = (to: NodeId, message: PeerMessage): void =>
     peers.send(to, parts.watch?.stamped(message) ?? message);
-  const router = new Router({ self, config, ring, replica, store, nursery, admission, send });
+  const { prefixDefaults = [] } = parts;
+  const requests = { self, config, ring, store, nursery, admission, send };
+  const router = new Router({ ...requests, replica, prefixDefaults });
+  const scans = new Scans({ ...requests, clock, completeness });
   const common = { self, replica, store, ring, config, admission, send };
   const handoff = new HandoffDesk(
     { ...common, tell: (event) => tell('handoff', event) },
@@ -151,7 +161,7 @@ export const composeOrgans = (parts: NodeParts, start: StartId, hooks: OrganHook
   );
   return {
     ...{ map, ring, store, completeness, replica, nursery, admission },
-    ...{ peers, router, handoff, trees, exchanges, transfers },
+    ...{ peers, router, scans, handoff, trees, exchanges, transfers },
   };
 };
 

@@ -15,8 +15,11 @@ import {
   contextAfter,
   contextOf,
   joinContexts,
+  liveSiblings,
   merge,
   sameRecord,
+  unseenIn,
+  withoutExpired,
   write,
 } from '../core/record.ts';
 import type { CausalContext, RecordOfKey } from '../core/record.ts';
@@ -60,9 +63,9 @@ export class Replica {
 
   /**
    * A2, A4, A7: mints the dot of one put, or says why not; nothing is written when it refuses. The
-   * record is buffered: ask `whenDurable`.
+   * record is buffered: ask `whenDurable`. `known` is what the coordinator has read of the key (A11).
    */
-  mint(put: PutCommand): MintReply {
+  mint(put: PutCommand, known = EMPTY_RECORD): MintReply {
     const { clock, limits, self, ring, store } = this.#parts;
     const nowMs = clock.wallMs();
     const refused = this.#refusalOf(put, nowMs);
@@ -71,7 +74,9 @@ export class Replica {
     if (context instanceof CoterieError) return { type: 'refused', error: context };
 
     const slot = this.#open(put.key);
-    const stored = slot.held === 'nothing' ? NOTHING : slot.held;
+    const held = slot.held === 'nothing' ? NOTHING : slot.held;
+    const record = withoutExpired(merge(held.record, known, limits.record), nowMs);
+    const stored = { ...held, record };
     const me = this.#livingMe(stored);
     if (me !== undefined && (entryOf(context.vector, me.actor)?.n ?? 0) > me.n) {
       return refuse(
@@ -81,17 +86,20 @@ export class Replica {
     }
     const actor = me?.actor ?? this.#newborn();
     const past = put.mode === 'causal' ? context : BLIND;
-    const { value, putId, writtenAt, mode } = put;
+    const { value, putId, writtenAt, mode, expiresAt } = put;
+    const expiry = expiresAt === undefined || value === 'tombstone' ? {} : { expiresAt };
     const result = write(
-      stored.record,
+      record,
       past,
-      { actor, putId, value, writtenAt, nowMs, mode },
+      { actor, putId, value, writtenAt, nowMs, mode, ...expiry },
       limits.record,
     );
     if (result.type === 'reused') {
       return refuse('PUT_ID_REUSED', `put id ${putId} already wrote other bytes`);
     }
     if (result.type === 'minted') {
+      const unmet = unmetCondition(put, record, context);
+      if (unmet !== undefined) return unmet;
       const tooMany = this.#siblingRefusal(put.key, result.record);
       if (tooMany !== undefined) return tooMany;
       const owners = ring.ownersOf(put.key);
@@ -161,7 +169,7 @@ export class Replica {
   /** The record of `key` as this node knows it, buffered or stored; undefined if it holds none. */
   read(key: Key): RecordOfKey | undefined {
     const { held } = this.#open(key);
-    return held === 'nothing' ? undefined : held.record;
+    return held === 'nothing' ? undefined : withoutExpired(held.record, this.#parts.clock.wallMs());
   }
 
   sealContext(key: Key, context: CausalContext, fastest: NodeId): Uint8Array {
@@ -218,7 +226,7 @@ export class Replica {
     if (targets.some((target) => !store.hints.hasRoomFor(target, key))) return 'OVERLOADED';
     let incoming: RecordOfKey;
     try {
-      incoming = decodeRecord(bytes);
+      incoming = withoutExpired(decodeRecord(bytes), clock.wallMs());
     } catch {
       return 'BAD_ARGUMENT';
     }
@@ -327,6 +335,20 @@ const NOTHING: StoredRecord = { record: EMPTY_RECORD };
 type SoundSlot = Slot & { readonly held: Exclude<Slot['held'], 'corrupt'> };
 
 const isSound = (slot: Slot): slot is SoundSlot => slot.held !== 'corrupt';
+
+/** A12: refuses truthfully for what this coordinator has seen; success proves nothing more. */
+const unmetCondition = (
+  { onlyIf, key }: PutCommand,
+  record: RecordOfKey,
+  context: CausalContext,
+): MintReply | undefined => {
+  if (onlyIf === undefined) return undefined;
+  const inTheWay = onlyIf === 'absent' ? liveSiblings(record) : unseenIn(record, context);
+  if (inTheWay.length === 0) return undefined;
+  const found =
+    onlyIf === 'absent' ? 'has a value already' : 'has a value that the context has not seen';
+  return refuse('CONDITION_NOT_MET', `${showKey(key)} ${found}`);
+};
 
 const refuse = (code: ErrorCode, message: string): MintReply => ({
   type: 'refused',

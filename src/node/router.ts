@@ -13,13 +13,14 @@ import type { ForwardPorts } from '../../actors/forward.ts';
 import { forwardMachine } from '../../actors/forward.ts';
 import type { PutPorts } from '../../actors/put.ts';
 import { putMachine } from '../../actors/put.ts';
-import type { ErrorCode, ErrorDetails } from '../core/errors.ts';
 import type { Key, NodeId } from '../core/ids.ts';
 import type { PreferenceEntry } from '../core/preference.ts';
 import { startWrite } from '../core/quorum.ts';
 import { startRead } from '../core/read-tally.ts';
 import { decodeRecord, encodeRecord } from '../core/record-bytes.ts';
+import { EMPTY_RECORD } from '../core/record.ts';
 import type { RecordOfKey } from '../core/record.ts';
+import type { GetRequest, PutRequest } from '../wire/client-messages.ts';
 import type {
   FailedReply,
   Forwarding,
@@ -32,16 +33,23 @@ import type {
 import type { AdmissionDesk } from './admission-desk.ts';
 import type { Config } from './config.ts';
 import type { Nursery } from './nursery.ts';
+import { defaultsOf } from './prefix-defaults.ts';
+import type { PrefixDefaults } from './prefix-defaults.ts';
+import {
+  crashed,
+  failed,
+  overloaded,
+  quorumRefusal,
+  reachRefusal,
+  valueRefusal,
+} from './refusals.ts';
 import type { RecordStore } from './record-store.ts';
 import type { Replica } from './replica.ts';
 import type { RingView } from './ring-view.ts';
 
-export type GetCommand = {
-  readonly key: Key;
-  readonly r?: number;
-  readonly strict: boolean;
-  readonly timeoutMs: number;
-};
+export type GetCommand = Omit<GetRequest, 'type'>;
+/** As a client sent it: what is absent the defaults of the key's prefix say. */
+export type ClientPut = Omit<PutRequest, 'type'>;
 
 export type RouterParts = {
   readonly self: NodeId;
@@ -51,6 +59,7 @@ export type RouterParts = {
   readonly store: RecordStore;
   readonly nursery: Nursery;
   readonly admission: AdmissionDesk;
+  readonly prefixDefaults: PrefixDefaults;
   readonly send: (to: NodeId, message: ReplicaRequest | Forwarding) => void;
 };
 
@@ -58,14 +67,29 @@ export class Router {
   readonly #parts: RouterParts;
   readonly #putReplies = new Map<RequestId, (reply: PutReply) => void>();
   readonly #getReplies = new Map<RequestId, (reply: GetReply) => void>();
+  /** What was read before a put that looks first, until its dot is minted. */
+  readonly #known = new Map<RequestId, RecordOfKey>();
 
   constructor(parts: RouterParts) {
     this.#parts = parts;
   }
 
-  /** `from`: `client`, or a node that handed the put on, which is not handed on again. */
-  put(put: PutCommand, from: 'client' | 'node', reply: (reply: PutReply) => void): void {
-    const { self, config, ring, nursery, admission } = this.#parts;
+  put(put: ClientPut, reply: (reply: PutReply) => void): void {
+    this.#route(this.#resolved(put), 'client', reply);
+  }
+
+  /** A put that another node handed on: it was resolved there, and is not handed on again. */
+  forwarded(put: PutCommand, reply: (reply: PutReply) => void): void {
+    this.#route(put, 'node', reply);
+  }
+
+  /** How concurrent writes of `key` are shown to a reader that does not say. */
+  readingModeOf(key: Key): PutCommand['mode'] {
+    return defaultsOf(this.#parts.prefixDefaults, key).mode ?? 'causal';
+  }
+
+  #route(put: PutCommand, from: 'client' | 'node', reply: (reply: PutReply) => void): void {
+    const { self, config, ring, nursery } = this.#parts;
     const list = ring.preferenceOf(put.key);
     const owners = list.filter(({ role }) => role === 'owner');
     const w = put.w ?? Math.min(config.defaultW, owners.length);
@@ -77,25 +101,45 @@ export class Router {
     if (refusal !== undefined) return reply(refusal);
     if (nursery.isFull) return reply(overloaded(nursery.alive));
 
-    const reachable = list.filter((entry) => entry.health !== 'down').map(({ node }) => node);
-    const isOwner = owners.some(({ node }) => node === self);
-    const mayForward = from === 'client' && !isOwner;
+    const mayForward = from === 'client' && !owners.some(({ node }) => node === self);
     const coordinators = mayForward ? this.#coordinatorsOf(put, owners) : [];
+    if (coordinators.length > 0) return this.#forward({ ...put, w, dw }, coordinators, reply);
+    if (!looksFirst(put) || owners.length === 1) {
+      return this.#coordinate(put, { w, dw }, EMPTY_RECORD, reply);
+    }
+    this.#look(put, Math.min(config.defaultR, owners.length), (looked) => {
+      if (looked.type === 'failed') reply(looked);
+      else this.#coordinate(looked.put, { w, dw }, looked.known, reply);
+    });
+  }
+
+  #forward(
+    put: PutCommand,
+    coordinators: readonly NodeId[],
+    reply: (reply: PutReply) => void,
+  ): void {
+    const { config, nursery, admission } = this.#parts;
     const request = nursery.nextRequest();
     this.#putReplies.set(request, admission.timed('write', reply));
     const onCrash = () => this.#replyPut(request, crashed('unknown'));
-    if (coordinators.length > 0) {
-      const input = {
-        request,
-        put: { ...put, w, dw },
-        coordinators,
-        ports: this.#forwardPorts,
-        patienceMs: Math.max(config.patienceMs, put.timeoutMs / 4),
-      };
-      nursery.bear(request, { logic: forwardMachine, input, onCrash });
-      return;
-    }
-    const fallbacks = reachable.filter((node) => !owners.some((owner) => owner.node === node));
+    const patienceMs = Math.max(config.patienceMs, put.timeoutMs / 4);
+    const input = { request, put, coordinators, ports: this.#forwardPorts, patienceMs };
+    nursery.bear(request, { logic: forwardMachine, input, onCrash });
+  }
+
+  #coordinate(
+    put: PutCommand,
+    wish: { readonly w: number; readonly dw: number },
+    known: RecordOfKey,
+    reply: (reply: PutReply) => void,
+  ): void {
+    const { self, config, ring, nursery, admission } = this.#parts;
+    const list = ring.preferenceOf(put.key);
+    const owners = list.filter(({ role }) => role === 'owner');
+    const fallbacks = list
+      .filter(({ role, health }) => role === 'fallback' && health !== 'down')
+      .map(({ node }) => node);
+    const isOwner = owners.some(({ node }) => node === self);
     // A coordinator that is no owner holds the record: it is the first to stand in for one.
     const { partition } = ring.placeOf(put.key);
     const arriving = ring.newcomersOf(partition).filter((node) => node !== self);
@@ -103,6 +147,9 @@ export class Router {
     const spares = isOwner ? others : [self, ...others];
     const slots = owners.map(({ node, health }) => ({ node, reachable: health !== 'down' }));
     const counting = put.strict ? ('real-owners' as const) : ('anyone' as const);
+    const request = nursery.nextRequest();
+    this.#putReplies.set(request, admission.timed('write', reply));
+    if (known !== EMPTY_RECORD) this.#known.set(request, known);
     const input = {
       request,
       self,
@@ -110,21 +157,55 @@ export class Router {
       tally: startWrite(
         slots,
         spares,
-        { w, dw, counting },
+        { ...wish, counting },
         { newcomers: arriving, target: put.strict ? (ring.ring.target[partition] ?? []) : [] },
       ),
       ports: this.#putPorts,
       patienceMs: config.patienceMs,
       lingerMs: config.lingerMs,
     };
+    const onCrash = () => this.#replyPut(request, crashed('unknown'));
     nursery.bear(request, { logic: putMachine, input, onCrash });
+  }
+
+  /**
+   * A11, A12: a put that depends on what is there reads R first. For last-write-wins that is best
+   * effort; a condition that could not be checked refuses.
+   */
+  #look(put: PutCommand, r: number, done: (looked: Looked) => void): void {
+    const timeoutMs = Math.max(1, Math.floor(Math.min(put.timeoutMs / 2, LOOK_MS)));
+    const { key, strict } = put;
+    this.get({ key, r, strict, timeoutMs }, (answer) => {
+      if (answer.type === 'failed' && put.onlyIf !== undefined) return done(answer);
+      const known = answer.type === 'failed' ? EMPTY_RECORD : answer.record;
+      done({ type: 'looked', known, put: { ...put, timeoutMs: put.timeoutMs - timeoutMs } });
+    });
+  }
+
+  #resolved(put: ClientPut): PutCommand {
+    const { r: _, ...defaults } = defaultsOf(this.#parts.prefixDefaults, put.key);
+    const { mode = put.onlyIf === undefined ? (defaults.mode ?? 'causal') : 'causal' } = put;
+    const { expiresAt, ...rest } = put;
+    const n = this.#parts.ring.ownersOf(put.key).length;
+    const [w, dw] = [defaults.w, defaults.dw].map((each) => each && Math.min(each, n));
+    // From the first try's time, so that a retry is the same put.
+    const dueMs = defaults.ttlMs === undefined ? undefined : put.writtenAt + defaults.ttlMs;
+    const expiry = expiresAt === 'never' ? undefined : (expiresAt ?? dueMs);
+    return {
+      ...(w === undefined ? {} : { w }),
+      ...(dw === undefined ? {} : { dw }),
+      ...rest,
+      mode,
+      ...(expiry === undefined ? {} : { expiresAt: expiry }),
+    };
   }
 
   get(get: GetCommand, reply: (reply: GetReply) => void): void {
     const { self, config, ring, nursery, admission } = this.#parts;
     const list = ring.preferenceOf(get.key);
     const owners = list.filter(({ role }) => role === 'owner');
-    const r = get.r ?? Math.min(config.defaultR, owners.length);
+    const { r: prefixR = config.defaultR } = defaultsOf(this.#parts.prefixDefaults, get.key);
+    const r = get.r ?? Math.min(prefixR, owners.length);
     const refusal = quorumRefusal({ r }, owners.length, false) ?? reachRefusal(list, r, get.strict);
     if (refusal !== undefined) return reply(refusal);
     if (nursery.isFull) return reply(overloaded(nursery.alive));
@@ -151,6 +232,14 @@ export class Router {
       input,
       onCrash: () => this.#replyGet(request, crashed('refused')),
     });
+  }
+
+  /** Reads from all owners that can be reached; those behind are brought up to date after it. */
+  repair(key: Key, timeoutMs: number, reply: (reply: GetReply) => void): void {
+    const owners = this.#parts.ring
+      .preferenceOf(key)
+      .filter(({ role, health }) => role === 'owner' && health !== 'down');
+    this.get({ key, r: Math.max(1, owners.length), strict: true, timeoutMs }, reply);
   }
 
   /** An answer of a replica, ours or a peer's, to one of our coordinators. */
@@ -183,7 +272,9 @@ export class Router {
   readonly #putPorts: PutPorts = {
     mint: (request, put) => {
       const { replica, store, nursery, self } = this.#parts;
-      const minted = replica.mint(put);
+      const known = this.#known.get(request);
+      this.#known.delete(request);
+      const minted = replica.mint(put, known);
       if (minted.type === 'refused') {
         const failure = failed(minted.error.code, minted.error.message, minted.error.details);
         nursery.deliver(request, { type: 'mint.refused', failure });
@@ -258,70 +349,14 @@ export class Router {
   }
 }
 
-const failed = (code: ErrorCode, message: string, details: ErrorDetails = {}): FailedReply => ({
-  type: 'failed',
-  code,
-  message,
-  details,
-});
+type Looked =
+  { readonly type: 'looked'; readonly known: RecordOfKey; readonly put: PutCommand } | FailedReply;
 
-const overloaded = (alive: number): FailedReply =>
-  failed('OVERLOADED', `${alive} requests are in flight on this node`, { retryAfterMs: 100 });
+/** Longest look before a put that depends on what is there, ms. */
+const LOOK_MS = 1000;
 
-const crashed = (outcome: 'refused' | 'unknown'): FailedReply =>
-  failed('INTERNAL', 'the coordinator of this request crashed', { outcome });
-
-const valueRefusal = (put: PutCommand, valueBytesMax: number): FailedReply | undefined => {
-  if (put.value === 'tombstone' || put.value.length <= valueBytesMax) return undefined;
-  return failed(
-    'VALUE_TOO_LARGE',
-    `a value is at most ${valueBytesMax} bytes, found ${put.value.length}`,
-  );
-};
-
-/** r and w from 1, dw from 0, none above n, and strict only with dw ≥ w. */
-const quorumRefusal = (
-  wish: { readonly r?: number; readonly w?: number; readonly dw?: number },
-  n: number,
-  strict: boolean,
-): FailedReply | undefined => {
-  for (const [name, value] of Object.entries(wish)) {
-    const least = name === 'dw' ? 0 : 1;
-    if (!Number.isInteger(value) || value < least || value > n) {
-      return failed(
-        'BAD_QUORUM',
-        `${name} must be an integer from ${least} to n = ${n}, found ${value}`,
-        { n },
-      );
-    }
-  }
-  if (strict && wish.w !== undefined && (wish.dw ?? 0) < wish.w) {
-    return failed(
-      'BAD_QUORUM',
-      `a strict put needs dw >= w, found dw = ${wish.dw}, w = ${wish.w}`,
-      { n },
-    );
-  }
-  return undefined;
-};
-
-/** Refused before anything is born: too few nodes can be reached for this quorum. */
-const reachRefusal = (
-  list: readonly PreferenceEntry[],
-  wanted: number,
-  strict: boolean,
-): FailedReply | undefined => {
-  const reachable = list.filter(
-    ({ health, role }) => health !== 'down' && (!strict || role === 'owner'),
-  );
-  if (reachable.length >= wanted) return undefined;
-  return failed('QUORUM_NOT_MET', `wanted ${wanted} nodes, ${reachable.length} can be reached`, {
-    outcome: 'refused',
-    wanted,
-    got: reachable.length,
-    reachable: reachable.map(({ node }) => node),
-  });
-};
+const looksFirst = ({ mode, onlyIf }: PutCommand): boolean =>
+  mode === 'last-write-wins' || onlyIf !== undefined;
 
 const decoded = (bytes: Uint8Array | undefined): RecordOfKey | undefined | 'malformed' => {
   if (bytes === undefined) return undefined;

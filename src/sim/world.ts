@@ -8,6 +8,7 @@ import { DEFAULT_CONFIG } from '../node/config.ts';
 import type { Config } from '../node/config.ts';
 import { Node } from '../node/node.ts';
 import type { CoordinatorHost } from '../node/nursery.ts';
+import type { PrefixDefaults } from '../node/prefix-defaults.ts';
 import type { Digest } from '../ports/digest.ts';
 import type { Random } from '../ports/random.ts';
 import type { HandledReply, HandledRequest } from '../wire/client-messages.ts';
@@ -23,6 +24,7 @@ export type WorldOptions = {
   readonly founders?: number;
   readonly partitions?: number;
   readonly config?: Partial<Config>;
+  readonly prefixDefaults?: PrefixDefaults;
   readonly digest: Digest;
   /** What coordinators run in; either must tell the same story. */
   readonly coordinatorHost?: CoordinatorHost;
@@ -82,7 +84,7 @@ export class World {
     host: Host,
     as: 'founder' | 'newcomer' = this.hosts.indexOf(host) < this.#founders ? 'founder' : 'newcomer',
   ): void {
-    const { digest, config, partitions = 8, coordinatorHost } = this.#options;
+    const { digest, config, partitions = 8, coordinatorHost, prefixDefaults = [] } = this.#options;
     const { skewMs } = host.clock;
     const life = ++host.lives;
     const clock = new LifeClock(this.clock, skewMs);
@@ -95,6 +97,7 @@ export class World {
       clock,
       random,
       digest,
+      prefixDefaults,
       storage: host.disk.open(clock, random),
       links: this.network.linksOf(host.address.slice(5)),
       trace: {

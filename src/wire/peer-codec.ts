@@ -77,6 +77,8 @@ const put = object<PutCommand>({
   dw: optional(uint),
   strict: flag,
   timeoutMs: finite,
+  onlyIf: optional(oneOf('absent', 'seen')),
+  expiresAt: optional(uint),
 });
 
 const putReply = variants<PutReply>({
@@ -110,6 +112,8 @@ type KeyedHash = Extract<PeerMessage, { type: 'records' }>['entries'][number];
 
 const record = object<KeyedRecord>({ key, record: bytes });
 const hashed = object<KeyedHash>({ key, hash: bytes });
+type ListedName = Extract<PeerMessage, { type: 'listed' }>['names'][number];
+const listedName = object<ListedName>({ place: bytes, live: flag });
 
 /** Whatever its reader checks: pages for people. */
 const plain: Form<unknown> = {
@@ -162,6 +166,8 @@ const message = variants<PeerMessage>({
   'offer.refused': { batch: uint },
   surrender: { batch: uint, partition: uint, version: uint, entries: list(record) },
   surrendered: { batch: uint },
+  list: { request: uint, partition: uint, limit: uint, after: optional(bytes) },
+  listed: { request: uint, names: list(listedName), next: optional(bytes) },
 });
 
 /** One frame or more, in order; each is far below the size limit of a link unless one message is not. */

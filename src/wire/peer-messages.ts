@@ -73,6 +73,10 @@ export type PutCommand = {
   /** 1 = first try; a retry repeats put id and writtenAt (A7). */
   readonly attempt: number;
   readonly mode: 'causal' | 'last-write-wins';
+  /** Write only where nobody has a value, or only over what the contexts have seen (A12). */
+  readonly onlyIf?: 'absent' | 'seen';
+  /** Absolute expiry of the value, ms since the epoch. */
+  readonly expiresAt?: number;
   readonly w?: number;
   readonly dw?: number;
   readonly strict: boolean;
@@ -193,6 +197,24 @@ export type Surrender =
   /** All of the batch is durable at this owner. */
   | { readonly type: 'surrendered'; readonly batch: number };
 
+/** One page of a partition's keys, asked of an owner. A place is a position and the key behind it. */
+export type Scanning =
+  | {
+      readonly type: 'list';
+      readonly request: RequestId;
+      readonly partition: number;
+      readonly limit: number;
+      /** Absent: from the start of the partition. */
+      readonly after?: Uint8Array;
+    }
+  | {
+      readonly type: 'listed';
+      readonly request: RequestId;
+      readonly names: readonly { readonly place: Uint8Array; readonly live: boolean }[];
+      /** Absent: the partition ends here. */
+      readonly next?: Uint8Array;
+    };
+
 export type Heartbeat = { readonly type: 'ping' } | { readonly type: 'pong' };
 
 export type PeerMessage =
@@ -208,4 +230,5 @@ export type PeerMessage =
   | Inspection
   | RegisterGossip
   | Surrender
+  | Scanning
   | Heartbeat;

@@ -4,14 +4,23 @@
  */
 import { CoterieError, isErrorCode, unreachable } from '../core/errors.ts';
 import type { ErrorDetails } from '../core/errors.ts';
-import { isNodeId } from '../core/ids.ts';
+import { bytesOfKey, isNodeId, keyOfBytes } from '../core/ids.ts';
 import { decodeCbor, encodeCbor } from './cbor.ts';
 import { OPS } from './client-messages.ts';
-import type { DecodedReply, KeyState, ServerReply } from './client-messages.ts';
+import type {
+  DecodedReply,
+  KeyState,
+  PartReply,
+  ReplicaReplyToClient,
+  RingNode,
+  RingReply,
+  ServerReply,
+} from './client-messages.ts';
 import {
   badArgument,
   bytesAt,
   bytesListAt,
+  checkedKey,
   mapAt,
   nodeAt,
   nodesAt,
@@ -25,48 +34,53 @@ import { checkCbor } from './gate.ts';
 import type { FailedReply } from './peer-messages.ts';
 
 /** Pushes bear id 0, replies the id of their request. */
-export const encodeServerReply = (id: number, reply: ServerReply): Uint8Array => {
+export const encodeServerReply = (id: number, reply: ServerReply): Uint8Array =>
+  encodeCbor(fieldsOf(id, reply));
+
+const fieldsOf = (id: number, reply: ServerReply): readonly unknown[] => {
   switch (reply.type) {
     case 'welcome': {
       const { version, node, cluster, limits, ringVersion, addresses } = reply;
-      return encodeCbor([
-        OPS.welcome,
-        id,
-        version,
-        node,
-        cluster,
-        limits,
-        ringVersion,
-        { addresses },
-      ]);
+      return [OPS.welcome, id, version, node, cluster, limits, ringVersion, { addresses }];
     }
     case 'value': {
       const options = reply.node === undefined ? {} : { node: reply.node };
-      return encodeCbor([OPS.value, id, reply.state, reply.values, reply.context, options]);
+      return [OPS.value, id, reply.state, reply.values, reply.context, options];
     }
     case 'applied':
-      return encodeCbor([OPS.applied, id, reply.acks, reply.durable, reply.context, {}]);
+      return [OPS.applied, id, reply.acks, reply.durable, reply.context, {}];
     case 'status-is':
-      return encodeCbor([OPS['status-is'], id, reply.status, {}]);
+      return [OPS['status-is'], id, reply.status, {}];
     case 'admin-is':
-      return encodeCbor([OPS['admin-is'], id, reply.result, {}]);
+      return [OPS['admin-is'], id, reply.result, {}];
     case 'failed': {
       const { code, message } = reply;
       const { retryable, outcome } = new CoterieError(code, message, reply.details);
-      return encodeCbor([
-        OPS.failed,
-        id,
-        code,
-        message,
-        { ...reply.details, retryable, outcome },
-        {},
-      ]);
+      return [OPS.failed, id, code, message, { ...reply.details, retryable, outcome }, {}];
+    }
+    case 'part':
+      return [OPS.part, id, reply.index, fieldsOf(id, reply.answer), {}];
+    case 'done':
+      return [OPS.done, id, {}];
+    case 'keys':
+      return [OPS.keys, id, reply.keys.map(bytesOfKey), reply.next ?? null, {}];
+    case 'ring-is': {
+      const { ringVersion, partitions, n, nodes } = reply;
+      const members = nodes.map((node) => [node.id, node.address, node.health]);
+      const owners = ownersAsBytes(reply.owners, n);
+      const prefixes = reply.prefixes.map((prefix) => bytesOfKey(prefix));
+      const options = { ...(reply.r === undefined ? {} : { r: reply.r }), prefixes };
+      return [OPS['ring-is'], id, ringVersion, partitions, n, members, owners, options];
+    }
+    case 'replica-is': {
+      const { role, record = null, context } = reply;
+      return [OPS['replica-is'], id, role, record, context, {}];
     }
     case 'ring-changed':
-      return encodeCbor([OPS['ring-changed'], id, reply.ringVersion, {}]);
+      return [OPS['ring-changed'], id, reply.ringVersion, {}];
     case 'pong':
     case 'going-away':
-      return encodeCbor([OPS[reply.type], id, {}]);
+      return [OPS[reply.type], id, {}];
     default:
       return unreachable(reply);
   }
@@ -96,6 +110,70 @@ export const failedReply = ({ code, message, details }: CoterieError): FailedRep
   message,
   details,
 });
+
+/** For each partition n places of 16 bits, big-endian; NOBODY where it has fewer owners. */
+const ownersAsBytes = (owners: readonly (readonly number[])[], n: number): Uint8Array => {
+  const bytes = new Uint8Array(owners.length * n * 2).fill(0xff);
+  const view = new DataView(bytes.buffer);
+  owners.forEach((places, partition) =>
+    places.slice(0, n).forEach((place, rank) => view.setUint16(2 * (partition * n + rank), place)),
+  );
+  return bytes;
+};
+const NOBODY = 0xffff;
+
+const ownersOf = (bytes: Uint8Array, partitions: number, n: number): readonly number[][] => {
+  if (bytes.length !== 2 * partitions * n) {
+    throw badArgument('the owners', `${partitions} times ${n} places of 16 bits`, bytes);
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  return Array.from({ length: partitions }, (_, partition) =>
+    Array.from({ length: n }, (__, rank) => view.getUint16(2 * (partition * n + rank))).filter(
+      (place) => place !== NOBODY,
+    ),
+  );
+};
+
+const ringOf = (fields: Fields): RingReply => {
+  const partitions = uintAt(fields, 3, 'the partitions');
+  const n = uintAt(fields, 4, 'n');
+  const members = fields[5];
+  if (!Array.isArray(members)) throw badArgument('the nodes', 'an array', members);
+  const nodes = members.map((member): RingNode => {
+    if (!Array.isArray(member)) throw badArgument('a node', 'an array', member);
+    const address = textAt(member, 1, 'the address');
+    return { id: nodeAt(member, 0), address, health: textAt(member, 2, 'the health') };
+  });
+  const owners = ownersOf(bytesAt(fields, 6, 'the owners'), partitions, n);
+  if (owners.some((places) => places.some((place) => place >= nodes.length))) {
+    throw badArgument('the owners', 'places of nodes', owners.length);
+  }
+  const ringVersion = uintAt(fields, 2, 'the ring version');
+  const options = optionsAt(fields, 7);
+  const r = uintOf(options['r']);
+  const prefixes = bytesListAt([options['prefixes'] ?? []], 0, 'the prefixes').map(keyOfBytes);
+  const ring = { ringVersion, partitions, n, nodes, owners, prefixes };
+  return { type: 'ring-is', ...ring, ...(r === undefined ? {} : { r }) };
+};
+
+const partOf = (fields: Fields): PartReply => {
+  const inner = fields[3];
+  const answer = Array.isArray(inner) ? replyOf(inner) : undefined;
+  if (answer?.type === 'value' || answer?.type === 'applied' || answer?.type === 'failed') {
+    return { type: 'part', index: uintAt(fields, 2, 'the index'), answer };
+  }
+  throw badArgument('the answer of a part', 'VALUE, APPLIED or FAILED', inner);
+};
+
+const replicaOf = (fields: Fields): ReplicaReplyToClient => {
+  const role = fields[2];
+  if (role !== 'owner' && role !== 'fallback') {
+    throw badArgument('the role', 'owner or fallback', role);
+  }
+  const context = bytesAt(fields, 4, 'the context');
+  const answer = { type: 'replica-is', role, context } as const;
+  return fields[3] === null ? answer : { ...answer, record: bytesAt(fields, 3, 'the record') };
+};
 
 /** Undefined for an op this version does not know; throws CoterieError on a wrong shape. */
 const replyOf = (fields: Fields): ServerReply | undefined => {
@@ -132,6 +210,19 @@ const replyOf = (fields: Fields): ServerReply | undefined => {
       return failureOf(fields);
     case OPS.pong:
       return { type: 'pong' };
+    case OPS.part:
+      return partOf(fields);
+    case OPS.done:
+      return { type: 'done' };
+    case OPS.keys: {
+      const keys = bytesListAt(fields, 2, 'the keys').map(checkedKey);
+      const answer = { type: 'keys', keys } as const;
+      return fields[3] === null ? answer : { ...answer, next: bytesAt(fields, 3, 'the cursor') };
+    }
+    case OPS['ring-is']:
+      return ringOf(fields);
+    case OPS['replica-is']:
+      return replicaOf(fields);
     case OPS['going-away']:
       return { type: 'going-away' };
     case OPS['ring-changed']:

@@ -4,10 +4,17 @@
  */
 import { CONTEXT_BYTES_MAX } from '../core/context.ts';
 import { CoterieError, unreachable } from '../core/errors.ts';
-import { bytesOfHex, bytesOfKey, hexOf, putId } from '../core/ids.ts';
+import { KEY_BYTES_MAX, bytesOfHex, bytesOfKey, hexOf, putId } from '../core/ids.ts';
 import type { Key, PutId } from '../core/ids.ts';
 import { decodeCbor, encodeCbor } from './cbor.ts';
-import { CONTEXTS_MAX, OPS, PUSH_ID, REQUEST_ID_MAX } from './client-messages.ts';
+import {
+  CONTEXTS_MAX,
+  MANY_MAX,
+  OPS,
+  PUSH_ID,
+  REQUEST_ID_MAX,
+  SCAN_LIMIT_MAX,
+} from './client-messages.ts';
 import type {
   ClientRequest,
   DecodedRequest,
@@ -15,6 +22,7 @@ import type {
   HelloRequest,
   PutRequest,
   RequestLimits,
+  ScanRequest,
 } from './client-messages.ts';
 import {
   badArgument,
@@ -45,22 +53,36 @@ export const encodeClientRequest = (id: number, request: ClientRequest): Uint8Ar
     }
     case 'get':
       setQuorumOptions(options, request);
+      setMode(options, request.mode);
       return encodeCbor([OPS.get, id, bytesOfKey(request.key), options]);
-    case 'put': {
-      setQuorumOptions(options, request);
-      if (request.mode === 'last-write-wins') options['lww'] = true;
-      const value = request.value === 'tombstone' ? null : request.value;
-      const { key, contexts, writtenAt, attempt } = request;
-      const put = bytesOfHex(request.putId);
-      // As a bigint: a number this large would be written as a float.
-      const at = BigInt(writtenAt);
-      const fixed = [bytesOfKey(key), value, contexts, put, at, attempt];
-      return encodeCbor([OPS.put, id, ...fixed, options]);
+    case 'put':
+      return encodeCbor([OPS.put, id, ...putFields(request)]);
+    case 'get-many': {
+      const [first] = request.requests;
+      if (first !== undefined) {
+        setQuorumOptions(options, first);
+        setMode(options, first.mode);
+      }
+      const keys = request.requests.map(({ key }) => bytesOfKey(key));
+      return encodeCbor([OPS['get-many'], id, keys, options]);
     }
     case 'admin': {
       const { command, args, timeoutMs } = request;
       return encodeCbor([OPS.admin, id, command, args, { timeout: timeoutMs }]);
     }
+    case 'put-many':
+      return encodeCbor([OPS['put-many'], id, request.requests.map(putFields), options]);
+    case 'scan': {
+      const { partition, after = null, limit, timeoutMs } = request;
+      return encodeCbor([OPS.scan, id, partition, after, { limit, timeout: timeoutMs }]);
+    }
+    case 'replica-get':
+      if (request.want === 'header') options['header'] = true;
+      return encodeCbor([OPS['replica-get'], id, bytesOfKey(request.key), options]);
+    case 'repair':
+      setQuorumOptions(options, request);
+      return encodeCbor([OPS.repair, id, bytesOfKey(request.key), options]);
+    case 'ring':
     case 'status':
     case 'ping':
     case 'cancel':
@@ -103,6 +125,31 @@ const setQuorumOptions = (
   if (strict === true) options['strict'] = true;
 };
 
+/** The fields of one put, from its key to its options. */
+const putFields = (request: PutRequest): readonly unknown[] => {
+  const options: Record<string, unknown> = {};
+  setQuorumOptions(options, request);
+  setMode(options, request.mode);
+  if (request.onlyIf !== undefined) options[CONDITION_NAMES[request.onlyIf]] = true;
+  if (request.expiresAt !== undefined) {
+    options['expires'] = request.expiresAt === 'never' ? 0 : BigInt(request.expiresAt);
+  }
+  const value = request.value === 'tombstone' ? null : request.value;
+  const { key, contexts, writtenAt, attempt } = request;
+  const put = bytesOfHex(request.putId);
+  // As a bigint: a number this large would be written as a float.
+  return [bytesOfKey(key), value, contexts, put, BigInt(writtenAt), attempt, options];
+};
+
+/** A position and a key. */
+const CURSOR_BYTES_MAX = 16 + KEY_BYTES_MAX;
+
+const CONDITION_NAMES = { absent: 'ifAbsent', seen: 'ifContext' } as const;
+
+const setMode = (options: Record<string, unknown>, mode: PutCommand['mode'] | undefined): void => {
+  if (mode !== undefined) options['lww'] = mode === 'last-write-wins';
+};
+
 const bad = (id: number, error: CoterieError): DecodedRequest => ({ type: 'bad', id, error });
 
 const badFrame = (offset: number, reason: string): CoterieError =>
@@ -116,12 +163,34 @@ const requestOf = (fields: Fields, limits: RequestLimits): ClientRequest => {
   switch (uintOf(fields[0])) {
     case OPS.hello:
       return helloOf(fields);
-    case OPS.get: {
-      const options = optionsAt(fields, 3);
-      return { type: 'get', key: keyAt(fields, 2), ...quorumOf(options, limits, ['r']) };
-    }
+    case OPS.get:
+      return getOf(keyAt(fields, 2), optionsAt(fields, 3), limits);
     case OPS.put:
-      return putOf(fields, limits);
+      return putOf(fields.slice(2), limits);
+    case OPS['get-many']: {
+      const options = optionsAt(fields, 3);
+      const requests = eachOf(fields, 'the keys', (key) => getOf(keyAt([key], 0), options, limits));
+      return { type: 'get-many', requests };
+    }
+    case OPS['put-many']: {
+      const requests = eachOf(fields, 'the puts', (put) => {
+        if (!Array.isArray(put)) throw badArgument('a put', 'an array', put);
+        return putOf(put, limits);
+      });
+      return { type: 'put-many', requests };
+    }
+    case OPS.scan:
+      return scanOf(fields, limits);
+    case OPS.ring:
+      return { type: 'ring' };
+    case OPS['replica-get']: {
+      const want = flagOf(optionsAt(fields, 3), 'header') ? 'header' : 'with-values';
+      return { type: 'replica-get', key: keyAt(fields, 2), want };
+    }
+    case OPS.repair: {
+      const { timeoutMs } = quorumOf(optionsAt(fields, 3), limits, []);
+      return { type: 'repair', key: keyAt(fields, 2), timeoutMs };
+    }
     case OPS.status:
       return { type: 'status' };
     case OPS.admin:
@@ -151,20 +220,91 @@ const helloOf = (fields: Fields): HelloRequest => {
   };
 };
 
+const getOf = (key: Key, options: Options, limits: RequestLimits): GetRequest => ({
+  type: 'get',
+  key,
+  ...modeOf(options),
+  ...quorumOf(options, limits, ['r']),
+});
+
+/** The third field as a list of 1 to 128; a refusal names the one it is about. */
+const eachOf = <T>(fields: Fields, what: string, read: (item: unknown) => T): readonly T[] => {
+  const list = fields[2];
+  if (!Array.isArray(list)) throw badArgument(what, 'an array', list);
+  if (list.length === 0 || list.length > MANY_MAX) {
+    throw badArgument(what, `1 to ${MANY_MAX} of them`, list.length);
+  }
+  return list.map((item, index) => {
+    try {
+      return read(item);
+    } catch (error) {
+      if (!(error instanceof CoterieError)) throw error;
+      throw new CoterieError(error.code, `number ${index} of ${what}: ${error.message}`, {
+        ...error.details,
+        index,
+      });
+    }
+  });
+};
+
+const scanOf = (fields: Fields, limits: RequestLimits): ScanRequest => {
+  const options = optionsAt(fields, 4);
+  const partition = uintAt(fields, 2, 'the partition');
+  const { timeoutMs } = quorumOf(options, limits, []);
+  const limit = uintOf(options['limit'] ?? SCAN_LIMIT_MAX);
+  if (limit === undefined || limit < 1 || limit > SCAN_LIMIT_MAX) {
+    throw badArgument('the option limit', `1 to ${SCAN_LIMIT_MAX}`, options['limit']);
+  }
+  const after = fields[3] ?? undefined;
+  const page = { type: 'scan', partition, limit, timeoutMs } as const;
+  if (after === undefined) return page;
+  const cursor = bytesAt(fields, 3, 'the cursor');
+  if (cursor.length > CURSOR_BYTES_MAX) throw badArgument('the cursor', 'one of a page', cursor);
+  return { ...page, after: cursor };
+};
+
+/** The fields of one put, from its key to its options. */
 const putOf = (fields: Fields, limits: RequestLimits): PutRequest => {
-  const options = optionsAt(fields, 8);
+  const options = optionsAt(fields, 6);
   return {
     type: 'put',
-    key: keyAt(fields, 2),
-    value: valueAt(fields, 3, limits.valueBytesMax),
-    contexts: contextsAt(fields, 4),
-    putId: putIdAt(fields, 5),
-    writtenAt: uintAt(fields, 6, 'the time of writing'),
-    attempt: attemptAt(fields, 7),
-    mode: flagOf(options, 'lww') ? 'last-write-wins' : 'causal',
+    key: keyAt(fields, 0),
+    value: valueAt(fields, 1, limits.valueBytesMax),
+    contexts: contextsAt(fields, 2),
+    putId: putIdAt(fields, 3),
+    writtenAt: uintAt(fields, 4, 'the time of writing'),
+    attempt: attemptAt(fields, 5),
+    ...modeOf(options),
+    ...conditionOf(options, fields),
+    ...expiryOf(options),
     ...quorumOf(options, limits, ['w', 'dw']),
   };
 };
+
+const modeOf = (options: Options): { readonly mode?: PutCommand['mode'] } => {
+  if (options['lww'] === undefined) return {};
+  return { mode: flagOf(options, 'lww') ? 'last-write-wins' : 'causal' };
+};
+
+const conditionOf = (options: Options, fields: Fields): Pick<PutCommand, 'onlyIf'> => {
+  const [ifAbsent, ifContext] = [flagOf(options, 'ifAbsent'), flagOf(options, 'ifContext')];
+  if (!ifAbsent && !ifContext) return {};
+  if (ifAbsent && ifContext) throw badArgument('a put', 'one condition', 2);
+  if (flagOf(options, 'lww')) throw badArgument('a last-write-wins put', 'no condition', 1);
+  if (ifContext && contextsAt(fields, 2).length === 0) {
+    throw badArgument('the contexts of a put with ifContext', 'at least one', 0);
+  }
+  return { onlyIf: ifAbsent ? 'absent' : 'seen' };
+};
+
+/** 0 says that the value never expires, whatever the defaults of its prefix are. */
+const expiryOf = (options: Options): Pick<PutRequest, 'expiresAt'> => {
+  if (options['expires'] === undefined) return {};
+  const at = uintAt([options['expires']], 0, 'the option expires');
+  return { expiresAt: at === 0 ? 'never' : at };
+};
+
+type Options = Readonly<Record<string, unknown>>;
 
 /** The options that requests share; a quorum may not be below what its name allows. */
 const quorumOf = <Name extends 'r' | 'w' | 'dw'>(

@@ -238,7 +238,7 @@ client('puts with the context given and tells who has it', async () => {
   const [put] = putsHeard(w);
   assert.deepEqual(put!.value, bytes('milk'));
   assert.deepEqual(put!.contexts, [bytes('c')]);
-  assert.deepEqual([put!.w, put!.dw, put!.attempt, put!.mode], [2, 0, 1, 'causal']);
+  assert.deepEqual([put!.w, put!.dw, put!.attempt, put!.mode], [2, 0, 1, undefined]);
   assert.equal(put!.writtenAt, 1_760_000_000_000);
   answer(w.dialled[0], APPLIED);
   assert.deepEqual(await writing, {

@@ -7,6 +7,7 @@ started this to stop, kill or start a node; the answer is one line on stdin.
 """
 
 import asyncio
+import hashlib
 import json
 import os
 import sys
@@ -16,7 +17,8 @@ import traceback
 import cbor2
 
 from coterie import (
-    APPLIED, CANCEL, FAILED, GET, GOING_AWAY, HELLO, PING, PONG, PUT, STATUS, STATUS_IS, VALUE,
+    APPLIED, CANCEL, DONE, FAILED, GET, GET_MANY, GOING_AWAY, HELLO, KEYS, PING, PONG, PUT, PUT_MANY,
+    REPAIR, REPLICA_GET, REPLICA_IS, RING, RING_CHANGED, RING_IS, SCAN, STATUS, STATUS_IS, VALUE,
     WELCOME, Client, Failed, Put, answered,
 )
 
@@ -269,6 +271,48 @@ async def last_write_wins_keeps_the_newest_by_the_writers_clocks():
 
 
 @check
+async def a_reader_may_ask_for_the_newest_sibling_only():
+    db, key, now = await connect(), fresh("newest"), int(time.time() * 1000)
+    await db.put(Put(key, b"old", written_at=now - 5))
+    await db.put(Put(key, b"new", written_at=now))
+    assert (await db.get(key, lww=True))[1] == [b"new"]
+    assert len((await db.get(key, lww=False))[1]) == 2
+    await db.close()
+
+
+@check
+async def a_condition_refuses_for_what_is_there_and_only_then():
+    one, two, key = await connect(0), await connect(1), fresh("condition")
+    first = Put(key, b"first")
+    await one.put(first, ifAbsent=True)
+    await failure(two.put(Put(key, b"second"), ifAbsent=True), "CONDITION_NOT_MET", "refused", False)
+    await two.put(first, ifAbsent=True)
+    seen = (await one.get(key))[2]
+    await two.put(Put(key, b"unseen"))
+    stale = Put(key, b"third", [seen])
+    await failure(one.put(stale, ifContext=True), "CONDITION_NOT_MET", "refused", False)
+    await one.put(Put(key, b"third", [(await one.get(key))[2]]), ifContext=True)
+    assert (await two.get(key))[1] == [b"third"]
+    await one.close()
+    await two.close()
+
+
+@check
+async def a_value_is_gone_when_it_expires():
+    db, key, now = await connect(), fresh("mortal"), int(time.time() * 1000)
+    await db.put(Put(key, b"for a second"), expires=now + 1000)
+    assert (await db.get(key))[0] == "found"
+    while int(time.time() * 1000) <= now + 1000:
+        await asyncio.sleep(0.02)
+    for node in range(3):
+        reader = await connect(node)
+        assert (await reader.get(key))[:2] == ("deleted", [])
+        await reader.close()
+    await db.put(Put(fresh("immortal"), b"v"), expires=0)
+    await db.close()
+
+
+@check
 async def wrong_requests_are_refused_by_name_and_the_connection_lives_on():
     db, key, put_id = await connect(), fresh("wrong"), bytes(8)
     put = lambda options: (PUT, key, b"v", [], put_id, 1_760_000_000_000, 1, options)
@@ -276,6 +320,11 @@ async def wrong_requests_are_refused_by_name_and_the_connection_lives_on():
         ("UNKNOWN_OP", (15,)),
         ("UNKNOWN_OP", (VALUE, key)),
         ("KEY_EMPTY", (GET, b"", {})),
+        ("KEY_EMPTY", (GET_MANY, [b"k", b""], {})),
+        ("BAD_ARGUMENT", (GET_MANY, [b"k"] * 129, {})),
+        ("BAD_ARGUMENT", (PUT_MANY, [], {})),
+        ("BAD_ARGUMENT", (SCAN, 2**20, None, {})),
+        ("BAD_ARGUMENT", (SCAN, 0, None, {"limit": 0})),
         ("KEY_TOO_LONG", (GET, bytes(1025), {})),
         ("BAD_ARGUMENT", (GET, "text", {})),
         ("BAD_ARGUMENT", (GET, key, [])),
@@ -299,6 +348,9 @@ async def wrong_requests_are_refused_by_name_and_the_connection_lives_on():
         ("BAD_ARGUMENT", (PUT, key, b"v", [], bytes(7), 1, 1, {})),
         ("BAD_ARGUMENT", (PUT, key, b"v", [], put_id, -1, 1, {})),
         ("BAD_ARGUMENT", (PUT, key, b"v", [], put_id, 1, 0, {})),
+        ("BAD_ARGUMENT", put({"ifAbsent": True, "lww": True})),
+        ("BAD_ARGUMENT", put({"ifContext": True})),
+        ("BAD_ARGUMENT", put({"expires": "tomorrow"})),
         ("BAD_CONTEXT", (PUT, key, b"v", [bytes(8193)], put_id, 1, 1, {})),
         ("BAD_CONTEXT", (PUT, key, b"v", [os.urandom(40)], put_id, 1, 1, {})),
     ]:
@@ -479,6 +531,115 @@ async def status_and_ping_are_answered():
 
 
 @check
+async def many_gets_and_puts_come_in_parts():
+    db = await connect()
+    keys = [fresh("many") for _ in range(50)]
+    puts = [Put(key, key).fields() + [{"w": 2}] for key in keys]
+    parts = await db.ask_many(PUT_MANY, puts, {})
+    assert sorted(parts) == list(range(50))
+    assert all(answer[0] == APPLIED for answer in parts.values())
+    parts = await db.ask_many(GET_MANY, keys + [fresh("none")], {"r": 2})
+    assert [parts[i][3] for i in range(50)] == [[key] for key in keys]
+    assert parts[50][2] == "never-seen"
+    reused = Put(keys[0], b"other", put_id=puts[0][3]).fields() + [{}]
+    parts = await db.ask_many(PUT_MANY, [reused, Put(keys[1], b"sibling").fields() + [{}]], {})
+    assert Failed(parts[0]).code == "PUT_ID_REUSED" and parts[1][0] == APPLIED
+    await db.close()
+
+
+@check
+async def a_scan_of_all_partitions_finds_every_key():
+    db, prefix = await connect(), fresh("scan")
+    keys = {prefix + b"%d" % i for i in range(100)}
+    await asyncio.gather(*(db.put(Put(key, b"v")) for key in keys))
+    await db.put(Put(prefix + b"gone", None))
+    ring = await db.ask(RING, {})
+    found = []
+    for partition in range(ring[3]):
+        after = None
+        while True:
+            page = await db.ask(SCAN, partition, after, {"limit": 3})
+            assert page[0] == KEYS and len(page[2]) <= 2 * 3
+            found += [key for key in page[2] if key.startswith(prefix)]
+            after = page[3]
+            if after is None:
+                break
+    assert len(found) == len(keys) and set(found) == keys
+    await failure(db.ask(SCAN, ring[3], None, {}), "BAD_ARGUMENT", "refused", False)
+    await db.close()
+
+
+@check
+async def the_ring_tells_where_a_key_lies_and_its_owners_hold_it():
+    db, key = await connect(), fresh("placed")
+    await db.put(Put(key, b"here"), w=3)
+    op, _, version, partitions, n, nodes, owners, _ = await db.ask(RING, {})
+    assert op == RING_IS and version >= 1 and n == 3
+    top = int.from_bytes(hashlib.md5(key).digest(), "big") >> (128 - (partitions.bit_length() - 1))
+    places = [
+        int.from_bytes(owners[2 * i : 2 * i + 2], "big") for i in range(top * n, (top + 1) * n)
+    ]
+    assert sorted(nodes[place][0] for place in places if place != 65535) == ["n1", "n2", "n3"]
+    contexts = []
+    for node in range(3):
+        replica = await connect(node)
+        answer = await replica.ask(REPLICA_GET, key, {})
+        assert answer[:1] == [REPLICA_IS] and answer[2] == "owner"
+        assert record_values(answer[3]) == [b"here"]
+        header = await replica.ask(REPLICA_GET, key, {"header": True})
+        assert record_values(header[3]) == ["withheld"]
+        contexts.append(answer[4])
+        await replica.close()
+    nothing = await db.ask(REPLICA_GET, fresh("nothing"), {})
+    assert nothing[3] is None
+    assert (await db.ask(REPAIR, key, {"timeout": 1000}))[0] == DONE
+    await db.put(Put(key, b"after", contexts))
+    assert (await db.get(key, r=3))[1] == [b"after"]
+    await db.close()
+
+
+def record_values(record):
+    """The values of a record, as PROTOCOL.md lays it out."""
+    at = 0
+
+    def varint():
+        nonlocal at
+        value, shift = 0, 0
+        while True:
+            byte = record[at]
+            at += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    assert record[0] == 1
+    at = 1
+    for _ in range(varint()):
+        at += 14
+        varint(), varint()
+    siblings = varint()
+    for _ in range(siblings):
+        varint(), varint(), varint()
+        at += 8
+        varint(), varint()
+    for _ in range(varint()):
+        at += 8
+        varint()
+    kinds = []
+    for _ in range(siblings):
+        kind = record[at]
+        at += 1
+        kinds.append((kind, varint() if kind == 0 else 0))
+    values = []
+    for kind, length in kinds:
+        values.append(record[at : at + length] if kind == 0 else ["deleted", "withheld", "expired"][kind - 1])
+        at += length
+    assert at == len(record), "nothing is left over"
+    return values
+
+
+@check
 async def a_stopping_node_says_so_and_others_go_on():
     leaving, staying, key = await connect(2), await connect(0), fresh("leaving")
     await leaving.put(Put(key, b"before"), w=3)
@@ -491,6 +652,9 @@ async def a_stopping_node_says_so_and_others_go_on():
     await staying.put(put)
     assert (await staying.get(key))[1] == [b"after"]
     await host("start", "n3")
+    # Its new incarnation has changed the ring.
+    push = await asyncio.wait_for(staying.pushes.get(), 20)
+    assert push[:2] == [RING_CHANGED, 0] and push[2] > staying.welcome[6]
     await staying.close()
 
 

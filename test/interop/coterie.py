@@ -13,6 +13,8 @@ SUBPROTOCOL = "coterie.1.cbor"
 HELLO, GET, PUT, STATUS, PING, CANCEL = 1, 2, 3, 4, 5, 6
 WELCOME, VALUE, APPLIED, STATUS_IS, PONG, FAILED = 16, 17, 18, 19, 20, 21
 GOING_AWAY, RING_CHANGED = 22, 23
+GET_MANY, PUT_MANY, SCAN, RING, REPLICA_GET, REPAIR = 7, 8, 9, 10, 11, 12
+PART, DONE, KEYS, RING_IS, REPLICA_IS = 24, 25, 26, 27, 28
 
 
 class Failed(Exception):
@@ -49,6 +51,7 @@ class Client:
         self.record = record
         self.last_id = 0
         self.waiting = {}
+        self.parts = {}
         self.pushes = asyncio.Queue()
         self.orphans = asyncio.Queue()
         self.welcome = None
@@ -77,6 +80,8 @@ class Client:
                 op, request_id = message[0], message[1]
                 if request_id == 0 and op != FAILED:
                     self.pushes.put_nowait(message)
+                elif op == PART:
+                    self.parts[request_id][message[2]] = message[3]
                 elif request_id in self.waiting:
                     self.waiting.pop(request_id).set_result(message)
                 else:
@@ -109,6 +114,13 @@ class Client:
         """The answer; raises Failed."""
         _, future = await self.start(op, *fields)
         return answered(await asyncio.wait_for(future, 20))
+
+    async def ask_many(self, op, *fields):
+        """The answers by index, once all are there."""
+        self.parts[self.last_id + 1] = {}
+        request_id, future = await self.start(op, *fields)
+        assert answered(await asyncio.wait_for(future, 20))[0] == DONE
+        return self.parts.pop(request_id)
 
     async def ask_raw(self, *frames):
         """Sends bytes as they are, unrecorded, and waits for the answer with id 0."""

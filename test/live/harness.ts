@@ -18,17 +18,21 @@ export class LiveCluster {
   readonly urls: readonly string[];
   readonly #running = new Map<string, ChildProcess>();
 
-  private constructor(ids: readonly string[], urls: readonly string[]) {
+  readonly #flags: readonly string[];
+
+  private constructor(ids: readonly string[], urls: readonly string[], flags: readonly string[]) {
     this.ids = ids;
     this.urls = urls;
+    this.#flags = flags;
   }
 
-  static async start(count: number): Promise<LiveCluster> {
+  static async start(count: number, flags: readonly string[] = []): Promise<LiveCluster> {
     const ids = Array.from({ length: count }, (_, i) => `n${i + 1}`);
     const ports = await freePorts(count);
     const cluster = new LiveCluster(
       ids,
       ports.map((port) => `ws://127.0.0.1:${port}`),
+      flags,
     );
     await Promise.all(ids.map((id) => cluster.startNode(id)));
     await cluster.until(
@@ -46,7 +50,7 @@ export class LiveCluster {
   async startNode(id: string): Promise<void> {
     const url = this.urlOf(id);
     const args = ['start', '--id', id, '--data', this.dataDir(id), '--listen', url.slice(5)];
-    args.push('--bootstrap', this.ids.join(','), '--log-level', 'error');
+    args.push('--bootstrap', this.ids.join(','), '--log-level', 'error', ...this.#flags);
     for (const seed of this.urls) if (seed !== url) args.push('--seed', seed);
     const child = fork(MAIN, args, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
     this.#running.set(id, child);

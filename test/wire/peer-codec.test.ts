@@ -40,6 +40,24 @@ const ONE_OF_EACH: readonly PeerMessage[] = [
     },
   },
   {
+    type: 'forward',
+    request: 9,
+    put: {
+      key,
+      value: bytes,
+      contexts: [],
+      putId: putId('00112233445566ff'),
+      writtenAt: 0,
+      attempt: 1,
+      mode: 'causal',
+      onlyIf: 'absent',
+      expiresAt: 1_800_000_000_000,
+      strict: false,
+      timeoutMs: 1,
+    },
+    cause: 'n1.8',
+  },
+  {
     type: 'forwarded',
     request: 9,
     reply: { type: 'applied', acks: [n1], durable: [], context: bytes },
@@ -92,6 +110,10 @@ const ONE_OF_EACH: readonly PeerMessage[] = [
   { type: 'offer.refused', batch: 5 },
   { type: 'surrender', batch: 5, partition: 0, version: 0, entries: [{ key, record: bytes }] },
   { type: 'surrendered', batch: 5 },
+  { type: 'list', request: 7, partition: 255, limit: 1000 },
+  { type: 'list', request: 7, partition: 0, limit: 1, after: bytes },
+  { type: 'listed', request: 7, names: [{ place: bytes, live: true }] },
+  { type: 'listed', request: 7, names: [], next: bytes },
   { type: 'read', request: 7, key, want: 'with-values', cause: 'n1.7' },
 ];
 

@@ -1,0 +1,101 @@
+/** The client as coordinator (paper § 6.4), on real nodes: no hop, and nothing lost when nodes die. */
+import * as assert from 'node:assert/strict';
+import { suite } from 'uvu';
+import { connect } from '../../src/client/index.ts';
+import type { Client } from '../../src/client/index.ts';
+import { LiveCluster } from './harness.ts';
+
+const coordination = suite('coordination in the client');
+
+/** A client that has the ring and is connected to every node. */
+const coordinating = async (cluster: LiveCluster): Promise<Client> => {
+  await cluster.until(({ nodes }) => nodes.every(({ address }) => address !== ''));
+  const client = connect(cluster.urls, { coordination: 'client', timeoutMs: 20_000 });
+  await client.put('probe', 'x');
+  const deadlineMs = Date.now() + 20_000;
+  for (;;) {
+    assert.ok(Date.now() < deadlineMs, 'reads its replicas in time');
+    // A node that coordinates names itself; replicas that answer a client are many.
+    const nodes = new Set<string | undefined>();
+    for (let i = 0; i < 40; i++) nodes.add((await client.get('probe')).node);
+    if (nodes.size > 1) return client;
+  }
+};
+
+coordination('values, siblings and contexts are what a node would have answered', async () => {
+  const cluster = await LiveCluster.start(3);
+  try {
+    const client = await coordinating(cluster);
+    const plain = connect(cluster.urls[1]!);
+    for (let i = 0; i < 20; i++) {
+      const key = `cart:${i}`;
+      assert.equal((await client.get(key)).state, 'never-seen');
+      await client.put(key, 'milk');
+      await plain.put(key, 'eggs');
+      const read = await client.get(key, { r: 3 });
+      assert.deepEqual([...read.texts()].sort(), ['eggs', 'milk']);
+      await client.put(key, 'both', { context: read.context });
+      assert.deepEqual((await plain.get(key)).texts(), ['both']);
+      await client.delete(key);
+      const gone = await client.get(key);
+      assert.deepEqual([gone.state, gone.values.length], ['deleted', 0]);
+      await plain.put(key, 'again', { context: gone.context });
+      assert.deepEqual((await client.get(key, { r: 2 })).texts(), ['again']);
+    }
+    await client.put('mortal', 'v', { ttlMs: 1 });
+    const deadlineMs = Date.now() + 5000;
+    while ((await client.get('mortal')).state !== 'deleted') assert.ok(Date.now() < deadlineMs);
+    await Promise.all([client.close(), plain.close()]);
+  } finally {
+    await cluster.end();
+  }
+});
+
+coordination('owners and nodes that die and return under load cost no operation', async () => {
+  const cluster = await LiveCluster.start(3);
+  try {
+    const client = await coordinating(cluster);
+    const changing = (async () => {
+      await cluster.kill('n2');
+      await cluster.until(({ nodes }) => nodes.some(({ health }) => health === 'down'));
+      await cluster.startNode('n2');
+      await cluster.until(({ nodes }) => nodes.every(({ health }) => health === 'healthy'));
+    })();
+    let [state, rounds]: ['changing' | 'calm', number] = ['changing', 0];
+    void changing.finally(() => (state = 'calm'));
+    while (state === 'changing') {
+      await Promise.all(
+        Array.from({ length: 8 }, async (_, i) => {
+          const key = `k:${i}`;
+          const { context } = await client.get(key);
+          await client.put(key, `round ${rounds}`, { context });
+          assert.deepEqual((await client.get(key)).texts(), [`round ${rounds}`]);
+        }),
+      );
+      rounds += 1;
+    }
+    await changing;
+    assert.ok(rounds > 5, `${rounds} rounds`);
+    await client.close();
+  } finally {
+    await cluster.end();
+  }
+});
+
+coordination('keys of a prefix with defaults of its own go by way of a node', async () => {
+  const cluster = await LiveCluster.start(3, ['--defaults', 'session:=lww']);
+  try {
+    const client = await coordinating(cluster);
+    const plain = connect(cluster.urls[1]!);
+    await plain.put('session:a', 'old', { lastWriteWins: false });
+    await plain.put('session:a', 'new', { lastWriteWins: false });
+    const newest = (await plain.get('session:a')).texts();
+    assert.equal(newest.length, 1);
+    for (let i = 0; i < 5; i++) assert.deepEqual((await client.get('session:a')).texts(), newest);
+    await Promise.all([client.close(), plain.close()]);
+  } finally {
+    await cluster.end();
+  }
+});
+
+coordination.run();
