@@ -17,6 +17,8 @@ import type { HandoffInput } from './handoff.ts';
 import { handoffMachine } from './handoff.ts';
 import type { MembershipInput } from './membership.ts';
 import { membershipMachine } from './membership.ts';
+import type { ScrubInput } from './scrub.ts';
+import { scrubMachine } from './scrub.ts';
 import type { TransferInput } from './transfer.ts';
 import { transferMachine } from './transfer.ts';
 import type { WriteBufferInput } from './write-buffer.ts';
@@ -35,6 +37,7 @@ export type LongLivedActor =
   | 'handoff'
   | 'antiEntropy'
   | 'transfer'
+  | 'scrub'
   | 'admission';
 
 export type NodePorts = {
@@ -57,6 +60,7 @@ export type NodeInput = {
   readonly antiEntropy: AntiEntropyInput;
   readonly admission: AdmissionInput;
   readonly transfer: TransferInput;
+  readonly scrub: ScrubInput;
   readonly restartBackoffMs: number;
   readonly restartsMax: number;
   readonly drainTimeoutMs: number;
@@ -80,6 +84,7 @@ const parts = setup({
     antiEntropy: antiEntropyMachine,
     admission: admissionMachine,
     transfer: transferMachine,
+    scrub: scrubMachine,
   },
   delays: {
     membershipBackoff: ({ context }) => backoffMs(context, 'membership'),
@@ -89,6 +94,7 @@ const parts = setup({
     antiEntropyBackoff: ({ context }) => backoffMs(context, 'antiEntropy'),
     admissionBackoff: ({ context }) => backoffMs(context, 'admission'),
     transferBackoff: ({ context }) => backoffMs(context, 'transfer'),
+    scrubBackoff: ({ context }) => backoffMs(context, 'scrub'),
     drainTimeout: ({ context }) => context.drainTimeoutMs,
   },
   guards: {
@@ -174,6 +180,14 @@ const running = {
       onError: crash('transfer'),
     },
   }),
+  scrub: parts.createStateConfig({
+    invoke: {
+      src: 'scrub',
+      systemId: 'scrub',
+      input: ({ context }) => context.scrub,
+      onError: crash('scrub'),
+    },
+  }),
 };
 
 /** The region of one long-lived actor: running, or backing off after a crash. */
@@ -207,6 +221,7 @@ export const nodeMachine = parts.createMachine({
       antiEntropy: 0,
       admission: 0,
       transfer: 0,
+      scrub: 0,
     },
   }),
   states: {
@@ -230,6 +245,7 @@ export const nodeMachine = parts.createMachine({
     antiEntropy: supervised('antiEntropy'),
     admission: supervised('admission'),
     transfer: supervised('transfer'),
+    scrub: supervised('scrub'),
   },
 });
 

@@ -37,6 +37,30 @@ export const addRepairCommand = (program: Command): void => {
       const flags: RepairFlags = command.optsWithGlobals();
       return withClient(flags, (client) => status(client, flags));
     });
+
+  withConnection(repair.command('scrub'))
+    .description('look at every row of the node now, and refill from its peers what is damaged')
+    .addHelpText('after', '\nExample:\n  coterie repair scrub --url ws://127.0.0.1:7400\n')
+    .action((_: RepairFlags, command: Command) => {
+      const flags: RepairFlags = command.optsWithGlobals();
+      return withClient(flags, (client) => scrub(client, flags));
+    });
+};
+
+/** Asks for a scrub and shows how far it is until its round is over. */
+const scrub = async (client: Client, { json }: RepairFlags): Promise<void> => {
+  const begun = (await client.admin('repair.scrub')) as unknown as RepairStatus;
+  let now = begun;
+  for (;;) {
+    if (json !== true) process.stdout.write(`${scrubOf(now)}\n`);
+    if (now.scrub.state === 'resting') break;
+    await sleep(WATCH_MS);
+    now = await statusOf(client);
+    if (now.node !== begun.node || now.scrub.rounds < begun.scrub.rounds) {
+      throw new CommandFailure(`${begun.node} began anew while it scrubbed`, EXIT.unknown);
+    }
+  }
+  if (json === true) print(now.scrub);
 };
 
 const run = async (client: Client, flags: RepairFlags): Promise<void> => {
@@ -106,7 +130,8 @@ const progressOf = ({ peers, partition }: RepairProgress): string => {
 const underWayOf = ({ peer, differing, left }: ExchangeProgress): string =>
   `${peer}: ${differing - left} of ${differing} differing partitions settled`;
 
-const tableOf = ({ node, incomplete, damaged, peers, underWay, run: newest }: RepairStatus) => {
+const tableOf = (now: RepairStatus): string => {
+  const { node, incomplete, damaged, peers, underWay, run: newest } = now;
   const head = ['PEER', 'COMPARED', 'ABANDONED', 'EQUAL', 'LOOKING AGAIN', 'TAKEN', 'GIVEN'];
   const rows = peers.map((report) => [
     report.peer,
@@ -124,8 +149,19 @@ const tableOf = ({ node, incomplete, damaged, peers, underWay, run: newest }: Re
     ...(newest === undefined
       ? []
       : [`repair ${newest.run} ${newest.state}: ${progressOf(newest)}`]),
+    scrubOf(now),
     '',
   ].join('\n');
+};
+
+const scrubOf = ({ scrub: now }: RepairStatus): string => {
+  const { state, left, rounds, rows, damaged, misplaced, miscounted, roundEndedMs } = now;
+  const found = `${rows} rows seen, ${damaged} damaged, ${misplaced} misplaced`;
+  const ended = roundEndedMs === undefined ? '' : `, the last ${ageOf(roundEndedMs)} ago`;
+  return (
+    `scrub ${state}${state === 'checking' ? `, ${left} partitions left` : ''}: ${rounds} rounds${ended}; ` +
+    `${found}, ${miscounted} leaves of trees wrong`
+  );
 };
 
 const ageOf = (ms: number): string => {

@@ -23,6 +23,8 @@ export type CompletenessParts = {
   readonly defaultW: number;
   /** This newcomer holds the partition: it may take its place among the owners (C5). */
   readonly filled: (partitions: readonly PartitionId[]) => void;
+  /** There is something to refill. */
+  readonly lost: () => void;
 };
 
 export class Completeness {
@@ -97,9 +99,11 @@ export class Completeness {
     for (const partition of partitions) {
       this.#complete.delete(partition);
       this.#snapshots.delete(partition);
+      this.#earned.delete(partition);
     }
     this.#save();
     this.#review(partitions.filter((partition) => this.#parts.ring.isHolder(partition)));
+    this.#parts.lost();
   }
 
   #review(partitions: readonly PartitionId[]): void {

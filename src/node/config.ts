@@ -204,6 +204,16 @@ export const LIMITS = {
     [0, 60_000],
     'Least rest after each batch of 64 repaired or moved keys. More: slower and gentler than admission grants.',
   ),
+  scrubIntervalMs: live.ms(
+    24 * HOUR_MS,
+    [1000, 720 * HOUR_MS],
+    'Pause between two rounds over all rows of the node, in which damage is found and mended.',
+  ),
+  scrubPaceMs: live.ms(
+    1000,
+    [0, 60_000],
+    'Least rest after each 256 rows of such a round. Less: done sooner, reads more of the disk.',
+  ),
   admission: {
     thresholdMs: live.ms(
       50,

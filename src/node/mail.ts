@@ -4,6 +4,7 @@ import type { ExchangeEvent } from '../../actors/exchange.ts';
 import type { FailureDetectorEvent } from '../../actors/failure-detector.ts';
 import type { HandoffEvent } from '../../actors/handoff.ts';
 import type { MembershipEventIn } from '../../actors/membership.ts';
+import type { ScrubEvent } from '../../actors/scrub.ts';
 import type { TransferEvent } from '../../actors/transfer.ts';
 import type { WriteBufferEvent } from '../../actors/write-buffer.ts';
 
@@ -15,6 +16,7 @@ export type Mail = {
   readonly antiEntropy: AntiEntropyEvent;
   readonly exchange: ExchangeEvent;
   readonly transfer: TransferEvent;
+  readonly scrub: ScrubEvent;
 };
 
 /** Mail to an actor that is backing off is lost: every protocol survives that. */

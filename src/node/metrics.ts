@@ -94,6 +94,16 @@ export const metricsOf = (parts: MetricParts): readonly Metric[] => {
       'Reads that found a damaged row since the start.',
       status.damaged,
     ),
+    total('coterie_scrub_rows_total', 'Rows that scrubbing has looked at.', status.scrub.rows),
+    {
+      name: 'coterie_scrub_found_total',
+      type: 'counter',
+      help: 'What scrubbing found wrong: damaged and misplaced rows, miscounted leaves of trees.',
+      values: (['damaged', 'misplaced', 'miscounted'] as const).map((kind) => ({
+        labels: { kind },
+        value: status.scrub[kind],
+      })),
+    },
     one('coterie_storage_file_bytes', 'Size of the data file.', usage.fileBytes),
     one('coterie_storage_free_bytes', 'Free bytes on the disk of the data file.', usage.freeBytes),
   ];

@@ -149,6 +149,7 @@ export class Node {
       store: this.#organs.store,
       completeness: this.#organs.completeness,
       exchanges: this.#organs.exchanges,
+      scrub: this.#organs.scrub,
       transfers: this.#organs.transfers,
       admission: this.#organs.admission.report(),
       coordinators: this.#organs.nursery.alive,

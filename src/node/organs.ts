@@ -25,6 +25,7 @@ import type { RingView } from './ring-view.ts';
 import { Router } from './router.ts';
 import { Scans } from './scans.ts';
 import type { Tell } from './mail.ts';
+import { ScrubDesk } from './scrub-desk.ts';
 import { TransferDesk } from './transfer-desk.ts';
 import type { TreeParts } from './tree-answers.ts';
 
@@ -43,6 +44,7 @@ export type Organs = {
   readonly trees: TreeParts;
   readonly exchanges: ExchangeDesk;
   readonly transfers: TransferDesk;
+  readonly scrub: ScrubDesk;
 };
 
 export type OrganHooks = {
@@ -96,6 +98,7 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
     store,
     defaultW: config.defaultW,
     filled: (partitions) => map.stepIn(partitions),
+    lost: () => tell('antiEntropy', { type: 'exchange.wanted' }),
   });
   const replica = new Replica({
     self,
@@ -159,9 +162,13 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
     { ...common, gossip: hooks.gossipRegisters, tell: (event) => tell('transfer', event) },
     firstNumber(random),
   );
+  const scrub = new ScrubDesk({
+    ...{ clock, random, trace, config, admission, ring, store, replica, completeness },
+    tell: (event) => tell('scrub', event),
+  });
   return {
     ...{ map, ring, store, completeness, replica, nursery, admission },
-    ...{ peers, router, scans, handoff, trees, exchanges, transfers },
+    ...{ peers, router, scans, handoff, trees, exchanges, transfers, scrub },
   };
 };
 

@@ -14,6 +14,7 @@ import type { RecordOfKey } from '../core/record.ts';
 import type { Digest } from '../ports/digest.ts';
 import type { Storage, StorageOp } from '../ports/storage.ts';
 import type { Trace } from '../ports/trace.ts';
+import { Audit } from './audit.ts';
 import { Forest, leafHash } from './forest.ts';
 import { HintStore } from './hint-store.ts';
 import { Memtable } from './memtable.ts';
@@ -60,6 +61,8 @@ export type Slot = {
 export class RecordStore {
   readonly hints: HintStore;
   readonly forest: Forest;
+  /** How the rows look on disk. */
+  readonly audit: Audit;
   readonly #parts: RecordStoreParts;
   readonly #memtable = new Memtable();
   readonly #waiting: { readonly sequence: number; readonly task: () => void }[] = [];
@@ -70,6 +73,7 @@ export class RecordStore {
     this.#parts = parts;
     this.forest = new Forest(parts.storage);
     this.hints = new HintStore(parts.storage, this.#memtable, parts.limits.hintsMax);
+    this.audit = new Audit({ ...parts, memtable: this.#memtable, forest: this.forest });
     this.#lookAtSpace();
   }
 

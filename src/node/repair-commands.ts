@@ -10,6 +10,7 @@ import type { ExchangeReport } from './exchange-log.ts';
 import type { RecordStore } from './record-store.ts';
 import type { RepairProgress } from './repair-run.ts';
 import type { RingView } from './ring-view.ts';
+import type { ScrubDesk, ScrubReport } from './scrub-desk.ts';
 
 export type RepairParts = {
   readonly self: NodeId;
@@ -17,6 +18,7 @@ export type RepairParts = {
   readonly exchanges: ExchangeDesk;
   readonly completeness: Completeness;
   readonly store: RecordStore;
+  readonly scrub: ScrubDesk;
 };
 
 /** The answer to `repair.status`. */
@@ -27,6 +29,7 @@ export type RepairStatus = {
   /** Rows found damaged since the start. */
   readonly damaged: number;
   readonly peers: readonly ExchangeReport[];
+  readonly scrub: ScrubReport;
   /** The comparison under way. */
   readonly underWay?: ExchangeProgress;
   /** The newest repair that an operator asked for. */
@@ -38,6 +41,7 @@ export const repairStatusOf = ({
   exchanges,
   completeness,
   store,
+  scrub,
 }: RepairParts): RepairStatus => {
   const { underWay } = exchanges;
   const run = exchanges.repair.progress();
@@ -46,6 +50,7 @@ export const repairStatusOf = ({
     incomplete: completeness.missing().length,
     damaged: store.corruptFound,
     peers: exchanges.reports(),
+    scrub: scrub.report(),
     ...(underWay === undefined ? {} : { underWay }),
     ...(run === undefined ? {} : { run }),
   };
@@ -65,6 +70,11 @@ export const repairCommands = (parts: RepairParts): AdminCommands => ({
     }
     const only = partition === undefined ? undefined : partitionId(partition);
     exchanges.repair.begin(only, sinceMs);
+    answer(repairStatusOf(parts));
+  },
+  /** Looks at every row now, as fast as clients allow. */
+  'repair.scrub': (_, answer) => {
+    parts.scrub.hurry();
     answer(repairStatusOf(parts));
   },
 });

@@ -7,6 +7,7 @@ import type { ExchangeDesk } from './exchange-desk.ts';
 import type { ExchangeReport } from './exchange-log.ts';
 import type { RecordStore } from './record-store.ts';
 import type { RingView } from './ring-view.ts';
+import type { ScrubDesk, ScrubReport } from './scrub-desk.ts';
 import type { TransferDesk } from './transfer-desk.ts';
 
 export type NodeState = 'joining' | 'serving' | 'removed' | 'draining' | 'stopped';
@@ -54,6 +55,8 @@ export type Status = {
   };
   /** Anti-entropy with each co-owner since the start. */
   readonly repair: readonly ExchangeReport[];
+  /** Rounds over all rows of the answering node. */
+  readonly scrub: ScrubReport;
   /** What clients waited for of late, and the slices background work has for it. */
   readonly admission: AdmissionReport;
   /** What an operator should know, in sentences. */
@@ -68,6 +71,7 @@ export type StatusParts = {
   readonly store: RecordStore;
   readonly completeness: Completeness;
   readonly exchanges: ExchangeDesk;
+  readonly scrub: ScrubDesk;
   readonly admission: AdmissionReport;
   readonly transfers: TransferDesk;
   readonly coordinators: number;
@@ -115,6 +119,7 @@ export const statusOf = (parts: StatusParts): Status => {
       paused: parts.transfers.paused,
     },
     repair: parts.exchanges.reports(),
+    scrub: parts.scrub.report(),
     admission: parts.admission,
     notes: [
       ...(incomplete === 0

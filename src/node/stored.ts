@@ -6,7 +6,7 @@
  *   hints     target │ 0 │ key                            →  stamp │ since
  */
 import { ByteReader, ByteWriter } from '../core/bytes.ts';
-import { bytesOfKey, keyOfBytes, nodeId } from '../core/ids.ts';
+import { KEY_BYTES_MAX, bytesOfKey, keyOfBytes, nodeId } from '../core/ids.ts';
 import type { ActorId, Key, NodeId, PartitionId } from '../core/ids.ts';
 import { LEAVES, leafStart } from '../core/merkle.ts';
 import { decodeRecord, encodeParts } from '../core/record-bytes.ts';
@@ -33,6 +33,10 @@ export const recordKey = (partition: PartitionId, position: Uint8Array, key: Key
   for (let i = 0; i < key.length; i++) bytes[PREFIX_BYTES + i] = key.charCodeAt(i);
   return bytes;
 };
+
+/** Whether these bytes have the length of such a key. */
+export const isRecordKey = (bytes: Uint8Array): boolean =>
+  bytes.length > PREFIX_BYTES && bytes.length <= PREFIX_BYTES + KEY_BYTES_MAX;
 
 /** The key a record lies under. */
 export const keyOfRecordKey = (bytes: Uint8Array): Key => keyOfBytes(bytes.subarray(PREFIX_BYTES));
@@ -65,19 +69,20 @@ export const leafRange = (partition: PartitionId, leaf: number, partitions: numb
   return leaf + 1 < LEAVES ? { from, to: edge(leaf + 1) } : { ...partitionRange(partition), from };
 };
 
-/** The committed entries of a table within bounds, a page at a time; no snapshot stays open. */
+/** The committed entries of a table within bounds, some at a time; no snapshot stays open. */
 export function* eachEntry(
   storage: Storage,
   table: StorageTable,
   { from, to }: Bounds,
+  pageMax = PAGE,
 ): Generator<StorageEntry> {
   let next = from;
   for (;;) {
     const range = { ...(next === undefined ? {} : { from: next }), ...(to ? { to } : {}) };
-    const page = storage.range(table, { ...range, limit: PAGE });
+    const page = storage.range(table, { ...range, limit: pageMax });
     yield* page;
     const last = page.at(-1);
-    if (last === undefined || page.length < PAGE) return;
+    if (last === undefined || page.length < pageMax) return;
     next = new Uint8Array([...last.key, 0]);
   }
 }

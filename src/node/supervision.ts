@@ -19,7 +19,7 @@ export const superviseOrgans = (
   hooks: { readonly tell: Tell; readonly failed: (reason: string) => void },
 ): Supervisor => {
   const { self, clock, config, trace } = parts;
-  const { peers, ring, store, handoff, exchanges, transfers } = organs;
+  const { peers, ring, store, handoff, exchanges, transfers, scrub } = organs;
   const { tell, failed } = hooks;
   const supervisor = createActor(nodeMachine, {
     clock: xstateClock(clock),
@@ -77,6 +77,7 @@ export const superviseOrgans = (
         roundMs: config.gossipIntervalMs,
         confirmTimeoutMs: config.exchangeRepairTimeoutMs,
       },
+      scrub: { ports: scrub },
       admission: organs.admission.actorInput(config.admissionTickMs),
       restartBackoffMs: config.restartBackoffMs,
       restartsMax: config.restartsMax,

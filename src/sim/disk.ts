@@ -119,10 +119,18 @@ export class SimDisk {
     this.#life.underWay = [];
   }
 
-  /** Flips a bit in each value whose key is `chosen`: the disk gives back something else. */
-  damage(table: StorageTable, chosen: (key: Uint8Array) => boolean): void {
+  /** Flips a bit in each value whose key is `chosen`, or loses it: the disk gives back something else. */
+  damage(
+    table: StorageTable,
+    chosen: (key: Uint8Array) => boolean,
+    how: 'flip' | 'lose' = 'flip',
+  ): void {
     for (const { key, value } of this.#table(table).range({ limit: Infinity })) {
       if (!chosen(key)) continue;
+      if (how === 'lose') {
+        this.#table(table).delete(nameOf(key));
+        continue;
+      }
       const at = value.length >> 1;
       value[at] = value[at]! ^ 1;
       this.#table(table).set(nameOf(key), value);

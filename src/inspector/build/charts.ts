@@ -11,6 +11,7 @@ import { handoffMachine } from '../../../actors/handoff.ts';
 import { membershipMachine } from '../../../actors/membership.ts';
 import { nodeMachine } from '../../../actors/node.ts';
 import { putMachine } from '../../../actors/put.ts';
+import { scrubMachine } from '../../../actors/scrub.ts';
 import { transferMachine } from '../../../actors/transfer.ts';
 import { writeBufferMachine } from '../../../actors/write-buffer.ts';
 import type { Chart, ChartEdge, ChartState } from '../charts.ts';
@@ -28,6 +29,7 @@ const MACHINES = {
   antiEntropy: antiEntropyMachine,
   exchange: exchangeMachine,
   transfer: transferMachine,
+  scrub: scrubMachine,
   admission: admissionMachine,
 } as const;
 

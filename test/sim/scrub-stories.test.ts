@@ -1,0 +1,132 @@
+/** How a node finds damage that nobody reads, and mends it from its peers (RULES C7). */
+import * as assert from 'node:assert/strict';
+import { suite } from 'uvu';
+import { keyOfText } from '../../src/core/ids.ts';
+import { checkTrees, rootsAreEqual } from '../../src/sim/checks.ts';
+import type { Host, World } from '../../src/sim/world.ts';
+import { cluster, codeOf } from './cluster.ts';
+
+const scrub = suite('disks are scrubbed');
+
+const KEYS = Array.from({ length: 40 }, (_, i) => `k${i}`);
+const OFTEN = { scrubIntervalMs: 2000, scrubPaceMs: 10, exchangeIntervalMs: 86_400_000 };
+
+/** A warm cluster that holds every key everywhere, at rest. */
+const filled = (config = {}) => {
+  const c = cluster(3, 1, { ...OFTEN, ...config });
+  for (const key of KEYS) {
+    const put = c.putOf(0, `value of ${key}`, { key: keyOfText(key), w: 3 });
+    c.world.ask(c.world.hosts[0]!, put, (reply) => assert.equal(codeOf(reply), 'applied'));
+  }
+  c.world.clock.advance(5000);
+  for (const { node } of c.world.hosts) assert.equal(node!.status().incomplete, 0);
+  return c;
+};
+
+const until = (world: World, what: string, met: () => boolean): void => {
+  for (let ms = 0; !met(); ms += 100) {
+    assert.ok(ms < 60_000, `waited in vain: ${what}`);
+    world.clock.advance(100);
+  }
+};
+
+const scrubOf = ({ node }: Host) => node!.status().scrub;
+
+const ends =
+  (...keys: readonly string[]) =>
+  (name: Uint8Array): boolean =>
+    keys.includes(Buffer.from(name.subarray(18)).toString('latin1'));
+
+const assertWhole = (c: ReturnType<typeof filled>, host: Host): void => {
+  until(c.world, 'refilled', () => host.node!.status().incomplete === 0);
+  assert.ok(rootsAreEqual(c.world));
+  checkTrees(c.world);
+  // It alone answers, and knows all of them.
+  const at = c.world.hosts.indexOf(host);
+  for (const other of c.world.hosts) if (other !== host) c.world.crash(other);
+  c.world.clock.advance(3000);
+  for (const key of KEYS) assert.deepEqual(c.get(at, 1, key, 300).texts, [`value of ${key}`]);
+};
+
+scrub('rows damaged on disk are found without a read and come back from the peers', () => {
+  const c = filled();
+  const [, , host] = c.world.hosts as [Host, Host, Host];
+  host.disk.damage('records', ends('k3', 'k17', 'k31'));
+  until(c.world, 'the damage is found', () => scrubOf(host).damaged === 3);
+  const { misplaced, miscounted } = scrubOf(host);
+  assert.deepEqual([misplaced, miscounted], [0, 0]);
+  assertWhole(c, host);
+});
+
+scrub('a row that vanished is missed, though the roots of all three are equal', () => {
+  const c = filled({ scrubIntervalMs: 30_000 });
+  const [, , host] = c.world.hosts as [Host, Host, Host];
+  host.disk.damage('records', ends('k5'), 'lose');
+  const roots = c.world.hosts.map(({ node }) => node!.merkleRoots().map(({ kept }) => kept));
+  assert.deepEqual(roots[2], roots[0], 'so anti-entropy by itself would see nothing');
+  assert.equal(host.node!.recordOf(keyOfText('k5')), undefined);
+  until(c.world, 'the loss is found', () => scrubOf(host).miscounted === 1);
+  assertWhole(c, host);
+});
+
+scrub('a Merkle branch that was damaged while the node was down is put right', () => {
+  const c = filled();
+  const [, , host] = c.world.hosts as [Host, Host, Host];
+  c.world.crash(host);
+  let chosen = 0;
+  host.disk.damage('merkle', () => chosen++ === 0);
+  c.world.start(host);
+  until(
+    c.world,
+    'the leaf is found',
+    () => host.node !== undefined && scrubOf(host).miscounted === 1,
+  );
+  until(c.world, 'refilled', () => host.node!.status().incomplete === 0);
+  c.world.crash(host);
+  c.world.start(host);
+  until(c.world, 'equal roots', () => rootsAreEqual(c.world));
+  assertWhole(c, host);
+});
+
+scrub('a lone node gives up what nobody can give back, and says so', () => {
+  const c = cluster(1, 1, OFTEN);
+  const [host] = c.world.hosts as [Host];
+  assert.equal(codeOf(c.put(0, 'gone', { w: 1 })), 'applied');
+  host.disk.damage('records', () => true);
+  until(c.world, 'the damage is found', () => scrubOf(host).damaged === 1);
+  assert.equal(host.node!.status().incomplete, 0);
+  assert.deepEqual(c.get(0, 1).texts, []);
+  checkTrees(c.world);
+});
+
+scrub('under writes it finds nothing, whatever is buffered', () => {
+  const c = cluster(3, 1, { ...OFTEN, scrubIntervalMs: 1000, scrubPaceMs: 1 });
+  for (let i = 0; i < 1500; i++) {
+    const key = keyOfText(`k${i % 7}`);
+    c.world.ask(c.world.hosts[i % 3]!, c.putOf(i % 3, `${i}`, { key }), () => undefined);
+    c.world.clock.advance(4);
+  }
+  c.world.clock.advance(3000);
+  for (const host of c.world.hosts) {
+    const { rounds, rows, damaged, misplaced, miscounted } = scrubOf(host);
+    assert.ok(rounds >= 3 && rows > 0, `${rounds} rounds, ${rows} rows`);
+    assert.deepEqual([damaged, misplaced, miscounted], [0, 0, 0]);
+    assert.equal(host.node!.status().incomplete, 0);
+  }
+});
+
+scrub('an operator need not wait for the next round', () => {
+  const c = filled({ scrubIntervalMs: 86_400_000 });
+  const [, host] = c.world.hosts as [Host, Host];
+  until(c.world, 'the first round', () => scrubOf(host).rounds === 1);
+  host.disk.damage('records', ends('k8'));
+  c.world.clock.advance(60_000);
+  assert.equal(scrubOf(host).damaged, 0);
+  const asked = c.ask(1, { type: 'admin', command: 'repair.scrub', args: {}, timeoutMs: 1000 }, 10);
+  assert.equal(codeOf(asked), 'admin-is');
+  until(c.world, 'the damage is found', () => scrubOf(host).damaged === 1);
+  until(c.world, 'the round is over', () => scrubOf(host).rounds === 2);
+  assertWhole(c, host);
+});
+
+scrub.run();
