@@ -131,7 +131,7 @@ const underWayOf = ({ peer, differing, left }: ExchangeProgress): string =>
   `${peer}: ${differing - left} of ${differing} differing partitions settled`;
 
 const tableOf = (now: RepairStatus): string => {
-  const { node, incomplete, damaged, peers, underWay, run: newest } = now;
+  const { node, incomplete, damaged, peers, underWay, readRepairs, run: newest } = now;
   const head = ['PEER', 'COMPARED', 'ABANDONED', 'EQUAL', 'LOOKING AGAIN', 'TAKEN', 'GIVEN'];
   const rows = peers.map((report) => [
     report.peer,
@@ -149,6 +149,7 @@ const tableOf = (now: RepairStatus): string => {
     ...(newest === undefined
       ? []
       : [`repair ${newest.run} ${newest.state}: ${progressOf(newest)}`]),
+    `reads brought ${readRepairs.sent} records up to date, and left ${readRepairs.skipped}`,
     scrubOf(now),
     '',
   ].join('\n');

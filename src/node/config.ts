@@ -174,6 +174,11 @@ export const LIMITS = {
     'Hints in one delivery; more: fewer round trips, longer pauses of the receiver.',
   ),
   hintBatchBytesMax: live.bytes(4 * MiB, [1024, 128 * MiB], 'Value bytes of one delivery.'),
+  readRepairsPerSecondMax: live.count(
+    1000,
+    [1, 1_000_000],
+    'Records a second that reads bring up to date at owners they found behind; anti-entropy does the rest.',
+  ),
   exchangeIntervalMs: live.ms(
     10_000,
     [100, 24 * HOUR_MS],

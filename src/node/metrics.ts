@@ -94,6 +94,16 @@ export const metricsOf = (parts: MetricParts): readonly Metric[] => {
       'Reads that found a damaged row since the start.',
       status.damaged,
     ),
+    total(
+      'coterie_read_repairs_total',
+      'Records sent to owners that a read found behind.',
+      status.readRepairs.sent,
+    ),
+    total(
+      'coterie_read_repairs_skipped_total',
+      'Owners that a read found behind and left to anti-entropy: there were too many.',
+      status.readRepairs.skipped,
+    ),
     total('coterie_scrub_rows_total', 'Rows that scrubbing has looked at.', status.scrub.rows),
     {
       name: 'coterie_scrub_found_total',

@@ -150,6 +150,7 @@ export class Node {
       completeness: this.#organs.completeness,
       exchanges: this.#organs.exchanges,
       scrub: this.#organs.scrub,
+      readRepairs: this.#organs.readRepairs,
       transfers: this.#organs.transfers,
       admission: this.#organs.admission.report(),
       coordinators: this.#organs.nursery.alive,

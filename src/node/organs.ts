@@ -19,6 +19,7 @@ import { Nursery } from './nursery.ts';
 import { TRUSTING } from './peer-greeting.ts';
 import { PEER_PROTOCOL, Peers } from './peers.ts';
 import type { Reply } from './peers.ts';
+import { ReadRepairs } from './read-repairs.ts';
 import { RecordStore } from './record-store.ts';
 import { Replica } from './replica.ts';
 import type { RingView } from './ring-view.ts';
@@ -39,6 +40,7 @@ export type Organs = {
   readonly admission: AdmissionDesk;
   readonly peers: Peers;
   readonly router: Router;
+  readonly readRepairs: ReadRepairs;
   readonly scans: Scans;
   readonly handoff: HandoffDesk;
   readonly trees: TreeParts;
@@ -135,7 +137,8 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
     peers.send(to, parts.watch?.stamped(message) ?? message);
   const { prefixDefaults = [] } = parts;
   const requests = { self, config, ring, store, nursery, admission, send };
-  const router = new Router({ ...requests, replica, prefixDefaults });
+  const readRepairs = new ReadRepairs(clock, config);
+  const router = new Router({ ...requests, replica, prefixDefaults, readRepairs });
   const scans = new Scans({ ...requests, clock, completeness });
   const common = { self, replica, store, ring, config, admission, send };
   const handoff = new HandoffDesk(
@@ -168,7 +171,7 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
   });
   return {
     ...{ map, ring, store, completeness, replica, nursery, admission },
-    ...{ peers, router, scans, handoff, trees, exchanges, transfers, scrub },
+    ...{ peers, router, readRepairs, scans, handoff, trees, exchanges, transfers, scrub },
   };
 };
 

@@ -7,6 +7,7 @@ import type { AdminCommands } from './admin-commands.ts';
 import type { Completeness } from './completeness.ts';
 import type { ExchangeDesk, ExchangeProgress } from './exchange-desk.ts';
 import type { ExchangeReport } from './exchange-log.ts';
+import type { ReadRepairReport, ReadRepairs } from './read-repairs.ts';
 import type { RecordStore } from './record-store.ts';
 import type { RepairProgress } from './repair-run.ts';
 import type { RingView } from './ring-view.ts';
@@ -19,6 +20,7 @@ export type RepairParts = {
   readonly completeness: Completeness;
   readonly store: RecordStore;
   readonly scrub: ScrubDesk;
+  readonly readRepairs: ReadRepairs;
 };
 
 /** The answer to `repair.status`. */
@@ -30,6 +32,7 @@ export type RepairStatus = {
   readonly damaged: number;
   readonly peers: readonly ExchangeReport[];
   readonly scrub: ScrubReport;
+  readonly readRepairs: ReadRepairReport;
   /** The comparison under way. */
   readonly underWay?: ExchangeProgress;
   /** The newest repair that an operator asked for. */
@@ -42,6 +45,7 @@ export const repairStatusOf = ({
   completeness,
   store,
   scrub,
+  readRepairs,
 }: RepairParts): RepairStatus => {
   const { underWay } = exchanges;
   const run = exchanges.repair.progress();
@@ -51,6 +55,7 @@ export const repairStatusOf = ({
     damaged: store.corruptFound,
     peers: exchanges.reports(),
     scrub: scrub.report(),
+    readRepairs: readRepairs.report(),
     ...(underWay === undefined ? {} : { underWay }),
     ...(run === undefined ? {} : { run }),
   };

@@ -43,6 +43,7 @@ import {
   reachRefusal,
   valueRefusal,
 } from './refusals.ts';
+import type { ReadRepairs } from './read-repairs.ts';
 import type { RecordStore } from './record-store.ts';
 import type { Replica } from './replica.ts';
 import type { RingView } from './ring-view.ts';
@@ -60,6 +61,7 @@ export type RouterParts = {
   readonly nursery: Nursery;
   readonly admission: AdmissionDesk;
   readonly prefixDefaults: PrefixDefaults;
+  readonly readRepairs: ReadRepairs;
   readonly send: (to: NodeId, message: ReplicaRequest | Forwarding) => void;
 };
 
@@ -308,14 +310,16 @@ export class Router {
   readonly #getPorts: GetPorts = {
     read: (request, key, from, want) => this.#ask(from, { type: 'read', request, key, want }),
     // Nobody waits for a repair: its request number is nobody's.
-    repair: (key, record, to) =>
+    repair: (key, record, to) => {
+      if (!this.#parts.readRepairs.take()) return;
       this.#ask(to, {
         type: 'write',
         request: 0,
         key,
         record: encodeRecord(record, 'with-values'),
         durable: false,
-      }),
+      });
+    },
     reply: (request, reply) => this.#replyGet(request, reply),
   };
 

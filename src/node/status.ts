@@ -5,6 +5,7 @@ import type { AdmissionReport } from './admission-desk.ts';
 import type { Completeness } from './completeness.ts';
 import type { ExchangeDesk } from './exchange-desk.ts';
 import type { ExchangeReport } from './exchange-log.ts';
+import type { ReadRepairReport, ReadRepairs } from './read-repairs.ts';
 import type { RecordStore } from './record-store.ts';
 import type { RingView } from './ring-view.ts';
 import type { ScrubDesk, ScrubReport } from './scrub-desk.ts';
@@ -57,6 +58,8 @@ export type Status = {
   readonly repair: readonly ExchangeReport[];
   /** Rounds over all rows of the answering node. */
   readonly scrub: ScrubReport;
+  /** What its reads found behind. */
+  readonly readRepairs: ReadRepairReport;
   /** What clients waited for of late, and the slices background work has for it. */
   readonly admission: AdmissionReport;
   /** What an operator should know, in sentences. */
@@ -72,6 +75,7 @@ export type StatusParts = {
   readonly completeness: Completeness;
   readonly exchanges: ExchangeDesk;
   readonly scrub: ScrubDesk;
+  readonly readRepairs: ReadRepairs;
   readonly admission: AdmissionReport;
   readonly transfers: TransferDesk;
   readonly coordinators: number;
@@ -120,6 +124,7 @@ export const statusOf = (parts: StatusParts): Status => {
     },
     repair: parts.exchanges.reports(),
     scrub: parts.scrub.report(),
+    readRepairs: parts.readRepairs.report(),
     admission: parts.admission,
     notes: [
       ...(incomplete === 0

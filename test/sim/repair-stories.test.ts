@@ -3,6 +3,7 @@ import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { keyOfText } from '../../src/core/ids.ts';
 import { DEFAULT_CONFIG } from '../../src/node/config.ts';
+import type { Config } from '../../src/node/config.ts';
 import type { RepairStatus } from '../../src/node/repair-commands.ts';
 import { checkTrees, rootsAreEqual } from '../../src/sim/checks.ts';
 import type { Host, World } from '../../src/sim/world.ts';
@@ -266,6 +267,57 @@ repair('an operator who names a partition this node has no part in is told whom 
   assert.match(JSON.stringify(refused), /n1 does not own partition .*ask n[234]/);
   assert.equal(codeOf(ask({ partition: 8 })), 'BAD_ARGUMENT');
   assert.equal(codeOf(ask({ sinceMs: -1 })), 'BAD_ARGUMENT');
+});
+
+/** A cluster in which mail was lost while nobody kept hints or compares: reads alone can mend it. */
+const onlyReads = (config: Partial<Config> = {}) => {
+  const replica = { ...DEFAULT_CONFIG.replica, hintsMax: 0 };
+  const c = cluster(3, 1, { exchangeIntervalMs: 86_400_000, replica, ...config });
+  c.world.network.faults.loss = 0.1;
+  for (const key of KEYS) {
+    c.world.ask(c.world.hosts[0]!, c.putOf(0, key, { key: keyOfText(key) }), () => undefined);
+    c.world.clock.advance(10);
+  }
+  c.world.network.faults.loss = 0;
+  c.world.clock.advance(10_000);
+  return c;
+};
+
+const readRepairs = (c: ReturnType<typeof cluster>) => c.world.hosts[0]!.node!.status().readRepairs;
+
+const lackedBy = (c: ReturnType<typeof cluster>): number =>
+  c.world.hosts.reduce(
+    (sum, { node }) => sum + KEYS.filter((key) => !node!.recordOf(keyOfText(key))).length,
+    0,
+  );
+
+repair('a read of all owners mends those behind, once; then reads write nothing', () => {
+  const c = onlyReads();
+  const lacked = lackedBy(c);
+  assert.ok(lacked > 3, `${lacked} copies are lacking`);
+  for (const key of KEYS) assert.deepEqual(c.get(0, 3, key, 300).texts, [key]);
+  assert.equal(lackedBy(c), 0);
+  assert.deepEqual(readRepairs(c), { sent: lacked, skipped: 0 });
+  c.world.clock.advance(3000);
+  const { commits } = c.world;
+  for (const key of KEYS) assert.deepEqual(c.get(0, 3, key, 300).texts, [key]);
+  assert.deepEqual(readRepairs(c), { sent: lacked, skipped: 0 });
+  assert.equal(c.world.commits, commits);
+});
+
+repair('a burst of reads repairs at a bounded rate and leaves the rest', () => {
+  const c = onlyReads({ readRepairsPerSecondMax: 2 });
+  const lacked = lackedBy(c);
+  for (const key of KEYS) {
+    const get = { type: 'get', key: keyOfText(key), r: 3, strict: false, timeoutMs: 3000 } as const;
+    c.world.ask(c.world.hosts[0]!, get, (reply) => assert.equal(codeOf(reply), 'value'));
+  }
+  c.world.clock.advance(300);
+  assert.deepEqual(readRepairs(c), { sent: 2, skipped: lacked - 2 });
+  assert.equal(lackedBy(c), lacked - 2);
+  c.world.clock.advance(3000);
+  for (const key of KEYS) c.get(0, 3, key, 700);
+  assert.equal(lackedBy(c), 0, 'slower reads mend them all');
 });
 
 repair.run();
