@@ -7,7 +7,7 @@
  * Both sides may dial at once; of two connections between one pair the one that the smaller id
  * dialled stays, so both sides drop the same one.
  */
-import type { NodeId } from '../core/ids.ts';
+import type { NodeId, StartId } from '../core/ids.ts';
 import type { PeerSigns } from '../core/suspicion.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { Digest } from '../ports/digest.ts';
@@ -57,6 +57,8 @@ export type Reply = (message: PeerMessage) => void;
 
 type Link = {
   readonly node: NodeId;
+  /** Which life of the node is at the other end. */
+  readonly start: StartId;
   readonly connection: Connection;
   readonly dialledBy: NodeId;
   readonly outbox: PeerMessage[];
@@ -312,13 +314,16 @@ export class Peers {
     if (route !== undefined) this.#learn(route, hello.node);
     const dialledBy = route === undefined ? hello.node : self;
     const earlier = this.#links.get(hello.node);
-    if (earlier !== undefined && earlier.dialledBy !== dialledBy && earlier.dialledBy < dialledBy) {
+    // A link of an earlier life of that node is dead, though nothing may have said so yet.
+    const rival = earlier?.start === hello.start ? earlier : undefined;
+    if (rival !== undefined && rival.dialledBy !== dialledBy && rival.dialledBy < dialledBy) {
       connection.close(PEER_CLOSE.duplicate, 'already linked');
       return undefined;
     }
     const outbox = earlier?.outbox.splice(0) ?? [];
     const heardAtMs = clock.monotonicMs();
-    const link: Link = { node: hello.node, connection, dialledBy, outbox, heardAtMs };
+    const { node, start } = hello;
+    const link: Link = { node, start, connection, dialledBy, outbox, heardAtMs };
     this.#links.set(hello.node, link);
     if (outbox.length > 0) this.#flush(link);
     earlier?.connection.close(PEER_CLOSE.duplicate, 'linked anew');

@@ -2,6 +2,7 @@
 import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { keyOfText, putId } from '../../src/core/ids.ts';
+import type { Host } from '../../src/sim/world.ts';
 import { cluster, codeOf } from './cluster.ts';
 
 const stories = suite('stories');
@@ -156,5 +157,21 @@ stories('a restored backup never mints an old dot again', () => {
   const fresh = vector.find(({ actor }) => !dotOfB.some((dot) => dot.actor === actor));
   assert.ok(fresh !== undefined, 'c was minted by a newborn actor');
 });
+
+stories(
+  'a node back from a power cut is linked at once, though its last life said no goodbye',
+  () => {
+    // Found by a move that waited half a minute: the dead link of its former life kept the new one out.
+    const { world } = cluster(3, 3);
+    const [, back] = world.hosts as [Host, Host];
+    world.crash(back, 'power-loss');
+    world.clock.advance(500);
+    world.start(back);
+    world.clock.advance(4000);
+    for (const { node } of world.hosts) {
+      for (const { id, health } of node!.status().nodes) assert.equal(health, 'healthy', id);
+    }
+  },
+);
 
 stories.run();
