@@ -43,7 +43,7 @@ export type GetReply =
 export type GetPorts = {
   /** Answers with `replica.answered` or `replica.refused`, or not at all. */
   read(request: RequestId, key: Key, from: NodeId, want: 'with-values' | 'header'): void;
-  repair(key: Key, record: RecordOfKey, to: NodeId): void;
+  repair(key: Key, record: RecordOfKey, to: NodeId, request: RequestId): void;
   reply(request: RequestId, reply: GetReply): void;
 };
 
@@ -115,10 +115,12 @@ export const getMachine = setup({
     replyFailed: ({ context }) => context.ports.reply(context.request, failedReply(context)),
     repairStale: ({ context }) => {
       if (!isComplete(context)) return;
-      const { ports, key, reconciled, tally } = context;
+      const { ports, key, request, reconciled, tally } = context;
       for (const node of reconciled.stale) {
         const answer = tally.answers.find((each) => each.node === node);
-        if (answer?.role === 'owner') ports.repair(key, reconciled.record, node);
+        if (answer?.role === 'owner') {
+          ports.repair(key, reconciled.record, node, request);
+        }
       }
     },
   },

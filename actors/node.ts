@@ -19,6 +19,8 @@ import type { MembershipInput } from './membership.ts';
 import { membershipMachine } from './membership.ts';
 import type { ScrubInput } from './scrub.ts';
 import { scrubMachine } from './scrub.ts';
+import type { ReapInput } from './reap.ts';
+import { reapMachine } from './reap.ts';
 import type { TransferInput } from './transfer.ts';
 import { transferMachine } from './transfer.ts';
 import type { WriteBufferInput } from './write-buffer.ts';
@@ -38,6 +40,7 @@ export type LongLivedActor =
   | 'antiEntropy'
   | 'transfer'
   | 'scrub'
+  | 'reap'
   | 'admission';
 
 export type NodePorts = {
@@ -61,6 +64,7 @@ export type NodeInput = {
   readonly admission: AdmissionInput;
   readonly transfer: TransferInput;
   readonly scrub: ScrubInput;
+  readonly reap: ReapInput;
   readonly restartBackoffMs: number;
   readonly restartsMax: number;
   readonly drainTimeoutMs: number;
@@ -85,6 +89,7 @@ const parts = setup({
     admission: admissionMachine,
     transfer: transferMachine,
     scrub: scrubMachine,
+    reap: reapMachine,
   },
   delays: {
     membershipBackoff: ({ context }) => backoffMs(context, 'membership'),
@@ -93,6 +98,7 @@ const parts = setup({
     handoffBackoff: ({ context }) => backoffMs(context, 'handoff'),
     antiEntropyBackoff: ({ context }) => backoffMs(context, 'antiEntropy'),
     admissionBackoff: ({ context }) => backoffMs(context, 'admission'),
+    reapBackoff: ({ context }) => backoffMs(context, 'reap'),
     transferBackoff: ({ context }) => backoffMs(context, 'transfer'),
     scrubBackoff: ({ context }) => backoffMs(context, 'scrub'),
     drainTimeout: ({ context }) => context.drainTimeoutMs,
@@ -172,6 +178,14 @@ const running = {
       onError: crash('admission'),
     },
   }),
+  reap: parts.createStateConfig({
+    invoke: {
+      src: 'reap',
+      systemId: 'reap',
+      input: ({ context }) => context.reap,
+      onError: crash('reap'),
+    },
+  }),
   transfer: parts.createStateConfig({
     invoke: {
       src: 'transfer',
@@ -222,6 +236,7 @@ export const nodeMachine = parts.createMachine({
       admission: 0,
       transfer: 0,
       scrub: 0,
+      reap: 0,
     },
   }),
   states: {
@@ -246,6 +261,7 @@ export const nodeMachine = parts.createMachine({
     admission: supervised('admission'),
     transfer: supervised('transfer'),
     scrub: supervised('scrub'),
+    reap: supervised('reap'),
   },
 });
 

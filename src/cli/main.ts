@@ -5,11 +5,13 @@ import { addClusterCommand } from './cluster.ts';
 import { addConfigCommand } from './config.ts';
 import { addDataCommands } from './data.ts';
 import { CommandFailure, EXIT } from './exit.ts';
+import { addMembershipCommands } from './membership.ts';
 import { addRepairCommand } from './repair.ts';
 import { addSimulateCommand } from './simulate.ts';
 import { addStartCommand } from './start.ts';
 import { addStatusCommand } from './status.ts';
 import { addTokenCommand } from './token.ts';
+import { addTransfersCommand } from './transfers.ts';
 
 const program = new Command('coterie')
   .description('An always-writable, replicated key-value store (Dynamo, in Node.js).')
@@ -22,6 +24,8 @@ for (const add of [
   addClusterCommand,
   addDataCommands,
   addStatusCommand,
+  addMembershipCommands,
+  addTransfersCommand,
   addRepairCommand,
   addConfigCommand,
   addTokenCommand,

@@ -35,6 +35,7 @@ const tableOf = (status: Status): string => {
     facts,
     tableText(head, rows).trimEnd(),
     ...backgroundOf(status),
+    reapingOf(status),
     ...status.notes.map((note) => `note: ${note}`),
     '',
   ].join('\n');
@@ -58,6 +59,14 @@ const backgroundOf = ({ node, admission }: Status): readonly string[] => {
     `background work of ${node}: ${slices} of 100 slices (${pressure}); ${waits}`,
     ...(rows.length === 0 ? [] : [tableText(head, rows).trimEnd()]),
   ];
+};
+
+/** What became of deletes, and what keeps those that wait. */
+const reapingOf = ({ reaping }: Status): string => {
+  const { candidates, reaped, pruned, blockedBy, blockedForMs } = reaping;
+  const blocked =
+    blockedBy === undefined ? '' : `; for ${Math.round(blockedForMs / 1000)} s: ${blockedBy}`;
+  return `deletes: ${reaped} forgotten, ${pruned} records pruned, ${candidates} waiting${blocked}`;
 };
 
 const inMs = (ms: number | undefined): string => (ms === undefined ? '-' : `${ms.toFixed(1)} ms`);

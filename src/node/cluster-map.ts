@@ -32,6 +32,8 @@ export type ClusterMapParts = {
   readonly clock: Clock;
   readonly trace: Trace;
   readonly founding: Founding | undefined;
+  /** How long a removed node may come back and hand over what it holds, ms (C8). */
+  readonly removedReturnMs: number;
   /** Where this life of the node is reached. */
   readonly announcement: Announcement;
   /** The ring is another one now. */
@@ -71,6 +73,22 @@ export class ClusterMap {
   /** Equal for all nodes of one founding; empty while this node does not know its cluster. */
   get cluster(): string {
     return this.#origin.cluster;
+  }
+
+  /** A removed node that may still come back: until it cannot, nothing is forgotten (A9, C8). */
+  mayReturn(): NodeId | undefined {
+    return this.ring.ring.removed.find(({ atMs }) => !this.#isOver(atMs))?.id;
+  }
+
+  /** Whether `node` was removed so long ago that nothing is taken from it any more. */
+  isTooLate(node: NodeId): boolean {
+    const gone = this.ring.ring.removed.find(({ id }) => id === node);
+    return gone !== undefined && this.#isOver(gone.atMs);
+  }
+
+  /** A few bytes that are equal on all nodes that know the same history. */
+  historyDigest(): Uint8Array {
+    return this.#parts.digest.md5(utf8(digestText(this.#book.history, [])));
   }
 
   /** The secret that seals contexts (A3). */
@@ -150,6 +168,11 @@ export class ClusterMap {
   #registerOf(partition: PartitionId, table: readonly (readonly NodeId[])[]): Register {
     const held = this.registers.registers.get(partition);
     return held ?? { version: 0, owners: table[partition]! };
+  }
+
+  #isOver(removedAtMs: number): boolean {
+    const { clock, removedReturnMs } = this.#parts;
+    return clock.wallMs() > removedAtMs + removedReturnMs;
   }
 
   #refresh(): void {

@@ -21,6 +21,8 @@ export type CompletenessParts = {
   readonly trace: Trace;
   /** The cluster's default W: writes with a smaller one rely on hints alone (C4). */
   readonly defaultW: number;
+  /** An operator holds moves back (`coterie transfers pause`). */
+  readonly movesArePaused: () => boolean;
   /** This newcomer holds the partition: it may take its place among the owners (C5). */
   readonly filled: (partitions: readonly PartitionId[]) => void;
   /** There is something to refill. */
@@ -62,8 +64,9 @@ export class Completeness {
 
   /** Whether an exchange with `peer` could bring a partition closer to complete. */
   wants(peer: NodeId): boolean {
-    const { ring } = this.#parts;
-    return [...this.missing(), ...this.arriving()].some(
+    const { ring, movesArePaused } = this.#parts;
+    const wanted = [...this.missing(), ...(movesArePaused() ? [] : this.arriving())];
+    return wanted.some(
       (partition) =>
         ring.ring.table[partition]!.includes(peer) && !this.#snapshots.get(partition)?.has(peer),
     );

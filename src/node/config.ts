@@ -204,6 +204,39 @@ export const LIMITS = {
     [1, 1_000_000],
     'Differences remembered for a second look, per peer; the others are found again later.',
   ),
+  reap: {
+    scanIntervalMs: ms(
+      HOUR_MS,
+      [1000, 7 * 24 * HOUR_MS],
+      "Pause between two walks over this node's records in search of what can be forgotten.",
+    ),
+    intervalMs: ms(
+      60_000,
+      [1000, 24 * HOUR_MS],
+      'Pause between two rounds of agreement on what is forgotten, if there is anything.',
+    ),
+    fenceDelayMs: ms(
+      30_000,
+      [100, HOUR_MS],
+      'From the opening of a round to its fence: a request that lasts longer may fail then.',
+    ),
+    batchMax: count(1000, [1, 100_000], 'Records that one fence is about.'),
+    watchMax: count(
+      20_000,
+      [1, 10_000_000],
+      'Candidates remembered at once, about 200 bytes each; the others are found by a later walk.',
+    ),
+    pruneAtLeast: count(
+      16,
+      [1, 10_000],
+      'Version entries and put ids that nobody needs, before a living record is worth a round.',
+    ),
+  },
+  removedReturnMs: ms(
+    7 * 24 * HOUR_MS,
+    [1000, 365 * 24 * HOUR_MS],
+    'How long a removed node may come back and hand over what it holds; nothing is reaped before.',
+  ),
   repairPaceMs: live.ms(
     0,
     [0, 60_000],

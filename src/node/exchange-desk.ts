@@ -32,6 +32,8 @@ export type ExchangeDeskParts = TreeParts & {
   readonly random: Random;
   readonly config: Config;
   readonly admission: Admission;
+  /** An operator holds moves back (`coterie transfers pause`). */
+  readonly movesArePaused: () => boolean;
   readonly send: (to: NodeId, message: TreeQuestion | Handoff) => void;
   readonly tell: (event: AntiEntropyEvent) => void;
   readonly tellExchange: (event: ExchangeEvent) => void;
@@ -245,6 +247,9 @@ export class ExchangeDesk implements AntiEntropyPorts, ExchangePorts {
     const known = roots.filter(({ partition }) => {
       const holders = ring.holdersOf(partition);
       const wanted = exchange.only === undefined || exchange.only === partition;
+      // Who fills itself, from whom: held back while moves are paused.
+      const moves = ring.newcomersOf(partition).some((n) => n === self || n === exchange.peer);
+      if (moves && this.#parts.movesArePaused()) return false;
       return wanted && holders.includes(self) && holders.includes(exchange.peer);
     });
     exchange.theirRoots = new Map(known.map((root) => [root.partition, root]));

@@ -81,7 +81,7 @@ export class ExchangeRepairs {
       ]),
     );
     // What this node cannot take now it asks for again in the next exchange.
-    if (!replica.takeAll(answer.entries)) return;
+    if (!replica.takeAll(answer)) return;
     this.#log.of(exchange.peer).pulled += answer.entries.length;
     const asked = step.differences.filter(({ theirs: hash }) => hash !== undefined);
     // At least one: whatever the other side says, the walk comes to its end.
@@ -102,7 +102,7 @@ export class ExchangeRepairs {
   }
 
   #push(exchange: Exchange, step: RepairStep, theirs: ReadonlyMap<Key, bigint>): void {
-    const { replica, digest, answerBytesMax } = this.#parts;
+    const { replica, digest, rounds, answerBytesMax } = this.#parts;
     const entries: { key: Key; record: Uint8Array }[] = [];
     let bytes = 0;
     let looked = 0;
@@ -123,7 +123,7 @@ export class ExchangeRepairs {
       return;
     }
     this.#log.of(exchange.peer).pushed += entries.length;
-    this.#parts.ask(exchange, { type: 'deliver', entries });
+    this.#parts.ask(exchange, { type: 'deliver', round: rounds.current, entries });
   }
 }
 

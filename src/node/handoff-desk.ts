@@ -14,6 +14,7 @@ import type { Hint } from './memtable.ts';
 import type { RecordStore } from './record-store.ts';
 import type { Replica } from './replica.ts';
 import type { RingView } from './ring-view.ts';
+import type { Rounds } from './rounds.ts';
 
 export type HandoffDeskParts = {
   readonly self: NodeId;
@@ -22,6 +23,7 @@ export type HandoffDeskParts = {
   readonly ring: RingView;
   readonly config: Config;
   readonly admission: Admission;
+  readonly rounds: Rounds;
   readonly send: (to: NodeId, message: Handoff) => void;
   readonly tell: (event: HandoffEvent) => void;
 };
@@ -45,7 +47,7 @@ export class HandoffDesk implements HandoffPorts {
   }
 
   sendBatch(): void {
-    const { store, ring, tell, send, admission } = this.#parts;
+    const { store, ring, rounds, tell, send, admission } = this.#parts;
     admission.begin('handoff');
     const targets = store.hints.gauges().map((gauge) => gauge.target);
     const nodes = ring.nodes();
@@ -64,7 +66,7 @@ export class HandoffDesk implements HandoffPorts {
       key: hint.key,
       record: encodeRecord(record, 'with-values'),
     }));
-    send(batch.target, { type: 'deliver', batch: batch.number, entries });
+    send(batch.target, { type: 'deliver', batch: batch.number, round: rounds.current, entries });
     tell({ type: 'batch.sent', batch: batch.number });
   }
 

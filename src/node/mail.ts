@@ -5,6 +5,7 @@ import type { FailureDetectorEvent } from '../../actors/failure-detector.ts';
 import type { HandoffEvent } from '../../actors/handoff.ts';
 import type { MembershipEventIn } from '../../actors/membership.ts';
 import type { ScrubEvent } from '../../actors/scrub.ts';
+import type { ReapEvent } from '../../actors/reap.ts';
 import type { TransferEvent } from '../../actors/transfer.ts';
 import type { WriteBufferEvent } from '../../actors/write-buffer.ts';
 
@@ -17,6 +18,7 @@ export type Mail = {
   readonly exchange: ExchangeEvent;
   readonly transfer: TransferEvent;
   readonly scrub: ScrubEvent;
+  readonly reap: ReapEvent;
 };
 
 /** Mail to an actor that is backing off is lost: every protocol survives that. */

@@ -22,6 +22,10 @@ export const handOn = (
   reply: Reply,
 ): void => {
   const { replica, router, scans, handoff, exchanges, transfers, trees, map } = organs;
+  const { reaping, rounds } = organs;
+  // What it brings may have been deleted and forgotten since (C8); it may still learn that it is out.
+  const isLate = map.isTooLate(from);
+  if (isLate && !LEARNING.has(message.type)) return;
   switch (message.type) {
     case 'write':
     case 'sync':
@@ -87,6 +91,19 @@ export const handOn = (
     case 'surrendered':
       transfers.answered(from, message);
       return;
+    case 'round.at':
+      rounds.adopt(message.round);
+      rounds.raiseFloor(message.floor);
+      return;
+    case 'round.open':
+    case 'fence':
+    case 'forget':
+      if (takesPart) reaping.asked(from, message, reply);
+      return;
+    case 'round.entered':
+    case 'fence.up':
+      reaping.answered(from, message);
+      return;
     case 'ping':
       reply({ type: 'pong' });
       return;
@@ -100,3 +117,14 @@ export const handOn = (
       return;
   }
 };
+
+/** What tells a node of the cluster it is in, or was in, and carries no records. */
+const LEARNING: ReadonlySet<PeerMessage['type']> = new Set([
+  'gossip.digest',
+  'gossip.known',
+  'gossip.events',
+  'registers.digest',
+  'registers.known',
+  'ping',
+  'pong',
+]);

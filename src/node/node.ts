@@ -24,6 +24,7 @@ import { metered, Meters } from './meters.ts';
 import { metricsOf } from './metrics.ts';
 import type { Metric } from './metrics.ts';
 import type { NodeParts } from './node-parts.ts';
+import { membershipCommands } from './membership-commands.ts';
 import { composeOrgans } from './organs.ts';
 import type { Organs } from './organs.ts';
 import type { Reply } from './peers.ts';
@@ -152,6 +153,7 @@ export class Node {
       scrub: this.#organs.scrub,
       readRepairs: this.#organs.readRepairs,
       transfers: this.#organs.transfers,
+      reaping: this.#organs.reaping.report(),
       admission: this.#organs.admission.report(),
       coordinators: this.#organs.nursery.alive,
       sessions: this.#clientPort.sessions,
@@ -216,7 +218,15 @@ export class Node {
 
   /** What an operator may ask by name; each room adds its own table. */
   #adminCommands(): AdminCommands {
-    return { ...repairCommands({ self: this.#parts.self, ...this.#organs }) };
+    const { self, digest, storage } = this.#parts;
+    return {
+      ...repairCommands({ self, ...this.#organs }),
+      ...membershipCommands({
+        ...{ self, digest, ...this.#organs },
+        fileBytes: () => storage.usage().fileBytes,
+        issue: (event) => this.#tell('membership', { type: 'change.issued', event }),
+      }),
+    };
   }
 
   readonly #life: NodePorts = {

@@ -69,6 +69,11 @@ export class Nursery {
   }
 
   /** The number for one more request; it is used by the birth that follows. */
+  /** The number that the next request will have. */
+  get upcoming(): RequestId {
+    return this.#lastRequest + 1;
+  }
+
   nextRequest(): RequestId {
     return ++this.#lastRequest;
   }

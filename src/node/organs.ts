@@ -20,9 +20,12 @@ import { TRUSTING } from './peer-greeting.ts';
 import { PEER_PROTOCOL, Peers } from './peers.ts';
 import type { Reply } from './peers.ts';
 import { ReadRepairs } from './read-repairs.ts';
+import { ReapDesk } from './reap-desk.ts';
+import { ReapWatch } from './reap-watch.ts';
 import { RecordStore } from './record-store.ts';
 import { Replica } from './replica.ts';
 import type { RingView } from './ring-view.ts';
+import { Rounds } from './rounds.ts';
 import { Router } from './router.ts';
 import { Scans } from './scans.ts';
 import type { Tell } from './mail.ts';
@@ -47,6 +50,8 @@ export type Organs = {
   readonly exchanges: ExchangeDesk;
   readonly transfers: TransferDesk;
   readonly scrub: ScrubDesk;
+  readonly rounds: Rounds;
+  readonly reaping: ReapDesk;
 };
 
 export type OrganHooks = {
@@ -72,6 +77,7 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
     clock,
     trace,
     founding: parts.founding,
+    removedReturnMs: config.removedReturnMs,
     announcement: { node: self, incarnation, address: parts.advertise },
     changed: hooks.ringChanged,
     broadcast: (message) => peers.broadcast(message),
@@ -84,12 +90,16 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
   const nursery = new Nursery(clock, trace, coordinatorsMax, number, watch, coordinatorHost);
   const inFlight = () => nursery.alive;
   const admission = new AdmissionDesk({ clock, limits: config.admission, inFlight });
-  const store = new RecordStore({
+  const nextRequest = () => nursery.upcoming;
+  const rounds = new Rounds({ storage, clock, nextRequest, failed: hooks.failed });
+  const reapWatch = new ReapWatch({ self, clock, ring, store: () => store, limits: config.reap });
+  const store: RecordStore = new RecordStore({
     storage,
     digest,
     trace,
     ring,
     limits: config.replica,
+    changed: (key, partition) => reapWatch.changed(key, partition),
     tellBuffer: (type) => tell('writeBuffer', { type }),
   });
   const completeness = new Completeness({
@@ -99,6 +109,7 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
     ring,
     store,
     defaultW: config.defaultW,
+    movesArePaused: () => transfers.paused,
     filled: (partitions) => map.stepIn(partitions),
     lost: () => tell('antiEntropy', { type: 'exchange.wanted' }),
   });
@@ -107,6 +118,7 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
     start,
     store,
     completeness,
+    rounds,
     clock,
     digest,
     trace,
@@ -130,23 +142,26 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
       node: self,
       start,
     }),
+    firstWord: () => ({ type: 'round.at', round: rounds.current, floor: rounds.floor }),
     receive: hooks.receive,
     linksChanged: () => tell('failureDetector', { type: 'links.changed' }),
   });
   const send = (to: NodeId, message: PeerMessage): void =>
     peers.send(to, parts.watch?.stamped(message) ?? message);
   const { prefixDefaults = [] } = parts;
-  const requests = { self, config, ring, store, nursery, admission, send };
+  const requests = { self, config, ring, store, nursery, rounds, admission, send };
   const readRepairs = new ReadRepairs(clock, config);
   const router = new Router({ ...requests, replica, prefixDefaults, readRepairs });
   const scans = new Scans({ ...requests, clock, completeness });
-  const common = { self, replica, store, ring, config, admission, send };
+  const common = { self, replica, store, ring, config, admission, rounds, send };
   const handoff = new HandoffDesk(
     { ...common, tell: (event) => tell('handoff', event) },
     firstNumber(random),
   );
   const answerBytesMax = config.hintBatchBytesMax;
-  const trees: TreeParts = { self, digest, ring, store, replica, completeness, answerBytesMax };
+  const trees: TreeParts = {
+    ...{ self, digest, ring, store, replica, completeness, rounds, answerBytesMax },
+  };
   const exchanges = new ExchangeDesk(
     {
       ...trees,
@@ -154,6 +169,7 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
       random,
       config,
       admission,
+      movesArePaused: () => transfers.paused,
       send,
       tell: (event) => tell('antiEntropy', event),
       tellExchange: (event) => tell('exchange', event),
@@ -161,7 +177,7 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
     // Both it and the handoff number batches: an answer to the one must never fit the other.
     firstNumber(random) + 2 ** 31,
   );
-  const transfers = new TransferDesk(
+  const transfers: TransferDesk = new TransferDesk(
     { ...common, gossip: hooks.gossipRegisters, tell: (event) => tell('transfer', event) },
     firstNumber(random),
   );
@@ -169,9 +185,16 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
     ...{ clock, random, trace, config, admission, ring, store, replica, completeness },
     tell: (event) => tell('scrub', event),
   });
+  const reaping = new ReapDesk(
+    {
+      ...{ ...common, clock, watch: reapWatch, map },
+      tell: (event) => tell('reap', event),
+    },
+    firstNumber(random),
+  );
   return {
-    ...{ map, ring, store, completeness, replica, nursery, admission },
-    ...{ peers, router, readRepairs, scans, handoff, trees, exchanges, transfers, scrub },
+    ...{ map, ring, store, completeness, replica, nursery, admission, rounds },
+    ...{ peers, router, readRepairs, scans, handoff, trees, exchanges, transfers, scrub, reaping },
   };
 };
 

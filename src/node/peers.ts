@@ -45,6 +45,8 @@ export type PeersParts = {
   readonly config: Config;
   readonly trust: PeerTrust;
   readonly hello: () => Hello;
+  /** What every new link begins with, ahead of what was queued for it. */
+  readonly firstWord: () => PeerMessage;
   /**
    * `reply` answers on the very link the message came by, or not at all: an answer to a former
    * life of `from` must not count in its next one.
@@ -320,6 +322,7 @@ export class Peers {
       connection.close(PEER_CLOSE.duplicate, 'already linked');
       return undefined;
     }
+    say(connection, this.#parts.firstWord());
     const outbox = earlier?.outbox.splice(0) ?? [];
     const heardAtMs = clock.monotonicMs();
     const { node, start } = hello;

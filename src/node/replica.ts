@@ -33,6 +33,7 @@ import type { ReplicaLimits } from './config.ts';
 import type { Hint, StoredRecord } from './memtable.ts';
 import type { RecordStore, Slot } from './record-store.ts';
 import type { RingView } from './ring-view.ts';
+import type { Rounds } from './rounds.ts';
 
 export type ReplicaParts = {
   readonly self: NodeId;
@@ -40,6 +41,7 @@ export type ReplicaParts = {
   readonly start: StartId;
   readonly store: RecordStore;
   readonly completeness: Completeness;
+  readonly rounds: Rounds;
   readonly clock: Clock;
   readonly digest: Digest;
   readonly trace: Trace;
@@ -123,9 +125,12 @@ export class Replica {
   /** What another node (or this one's coordinator) asks of this replica. */
   receive(message: ReplicaRequest, reply: (reply: ReplicaReply) => void): void {
     const { request, key } = message;
-    const { completeness, ring } = this.#parts;
+    const { completeness, ring, rounds } = this.#parts;
+    const round = rounds.current;
     switch (message.type) {
       case 'write': {
+        // Read before the fence (A9): what it would bring back may be forgotten since.
+        if (message.round < this.#parts.rounds.floor) return;
         const refusal = this.#merge(key, message.record, message.hintFor);
         if (refusal !== undefined) {
           reply({ type: 'refused', request, code: refusal });
@@ -149,20 +154,24 @@ export class Replica {
           reply({ type: 'refused', request, code: 'NOT_READY' });
           return;
         }
-        if (record === undefined) reply({ type: 'answer', request, role });
-        else reply({ type: 'answer', request, role, record: encodeRecord(record, message.want) });
+        if (record === undefined) reply({ type: 'answer', request, role, round });
+        else {
+          const bytes = encodeRecord(record, message.want);
+          reply({ type: 'answer', request, role, round, record: bytes });
+        }
         return;
       }
     }
   }
 
   /** Takes in a batch of hinted records; `done` once all of it is durable. */
-  takeDelivery(delivery: Extract<Handoff, { type: 'deliver' }>, done: () => void): void {
-    if (this.takeAll(delivery.entries)) this.#parts.store.whenAllDurable(done);
+  takeDelivery(delivery: Delivery, done: () => void): void {
+    if (this.takeAll(delivery)) this.#parts.store.whenAllDurable(done);
   }
 
-  /** Merges records of other replicas; false as soon as one cannot be taken now. */
-  takeAll(entries: Extract<Handoff, { type: 'deliver' }>['entries']): boolean {
+  /** Merges records of other replicas; false as soon as one cannot be taken now, or ever (A9). */
+  takeAll({ entries, round }: Pick<Delivery, 'entries' | 'round'>): boolean {
+    if (round < this.#parts.rounds.floor) return false;
     return entries.every(({ key, record }) => this.#merge(key, record, undefined) === undefined);
   }
 
@@ -329,6 +338,8 @@ export class Replica {
     };
   }
 }
+
+type Delivery = Extract<Handoff, { type: 'deliver' }>;
 
 const NOTHING: StoredRecord = { record: EMPTY_RECORD };
 

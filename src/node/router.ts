@@ -47,6 +47,7 @@ import type { ReadRepairs } from './read-repairs.ts';
 import type { RecordStore } from './record-store.ts';
 import type { Replica } from './replica.ts';
 import type { RingView } from './ring-view.ts';
+import type { Rounds } from './rounds.ts';
 
 export type GetCommand = Omit<GetRequest, 'type'>;
 /** As a client sent it: what is absent the defaults of the key's prefix say. */
@@ -59,6 +60,7 @@ export type RouterParts = {
   readonly replica: Replica;
   readonly store: RecordStore;
   readonly nursery: Nursery;
+  readonly rounds: Rounds;
   readonly admission: AdmissionDesk;
   readonly prefixDefaults: PrefixDefaults;
   readonly readRepairs: ReadRepairs;
@@ -255,6 +257,7 @@ export class Router {
         nursery.deliver(reply.request, { type: 'replica.refused', node });
         return;
       case 'answer': {
+        this.#parts.rounds.lower(reply.round);
         const record = decoded(reply.record);
         const event =
           record === 'malformed'
@@ -295,6 +298,7 @@ export class Router {
         key,
         record,
         durable,
+        round: this.#parts.rounds.ofRequest(request),
         ...(hintFor === undefined ? {} : { hintFor }),
       }),
     sync: (request, { key }, to) => this.#ask(to, { type: 'sync', request, key }),
@@ -310,7 +314,7 @@ export class Router {
   readonly #getPorts: GetPorts = {
     read: (request, key, from, want) => this.#ask(from, { type: 'read', request, key, want }),
     // Nobody waits for a repair: its request number is nobody's.
-    repair: (key, record, to) => {
+    repair: (key, record, to, request) => {
       if (!this.#parts.readRepairs.take()) return;
       this.#ask(to, {
         type: 'write',
@@ -318,6 +322,7 @@ export class Router {
         key,
         record: encodeRecord(record, 'with-values'),
         durable: false,
+        round: this.#parts.rounds.ofRequest(request),
       });
     },
     reply: (request, reply) => this.#replyGet(request, reply),

@@ -6,6 +6,7 @@ import type { Completeness } from './completeness.ts';
 import type { ExchangeDesk } from './exchange-desk.ts';
 import type { ExchangeReport } from './exchange-log.ts';
 import type { ReadRepairReport, ReadRepairs } from './read-repairs.ts';
+import type { ReapReport } from './reap-desk.ts';
 import type { RecordStore } from './record-store.ts';
 import type { RingView } from './ring-view.ts';
 import type { ScrubDesk, ScrubReport } from './scrub-desk.ts';
@@ -60,6 +61,8 @@ export type Status = {
   readonly scrub: ScrubReport;
   /** What its reads found behind. */
   readonly readRepairs: ReadRepairReport;
+  /** Deletes forgotten by agreement, and what keeps others. */
+  readonly reaping: ReapReport;
   /** What clients waited for of late, and the slices background work has for it. */
   readonly admission: AdmissionReport;
   /** What an operator should know, in sentences. */
@@ -78,6 +81,7 @@ export type StatusParts = {
   readonly readRepairs: ReadRepairs;
   readonly admission: AdmissionReport;
   readonly transfers: TransferDesk;
+  readonly reaping: ReapReport;
   readonly coordinators: number;
   readonly sessions: number;
   readonly dropped: number;
@@ -125,6 +129,7 @@ export const statusOf = (parts: StatusParts): Status => {
     repair: parts.exchanges.reports(),
     scrub: parts.scrub.report(),
     readRepairs: parts.readRepairs.report(),
+    reaping: parts.reaping,
     admission: parts.admission,
     notes: [
       ...(incomplete === 0
@@ -133,9 +138,19 @@ export const statusOf = (parts: StatusParts): Status => {
       ...(owners < n
         ? [`N is ${n}, there are ${members.length} nodes: each key has ${owners} replicas`]
         : []),
-      ...(members.some(({ id }) => id === self)
-        ? []
-        : [`${self} is ${state}: it waits for a membership history that lists it`]),
+      ...(members.some(({ id }) => id === self) ? [] : [farewellOf(parts)]),
     ],
   };
+};
+
+/** What a node that is no member should say of itself. */
+const farewellOf = ({ self, state, ring, store, transfers }: StatusParts): string => {
+  const { retired } = ring.ring;
+  if (!retired.includes(self))
+    return `${self} is ${state}: it waits for a membership history that lists it`;
+  const left = ring.partitionsOf(self) + transfers.departing().length;
+  if (left + store.hints.total > 0) {
+    return `${self} is a member no more: it still hands over ${left} partitions and ${store.hints.total} hints`;
+  }
+  return `${self} is a member no more and has handed over everything: stop it, and delete its directory`;
 };

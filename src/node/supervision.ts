@@ -78,6 +78,13 @@ export const superviseOrgans = (
         confirmTimeoutMs: config.exchangeRepairTimeoutMs,
       },
       scrub: { ports: scrub },
+      reap: {
+        ports: organs.reaping,
+        scanIntervalMs: config.reap.scanIntervalMs,
+        intervalMs: config.reap.intervalMs,
+        fenceDelayMs: config.reap.fenceDelayMs,
+        answerTimeoutMs: config.exchangeRepairTimeoutMs,
+      },
       admission: organs.admission.actorInput(config.admissionTickMs),
       restartBackoffMs: config.restartBackoffMs,
       restartsMax: config.restartsMax,

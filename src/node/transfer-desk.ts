@@ -14,6 +14,7 @@ import type { Config } from './config.ts';
 import type { RecordStore } from './record-store.ts';
 import type { Replica } from './replica.ts';
 import type { RingView } from './ring-view.ts';
+import type { Rounds } from './rounds.ts';
 
 export type TransferDeskParts = {
   readonly self: NodeId;
@@ -22,6 +23,7 @@ export type TransferDeskParts = {
   readonly replica: Replica;
   readonly config: Config;
   readonly admission: Admission;
+  readonly rounds: Rounds;
   readonly send: (to: NodeId, message: Surrender) => void;
   readonly gossip: () => void;
   readonly tell: (event: TransferEvent) => void;
@@ -118,7 +120,7 @@ export class TransferDesk implements TransferPorts {
   answered(from: NodeId, answer: Surrender): void {
     const batch = this.#batch;
     if (batch === undefined || answer.batch !== batch.number || !batch.waiting.has(from)) return;
-    const { tell, replica, send } = this.#parts;
+    const { tell, replica, rounds, send } = this.#parts;
     const { number, partition, version } = batch;
     if (answer.type === 'offer.refused') {
       tell({ type: 'batch.refused', batch: number });
@@ -129,7 +131,8 @@ export class TransferDesk implements TransferPorts {
         if (key === undefined || held === undefined) return [];
         return [{ key, record: encodeRecord(held, 'with-values') }];
       });
-      send(from, { type: 'surrender', batch: number, partition, version, entries });
+      const round = rounds.current;
+      send(from, { type: 'surrender', batch: number, round, partition, version, entries });
     } else if (answer.type === 'offer.answered' || answer.type === 'surrendered') {
       batch.waiting.delete(from);
       if (batch.waiting.size === 0) tell({ type: 'batch.confirmed', batch: number });
@@ -146,7 +149,7 @@ export class TransferDesk implements TransferPorts {
       ring.versionOf(partition) === version && (ring.ring.table[partition] ?? []).includes(self);
     if (!agrees()) return reply({ type: 'offer.refused', batch });
     if (message.type === 'surrender') {
-      if (!replica.takeAll(message.entries)) return;
+      if (!replica.takeAll(message)) return;
       store.whenAllDurable(() => {
         if (agrees()) reply({ type: 'surrendered', batch });
       });

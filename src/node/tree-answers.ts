@@ -14,6 +14,7 @@ import type { Completeness } from './completeness.ts';
 import type { RecordStore } from './record-store.ts';
 import type { Replica } from './replica.ts';
 import type { RingView } from './ring-view.ts';
+import type { Rounds } from './rounds.ts';
 
 export type TreeParts = {
   readonly self: NodeId;
@@ -21,6 +22,7 @@ export type TreeParts = {
   readonly store: RecordStore;
   readonly replica: Replica;
   readonly completeness: Completeness;
+  readonly rounds: Rounds;
   readonly digest: Digest;
   /** Value bytes of one answer. */
   readonly answerBytesMax: number;
@@ -72,7 +74,12 @@ export const answerTreeQuestion = (
       return;
     }
     case 'fetch':
-      reply({ type: 'fetched', request, ...fetched(parts, question.keys) });
+      reply({
+        type: 'fetched',
+        request,
+        round: parts.rounds.current,
+        ...fetched(parts, question.keys),
+      });
   }
 };
 

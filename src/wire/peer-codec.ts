@@ -118,7 +118,14 @@ const listedName = object<ListedName>({ place: bytes, live: flag });
 /** Whatever its reader checks: pages for people. */
 const plain: Form<unknown> = {
   write: (writer, item) => bytes.write(writer, encodeCbor(item)),
-  read: (reader) => decodeCbor(bytes.read(reader)),
+  read: (reader) => {
+    const item = bytes.read(reader);
+    try {
+      return decodeCbor(item);
+    } catch (error) {
+      throw new RangeError(`no CBOR: ${String(error)}`);
+    }
+  },
 };
 
 const cause = optional(text);
@@ -134,18 +141,31 @@ const message = variants<PeerMessage>({
   },
   ping: {},
   pong: {},
-  write: { request: uint, key, record: bytes, durable: flag, hintFor: optional(node), cause },
+  write: {
+    request: uint,
+    key,
+    record: bytes,
+    durable: flag,
+    round: uint,
+    hintFor: optional(node),
+    cause,
+  },
   sync: { request: uint, key, cause },
   read: { request: uint, key, want: oneOf('with-values', 'header'), cause },
   written: { request: uint, durable: flag },
-  answer: { request: uint, role: oneOf('owner', 'fallback'), record: optional(bytes) },
+  answer: {
+    request: uint,
+    role: oneOf('owner', 'fallback'),
+    round: uint,
+    record: optional(bytes),
+  },
   refused: { request: uint, code: errorCode },
   forward: { request: uint, put, cause },
   forwarded: { request: uint, reply: putReply },
   'gossip.digest': { digest: text },
   'gossip.known': { known: mapOf(uint), announcements: list(announcement), answer: flag },
   'gossip.events': { events: list(event) },
-  deliver: { batch: uint, entries: list(record) },
+  deliver: { batch: uint, round: uint, entries: list(record) },
   delivered: { batch: uint },
   'roots.ask': { request: uint, digest: optional(bytes) },
   'branches.ask': { request: uint, partition: uint },
@@ -155,7 +175,7 @@ const message = variants<PeerMessage>({
   roots: { request: uint, roots: optional(bytes) },
   hashes: { request: uint, hashes: bytes },
   records: { request: uint, entries: list(hashed), complete: flag },
-  fetched: { request: uint, looked: uint, entries: list(record) },
+  fetched: { request: uint, round: uint, looked: uint, entries: list(record) },
   'inspect.ask': { viewer: text, ask: plain },
   'inspect.tell': { viewer: text, tell: plain },
   proof: { proof: bytes },
@@ -164,10 +184,23 @@ const message = variants<PeerMessage>({
   offer: { batch: uint, partition: uint, version: uint, entries: list(hashed) },
   'offer.answered': { batch: uint, wanted: list(uint) },
   'offer.refused': { batch: uint },
-  surrender: { batch: uint, partition: uint, version: uint, entries: list(record) },
+  surrender: { batch: uint, round: uint, partition: uint, version: uint, entries: list(record) },
   surrendered: { batch: uint },
   list: { request: uint, partition: uint, limit: uint, after: optional(bytes) },
   listed: { request: uint, names: list(listedName), next: optional(bytes) },
+  'round.at': { round: uint, floor: uint },
+  'round.open': { round: uint },
+  'round.entered': { round: uint, history: bytes },
+  fence: {
+    round: uint,
+    batch: uint,
+    history: bytes,
+    partition: uint,
+    version: uint,
+    entries: list(hashed),
+  },
+  'fence.up': { batch: uint, agreed: list(uint), reason: optional(text) },
+  forget: { batch: uint, agreed: list(uint) },
 });
 
 /** One frame or more, in order; each is far below the size limit of a link unless one message is not. */

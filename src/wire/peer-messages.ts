@@ -9,6 +9,9 @@ import type { ErrorCode, ErrorDetails } from '../core/errors.ts';
 /** A request's number, unique in the life of the node that asks. */
 export type RequestId = number;
 
+/** The round of agreement in which the data of a message was read (rounds.ts). */
+export type Round = number;
+
 /** The first frame each way on a link between nodes. */
 export type Hello = {
   readonly type: 'hello';
@@ -38,6 +41,7 @@ export type ReplicaRequest = Caused &
         /** `encodeRecord(record, 'with-values')`. */
         readonly record: Uint8Array;
         readonly durable: boolean;
+        readonly round: Round;
         /** The owner this replica stands in for (paper § 4.6). */
         readonly hintFor?: NodeId;
       }
@@ -60,6 +64,7 @@ export type ReplicaReply =
       readonly record?: Uint8Array;
       /** A fallback's "nothing" never counts as an answer. */
       readonly role: 'owner' | 'fallback';
+      readonly round: Round;
     }
   | { readonly type: 'refused'; readonly request: RequestId; readonly code: ErrorCode };
 
@@ -109,6 +114,7 @@ export type Handoff =
   | {
       readonly type: 'deliver';
       readonly batch: number;
+      readonly round: Round;
       readonly entries: readonly { readonly key: Key; readonly record: Uint8Array }[];
     }
   /** All of the batch is durable here. */
@@ -151,6 +157,7 @@ export type TreeAnswer =
   | {
       readonly type: 'fetched';
       readonly request: RequestId;
+      readonly round: Round;
       /** How many of the keys asked for were looked at; the others did not fit. */
       readonly looked: number;
       readonly entries: readonly { readonly key: Key; readonly record: Uint8Array }[];
@@ -190,6 +197,7 @@ export type Surrender =
   | {
       readonly type: 'surrender';
       readonly batch: number;
+      readonly round: Round;
       readonly partition: number;
       readonly version: number;
       readonly entries: readonly { readonly key: Key; readonly record: Uint8Array }[];
@@ -215,6 +223,41 @@ export type Scanning =
       readonly next?: Uint8Array;
     };
 
+/** What a round is about: records of one partition, under the register of that version. */
+export type ReapBatch = {
+  readonly partition: number;
+  readonly version: number;
+  readonly entries: readonly { readonly key: Key; readonly hash: Uint8Array }[];
+};
+
+/** Owners agree on what may be forgotten (RULES A9). `history` names the membership it is about. */
+export type Reaping =
+  /** First on every new link: where the sender is, and the lowest round it takes records of. */
+  | { readonly type: 'round.at'; readonly round: Round; readonly floor: Round }
+  | { readonly type: 'round.open'; readonly round: Round }
+  | {
+      readonly type: 'round.entered';
+      /** The round the sender is in now: that one, or it was further already. */
+      readonly round: Round;
+      readonly history: Uint8Array;
+    }
+  | ({
+      readonly type: 'fence';
+      readonly round: Round;
+      readonly batch: number;
+      readonly history: Uint8Array;
+    } & ReapBatch)
+  | {
+      readonly type: 'fence.up';
+      readonly batch: number;
+      /** Entries (indexes) the sender can testify to. */
+      readonly agreed: readonly number[];
+      /** Why it agrees to nothing, if so. */
+      readonly reason?: string;
+    }
+  /** Everybody testified to these entries of the batch: owners forget them if they are unchanged. */
+  | { readonly type: 'forget'; readonly batch: number; readonly agreed: readonly number[] };
+
 export type Heartbeat = { readonly type: 'ping' } | { readonly type: 'pong' };
 
 export type PeerMessage =
@@ -231,4 +274,5 @@ export type PeerMessage =
   | RegisterGossip
   | Surrender
   | Scanning
+  | Reaping
   | Heartbeat;

@@ -14,15 +14,17 @@ const MAIN = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 
 export class LiveCluster {
   readonly dir = mkdtempSync(join(tmpdir(), 'coterie-live-'));
-  readonly ids: readonly string[];
-  readonly urls: readonly string[];
+  readonly ids: string[];
+  readonly urls: string[];
+  readonly #founders: readonly string[];
   readonly #running = new Map<string, ChildProcess>();
 
   readonly #flags: readonly string[];
 
   private constructor(ids: readonly string[], urls: readonly string[], flags: readonly string[]) {
-    this.ids = ids;
-    this.urls = urls;
+    this.ids = [...ids];
+    this.urls = [...urls];
+    this.#founders = ids;
     this.#flags = flags;
   }
 
@@ -50,7 +52,8 @@ export class LiveCluster {
   async startNode(id: string): Promise<void> {
     const url = this.urlOf(id);
     const args = ['start', '--id', id, '--data', this.dataDir(id), '--listen', url.slice(5)];
-    args.push('--bootstrap', this.ids.join(','), '--log-level', 'error', ...this.#flags);
+    args.push('--log-level', 'error', ...this.#flags);
+    if (this.#founders.includes(id)) args.push('--bootstrap', this.#founders.join(','));
     for (const seed of this.urls) if (seed !== url) args.push('--seed', seed);
     const child = fork(MAIN, args, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
     this.#running.set(id, child);
@@ -60,6 +63,14 @@ export class LiveCluster {
         reject(new Error(`${id} ended with ${code} before it listened`)),
       );
     });
+  }
+
+  /** A node that is no member: a newcomer for an operator to let in. */
+  async startStranger(id: string): Promise<void> {
+    const [port] = await freePorts(1);
+    this.ids.push(id);
+    this.urls.push(`ws://127.0.0.1:${port}`);
+    await this.startNode(id);
   }
 
   /** SIGKILL: no goodbye, nothing flushed. */

@@ -41,6 +41,7 @@ export class StoreBench {
       trace: { log: () => undefined },
       ring: new RingView(SELF, nodeDigest, ring),
       limits: { bufferedObjectsMax: 1000, hintsMax: 100, freeBytesMin: 0 },
+      changed: () => undefined,
       tellBuffer: () => undefined,
     });
   }

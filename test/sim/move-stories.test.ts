@@ -139,6 +139,67 @@ moves('source and newcomer crash in the middle of a move, and it goes on', () =>
   for (const key of KEYS) assert.deepEqual(c.get(3, 3, key, 300).texts, [`kept of ${key}`]);
 });
 
+moves('paused moves stand still, requests do not, and they go on when resumed', () => {
+  const c = cluster(4, 9, {}, 3);
+  putAll(c, 'kept');
+  const everywhere = (command: string): void => {
+    for (const at of c.world.hosts.keys()) {
+      c.ask(at, { type: 'admin', command, args: {}, timeoutMs: 1000 }, 50);
+    }
+  };
+  everywhere('transfers.pause');
+  change(c, 0, { type: 'join', node: n4, zone: 'default', weight: 1 });
+  c.world.clock.advance(20_000);
+  const { table } = c.world.hosts[1]!.node!.ownership();
+  assert.ok(table.every((owners) => !owners.includes(n4)));
+  assert.equal(codeOf(c.put(2, 'meanwhile', { key: keyOfText('k0') }, 300)), 'applied');
+  everywhere('transfers.resume');
+  until(c.world, 'the move ends', () => isSettled(c.world) && rootsAreEqual(c.world));
+});
+
+/** A node cut off takes a write nobody else has, is removed, and comes back after `awayMs`. */
+const returning = (awayMs: number): ReturnType<typeof cluster> => {
+  const c = cluster(4, 10, { removedReturnMs: 30_000 });
+  putAll(c, 'kept');
+  const { network, hosts } = c.world;
+  const host = (i: number): string => hosts[i]!.address.slice(5);
+  for (const other of [0, 1, 2]) {
+    network.cut(host(3), host(other));
+    network.cut(host(other), host(3));
+  }
+  c.world.clock.advance(5000);
+  assert.equal(
+    codeOf(c.put(3, 'only here', { key: keyOfText('lone'), w: 1, dw: 1 }, 300)),
+    'applied',
+  );
+  change(c, 0, { type: 'remove', node: n4 });
+  c.world.clock.advance(awayMs);
+  network.heal();
+  c.world.clock.advance(30_000);
+  return c;
+};
+
+moves(
+  'a removed node that returns in time hands over what only it holds, and serves nothing',
+  () => {
+    const c = returning(5000);
+    assert.deepEqual(c.get(0, 3, 'lone', 300).texts, ['only here']);
+    assert.equal(c.world.hosts[3]!.node!.state, 'removed');
+    assert.equal(
+      codeOf(c.ask(3, { type: 'get', key: keyOfText('k0'), strict: false, timeoutMs: 500 }, 600)),
+      'GOING_AWAY',
+    );
+  },
+);
+
+moves(
+  'after the time to return what it brings is refused: deletes may be forgotten by then',
+  () => {
+    const c = returning(40_000);
+    assert.deepEqual(c.get(0, 3, 'lone', 300).texts, []);
+  },
+);
+
 moves('two operators change membership on both sides of a split: one ring in the end', () => {
   const c = cluster(6, 7, {}, 4);
   putAll(c, 'kept');

@@ -15,13 +15,13 @@ const head = { lamport: 3, issuer: n1, sequence: 2, issuedAtMs: 1_700_000_000_00
 
 const ONE_OF_EACH: readonly PeerMessage[] = [
   { type: 'ping' },
-  { type: 'write', request: 2 ** 52, key, record: bytes, durable: true, hintFor: n1 },
-  { type: 'write', request: 1, key, record: new Uint8Array(0), durable: false },
+  { type: 'write', request: 2 ** 52, key, record: bytes, round: 3, durable: true, hintFor: n1 },
+  { type: 'write', request: 1, key, record: new Uint8Array(0), round: 3, durable: false },
   { type: 'sync', request: 7, key },
   { type: 'read', request: 7, key, want: 'header' },
   { type: 'written', request: 7, durable: false },
-  { type: 'answer', request: 7, role: 'fallback' },
-  { type: 'answer', request: 7, role: 'owner', record: new Uint8Array(5000).fill(9) },
+  { type: 'answer', request: 7, round: 3, role: 'fallback' },
+  { type: 'answer', request: 7, round: 3, role: 'owner', record: new Uint8Array(5000).fill(9) },
   { type: 'refused', request: 7, code: 'INSUFFICIENT_STORAGE' },
   {
     type: 'forward',
@@ -96,11 +96,11 @@ const ONE_OF_EACH: readonly PeerMessage[] = [
       { ...head, type: 'replace', node: n1, by: nodeId('n2') },
     ],
   },
-  { type: 'deliver', batch: 4, entries: [{ key, record: bytes }] },
+  { type: 'deliver', batch: 4, round: 3, entries: [{ key, record: bytes }] },
   { type: 'roots.ask', request: 8 },
   { type: 'fetch', request: 8, keys: [key, key] },
   { type: 'records', request: 8, entries: [{ key, hash: bytes }], complete: true },
-  { type: 'fetched', request: 8, looked: 3, entries: [] },
+  { type: 'fetched', request: 8, round: 3, looked: 3, entries: [] },
   { type: 'inspect.tell', viewer: 'v', tell: { a: [1, 'b', { c: true }] } },
   { type: 'proof', proof: bytes },
   { type: 'registers.digest', digest: bytes },
@@ -108,12 +108,28 @@ const ONE_OF_EACH: readonly PeerMessage[] = [
   { type: 'offer', batch: 5, partition: 255, version: 2, entries: [{ key, hash: bytes }] },
   { type: 'offer.answered', batch: 5, wanted: [0, 300] },
   { type: 'offer.refused', batch: 5 },
-  { type: 'surrender', batch: 5, partition: 0, version: 0, entries: [{ key, record: bytes }] },
+  {
+    type: 'surrender',
+    batch: 5,
+    round: 3,
+    partition: 0,
+    version: 0,
+    entries: [{ key, record: bytes }],
+  },
   { type: 'surrendered', batch: 5 },
   { type: 'list', request: 7, partition: 255, limit: 1000 },
   { type: 'list', request: 7, partition: 0, limit: 1, after: bytes },
   { type: 'listed', request: 7, names: [{ place: bytes, live: true }] },
   { type: 'listed', request: 7, names: [], next: bytes },
+  { type: 'round.at', round: 4, floor: 2 },
+  { type: 'round.open', round: 5 },
+  { type: 'round.entered', round: 5, history: bytes },
+  {
+    ...{ type: 'fence', round: 5, batch: 6, history: bytes, partition: 3, version: 1 },
+    entries: [{ key, hash: bytes }],
+  },
+  { type: 'fence.up', batch: 6, agreed: [0], reason: 'the partition is moving' },
+  { type: 'forget', batch: 6, agreed: [0] },
   { type: 'read', request: 7, key, want: 'with-values', cause: 'n1.7' },
 ];
 
@@ -131,7 +147,13 @@ frames('bytes in a decoded message do not change with the frame', () => {
 });
 
 frames('large messages are spread over frames, none lost', () => {
-  const large = { type: 'answer', request: 1, role: 'owner', record: new Uint8Array(700_000) };
+  const large = {
+    type: 'answer',
+    request: 1,
+    round: 3,
+    role: 'owner',
+    record: new Uint8Array(700_000),
+  };
   const sent = encodePeerFrame([large, large, large, { type: 'pong' }] as PeerMessage[]);
   assert.equal(sent.length, 2);
   assert.deepEqual(
@@ -164,9 +186,9 @@ frames('fields that make no sense are refused', () => {
   const wrong = [
     { type: 'hello', protocol: 1, cluster: '', node: '../x', start: startId('0'.repeat(16)) },
     { type: 'hello', protocol: 1, cluster: '', node: 'n1', start: 'x' },
-    { type: 'write', request: 1, key: '', record: bytes, durable: true },
-    { type: 'write', request: 1, key: 'k'.repeat(1025), record: bytes, durable: true },
-    { type: 'write', request: 1, key, record: bytes, durable: true, hintFor: 'no node' },
+    { type: 'write', request: 1, key: '', record: bytes, round: 3, durable: true },
+    { type: 'write', request: 1, key: 'k'.repeat(1025), record: bytes, round: 3, durable: true },
+    { type: 'write', request: 1, key, record: bytes, round: 3, durable: true, hintFor: 'no node' },
     { type: 'refused', request: 1, code: 'NO_SUCH_CODE' },
     { type: 'read', request: 1, key, want: 'everything' },
   ];

@@ -1,0 +1,342 @@
+/**
+ * What the reap actor's decisions mean (RULES A9), on both sides: the leader, first owner of what is
+ * to be forgotten, who asks every member; and the member, who testifies. Whoever is down, or was
+ * removed so lately that it may come back, keeps everything from being forgotten: status says who.
+ */
+import type { ReapEvent, ReapPorts } from '../../actors/reap.ts';
+import { partitionId } from '../core/ids.ts';
+import type { NodeId, PartitionId } from '../core/ids.ts';
+import { sameBytes } from '../core/bytes.ts';
+import { decodeHashes, encodeHashes } from '../core/merkle.ts';
+import { pruned } from '../core/reap.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Reaping } from '../wire/peer-messages.ts';
+import type { Admission } from './admission-desk.ts';
+import type { ClusterMap } from './cluster-map.ts';
+import type { Config } from './config.ts';
+import type { ReapWatch, Watched } from './reap-watch.ts';
+import type { RecordStore } from './record-store.ts';
+import type { RingView } from './ring-view.ts';
+import type { Rounds } from './rounds.ts';
+
+export type ReapDeskParts = {
+  readonly self: NodeId;
+  readonly clock: Clock;
+  readonly ring: RingView;
+  readonly store: RecordStore;
+  readonly config: Config;
+  readonly admission: Admission;
+  readonly rounds: Rounds;
+  readonly watch: ReapWatch;
+  readonly map: ClusterMap;
+  readonly send: (to: NodeId, message: Reaping) => void;
+  readonly tell: (event: ReapEvent) => void;
+};
+
+export type ReapReport = {
+  /** The round in force here, and the lowest of which records are taken. */
+  readonly round: number;
+  readonly floor: number;
+  /** Records seen that could be forgotten once everybody has held them long enough. */
+  readonly candidates: number;
+  /** Deleted records forgotten, and living ones rid of what nobody needs, since the start. */
+  readonly reaped: number;
+  readonly pruned: number;
+  /** Why the last round came to nothing, in words, and for how long that has been so. */
+  readonly blockedBy: string | undefined;
+  readonly blockedForMs: number;
+};
+
+/** A round this node leads. */
+type Round = {
+  round: number;
+  /** Members that have not entered it yet. */
+  readonly entering: Set<NodeId>;
+  batch: Batch | undefined;
+  /** What was in a batch of this round already. */
+  readonly done: Set<Watched>;
+};
+
+type Batch = {
+  readonly number: number;
+  readonly partition: PartitionId;
+  readonly entries: readonly Watched[];
+  readonly waiting: Set<NodeId>;
+  agreed: ReadonlySet<number>;
+};
+
+/** What this node testified to, for the `forget` that may follow. */
+type Testimony = {
+  readonly from: NodeId;
+  readonly batch: number;
+  readonly entries: readonly Watched[];
+};
+
+export class ReapDesk implements ReapPorts {
+  readonly #parts: ReapDeskParts;
+  #round: Round | undefined;
+  #lastNumber: number;
+  readonly #testimonies = new Map<NodeId, Testimony>();
+  #reaped = 0;
+  #pruned = 0;
+  #blocked: { readonly reason: string; readonly sinceMs: number } | undefined;
+
+  /** Batch numbers begin at `firstNumber`, drawn at random: no answer to a former life fits. */
+  constructor(parts: ReapDeskParts, firstNumber: number) {
+    this.#parts = parts;
+    this.#lastNumber = firstNumber;
+  }
+
+  report(): ReapReport {
+    const { rounds, watch, clock } = this.#parts;
+    return {
+      round: rounds.current,
+      floor: rounds.floor,
+      candidates: watch.size,
+      reaped: this.#reaped,
+      pruned: this.#pruned,
+      blockedBy: this.#blocked?.reason,
+      blockedForMs: this.#blocked === undefined ? 0 : clock.monotonicMs() - this.#blocked.sinceMs,
+    };
+  }
+
+  // ── the walk
+
+  walkOn(): boolean {
+    const { admission, watch } = this.#parts;
+    admission.begin('reap');
+    return watch.step();
+  }
+
+  walkPaceMs(): number {
+    return this.#parts.admission.grant('reap');
+  }
+
+  paceMs(): number {
+    return this.#parts.admission.grant('reap');
+  }
+
+  // ── leading
+
+  hasWork(): boolean {
+    const nowMs = this.#parts.clock.monotonicMs();
+    for (const watched of this.#parts.watch.all()) {
+      if (this.#leads(watched.partition) && this.#isOld(watched, nowMs)) return true;
+    }
+    this.#blocked = undefined;
+    return false;
+  }
+
+  openRound(): void {
+    const { self, ring, rounds, map, tell } = this.#parts;
+    const returning = map.mayReturn();
+    if (returning !== undefined) {
+      this.#block(`${returning} was removed and may still return`);
+      return tell({ type: 'round.refused' });
+    }
+    const round = Math.max(rounds.current, this.#round?.round ?? 0) + 1;
+    const members = ring.nodes().filter((node) => node !== self);
+    this.#round = {
+      round,
+      entering: new Set([self, ...members]),
+      batch: undefined,
+      done: new Set(),
+    };
+    for (const node of members) this.#parts.send(node, { type: 'round.open', round });
+    rounds.adopt(round, () => this.#entered(self, round));
+  }
+
+  fenceBatch(): void {
+    const { self, ring, admission, rounds, tell, send, map } = this.#parts;
+    admission.begin('reap');
+    const round = this.#round;
+    const batch = round === undefined ? undefined : this.#nextBatch(round);
+    if (round === undefined || batch === undefined) return tell({ type: 'batch.none' });
+    round.batch = batch;
+    const message = {
+      type: 'fence',
+      round: round.round,
+      batch: batch.number,
+      history: map.historyDigest(),
+      partition: batch.partition,
+      version: ring.versionOf(batch.partition),
+      entries: batch.entries.map(({ key, hash }) => ({ key, hash: encodeHashes([hash]) })),
+    } as const;
+    tell({ type: 'batch.fenced', batch: batch.number });
+    rounds.raiseFloor(round.round);
+    for (const node of batch.waiting) if (node !== self) send(node, message);
+    this.asked(self, message, (answer) => this.answered(self, answer));
+  }
+
+  forgetBatch(number: number): void {
+    const { self, ring, send } = this.#parts;
+    const batch = this.#round?.batch;
+    if (batch?.number !== number) return;
+    const agreed = [...batch.agreed];
+    this.#blocked = undefined;
+    for (const owner of ring.ring.table[batch.partition] ?? []) {
+      if (owner === self) this.#forget(self, number, agreed);
+      else send(owner, { type: 'forget', batch: number, agreed });
+    }
+  }
+
+  giveUp(): void {
+    const round = this.#round;
+    if (round === undefined) return;
+    const silent = [...(round.batch?.waiting ?? round.entering)];
+    if (silent.length > 0) this.#block(`no answer from ${silent.join(', ')}`);
+    round.batch = undefined;
+  }
+
+  /** What a member says to the round this node leads; anything else is ignored. */
+  answered(from: NodeId, answer: Reaping): void {
+    const round = this.#round;
+    if (round === undefined) return;
+    if (answer.type === 'round.entered') {
+      if (answer.round > round.round) {
+        // It has been further already: the next round begins beyond.
+        round.round = answer.round;
+        this.#parts.tell({ type: 'round.refused' });
+      } else if (!sameBytes(answer.history, this.#parts.map.historyDigest())) {
+        this.#block(`${from} knows another membership`);
+      } else this.#entered(from, answer.round);
+    } else if (answer.type === 'fence.up') {
+      const { batch } = round;
+      if (batch === undefined || batch.number !== answer.batch) return;
+      if (!batch.waiting.delete(from)) return;
+      const testified = new Set(answer.agreed);
+      batch.agreed = new Set([...batch.agreed].filter((index) => testified.has(index)));
+      if (answer.reason !== undefined) this.#block(`${from}: ${answer.reason}`);
+      if (batch.waiting.size > 0) return;
+      if (batch.agreed.size > 0) this.#parts.tell({ type: 'batch.testified', batch: batch.number });
+      else this.#parts.tell({ type: 'batch.none' });
+    }
+  }
+
+  // ── the member
+
+  asked(from: NodeId, message: Reaping, reply: (answer: Reaping) => void): void {
+    const { rounds, store, map } = this.#parts;
+    if (message.type === 'round.open') {
+      rounds.adopt(message.round, () =>
+        reply({ type: 'round.entered', round: rounds.current, history: map.historyDigest() }),
+      );
+    } else if (message.type === 'fence') {
+      // First the fence: nothing read before the round is taken while we look.
+      rounds.raiseFloor(message.round);
+      const { agreed, reason } = this.#testify(from, message);
+      const { batch } = message;
+      const said = { agreed, ...(reason === undefined ? {} : { reason }) };
+      // What is gone, or held, here must be so after a crash as well.
+      store.whenAllDurable(() => reply({ type: 'fence.up', batch, ...said }));
+    } else if (message.type === 'forget') this.#forget(from, message.batch, message.agreed);
+  }
+
+  /** Which entries of a batch this node vouches for; nothing at all if it sees things otherwise. */
+  #testify(
+    from: NodeId,
+    message: Extract<Reaping, { type: 'fence' }>,
+  ): { readonly agreed: readonly number[]; readonly reason?: string } {
+    const { self, ring, rounds, watch, map, clock } = this.#parts;
+    this.#testimonies.delete(from);
+    const partition = partitionId(message.partition);
+    const sinceMs = rounds.adoptedAtMs(message.round);
+    if (!sameBytes(message.history, map.historyDigest()))
+      return none('it knows another membership');
+    if (sinceMs === undefined || rounds.current < message.round) return none('it has just started');
+    if (ring.versionOf(partition) !== message.version) return none('it sees other owners');
+    if (ring.moving().includes(partition)) return none('the partition is moving');
+    if (map.mayReturn() !== undefined) return none('a removed node may still return');
+    if (!(ring.ring.table[partition] ?? []).includes(self)) {
+      if (!watch.hadNothingOf(partition, sinceMs)) return none('it stands in for an owner');
+      return { agreed: message.entries.map((_, index) => index) };
+    }
+    const held = message.entries.map(({ key, hash }): Watched | undefined => {
+      const watched = watch.find(key);
+      if (watched === undefined || watched.hash !== decodeHashes(hash)[0]) return undefined;
+      const isOld = this.#isOld(watched, clock.monotonicMs());
+      return isOld && watched.sinceMs < sinceMs && watched.partition === partition
+        ? watched
+        : undefined;
+    });
+    this.#testimonies.set(from, { from, batch: message.batch, entries: held as Watched[] });
+    return { agreed: held.flatMap((watched, index) => (watched === undefined ? [] : [index])) };
+  }
+
+  /** Forgets what this node testified to and what has not changed since, in one commit. */
+  #forget(from: NodeId, batch: number, agreed: readonly number[]): void {
+    const testimony = this.#testimonies.get(from);
+    if (testimony?.batch !== batch) return;
+    this.#testimonies.delete(from);
+    const { store, watch, ring } = this.#parts;
+    store.change(() => {
+      for (const index of agreed) {
+        const watched = testimony.entries[index];
+        if (watched === undefined || watch.find(watched.key) !== watched) continue;
+        if (ring.moving().includes(watched.partition)) continue;
+        const slot = store.open(watched.key);
+        if (slot.held === 'nothing' || slot.held === 'corrupt') continue;
+        if (watched.excess === 'dead') {
+          store.put(slot, 'removed');
+          store.hints.forgetAll(watched.key);
+          this.#reaped += 1;
+        } else {
+          store.put(slot, { ...slot.held, record: pruned(slot.held.record) });
+          this.#pruned += 1;
+        }
+      }
+    });
+  }
+
+  #entered(node: NodeId, round: number): void {
+    const current = this.#round;
+    if (current === undefined || current.round !== round || !current.entering.delete(node)) return;
+    if (current.entering.size === 0) this.#parts.tell({ type: 'round.entered.by.all' });
+  }
+
+  #nextBatch(round: Round): Batch | undefined {
+    const { self, ring, rounds, watch, config, clock } = this.#parts;
+    const sinceMs = rounds.adoptedAtMs(round.round) ?? -Infinity;
+    const entries: Watched[] = [];
+    let bytes = 0;
+    for (const watched of watch.all()) {
+      if (entries.length >= config.reap.batchMax || bytes >= config.hintBatchBytesMax) break;
+      if (round.done.has(watched) || watched.sinceMs >= sinceMs) continue;
+      if (!this.#leads(watched.partition) || !this.#isOld(watched, clock.monotonicMs())) continue;
+      if (entries.length > 0 && entries[0]!.partition !== watched.partition) continue;
+      entries.push(watched);
+      bytes += watched.key.length + 12;
+    }
+    const partition = entries[0]?.partition;
+    if (partition === undefined) return undefined;
+    for (const watched of entries) round.done.add(watched);
+    return {
+      number: ++this.#lastNumber,
+      partition,
+      entries,
+      waiting: new Set([self, ...ring.nodes()]),
+      agreed: new Set(entries.keys()),
+    };
+  }
+
+  #leads(partition: PartitionId): boolean {
+    return this.#parts.ring.ring.table[partition]?.[0] === this.#parts.self;
+  }
+
+  /** Held unchanged for longer than any retry of the puts it remembers may come (A9.4). */
+  #isOld({ sinceMs }: Watched, nowMs: number): boolean {
+    const { retryHorizonMs, writtenAtAheadMs } = this.#parts.config.replica;
+    return nowMs - sinceMs > retryHorizonMs + writtenAtAheadMs;
+  }
+
+  #block(reason: string): void {
+    if (this.#blocked?.reason === reason) return;
+    const sinceMs = this.#blocked?.sinceMs ?? this.#parts.clock.monotonicMs();
+    this.#blocked = { reason, sinceMs };
+  }
+}
+
+const none = (reason: string): { readonly agreed: readonly number[]; readonly reason: string } => ({
+  agreed: [],
+  reason,
+});

@@ -1,0 +1,208 @@
+/** How deletes are forgotten, by agreement only (RULES A9). */
+import * as assert from 'node:assert/strict';
+import { suite } from 'uvu';
+import { keyOfText, putId } from '../../src/core/ids.ts';
+import { encodeRecord } from '../../src/core/record-bytes.ts';
+import { DEFAULT_CONFIG } from '../../src/node/config.ts';
+import type { Config } from '../../src/node/config.ts';
+import { rootsAreEqual } from '../../src/sim/checks.ts';
+import type { Host } from '../../src/sim/world.ts';
+import type { PutCommand } from '../../src/wire/peer-messages.ts';
+import { cluster, codeOf } from './cluster.ts';
+
+const reap = suite('deletes are forgotten by agreement');
+
+const KEY = keyOfText('k');
+const HELD_MS = 6000;
+
+const config = (change: Partial<Config['reap']> = {}): Partial<Config> => ({
+  replica: { ...DEFAULT_CONFIG.replica, retryHorizonMs: HELD_MS, writtenAtAheadMs: 0 },
+  reap: {
+    ...DEFAULT_CONFIG.reap,
+    scanIntervalMs: 1000,
+    intervalMs: 1000,
+    fenceDelayMs: 1000,
+    ...change,
+  },
+});
+
+type Cluster = ReturnType<typeof cluster>;
+
+/** Questions that wait no longer than they must, so that little time passes between them. */
+const put = (c: Cluster, at: number, text: string, change: Partial<PutCommand> = {}) =>
+  c.put(at, text, change, 300);
+const get = (c: Cluster, at: number) => c.get(at, 2, 'k', 300);
+
+const deleteKey = (c: Cluster, at = 0): void => {
+  const { context } = get(c, at);
+  assert.equal(codeOf(put(c, at, '', { value: 'tombstone', contexts: [context] })), 'applied');
+};
+
+const holders = (c: Cluster): readonly string[] =>
+  c.world.hosts.filter(({ node }) => node?.recordOf(KEY) !== undefined).map(({ id }) => id);
+
+const reaped = (c: Cluster): number =>
+  c.world.hosts.reduce((sum, { node }) => sum + (node?.status().reaping.reaped ?? 0), 0);
+
+reap('once every owner has held it long enough a delete leaves nothing behind', () => {
+  const c = cluster(3, 1, config());
+  put(c, 0, 'cart', { w: 3 });
+  deleteKey(c);
+  assert.equal(get(c, 1).state, 'deleted');
+  assert.deepEqual(holders(c), ['n1', 'n2', 'n3']);
+  c.world.clock.advance(20_000);
+  assert.deepEqual(holders(c), []);
+  assert.equal(reaped(c), 3);
+  assert.equal(get(c, 1).state, 'never-seen');
+  assert.ok(rootsAreEqual(c.world));
+});
+
+reap('not before: retries of what was deleted may still come', () => {
+  const c = cluster(3, 1, config());
+  const first = {
+    putId: putId('00000000000000aa'),
+    writtenAt: c.world.hosts[0]!.clock.wallMs(),
+    w: 3,
+  };
+  put(c, 0, 'cart', first);
+  deleteKey(c);
+  assert.deepEqual(holders(c), ['n1', 'n2', 'n3']);
+  assert.equal(codeOf(put(c, 1, 'cart', { ...first, attempt: 2 })), 'applied');
+  assert.equal(get(c, 2).state, 'deleted', 'the retry is known as overwritten');
+});
+
+reap('a node that is down keeps everything from being forgotten, and status names it', () => {
+  const c = cluster(4, 3, config());
+  put(c, 0, 'cart', { w: 3 });
+  const [, , , outsider] = c.world.hosts as [Host, Host, Host, Host];
+  const owners = outsider.node!.ownersOf(KEY);
+  const away = c.world.hosts.find(({ id }) => !owners.includes(id))!;
+  const at = c.world.hosts.findIndex(({ id }) => id === owners[0]);
+  c.world.crash(away);
+  deleteKey(c, at);
+  c.world.clock.advance(20_000);
+  assert.equal(holders(c).length, 3);
+  const { blockedBy, blockedForMs } = c.world.hosts[at]!.node!.status().reaping;
+  assert.equal(blockedBy, `no answer from ${away.id}`);
+  assert.ok(blockedForMs > 1000);
+  c.world.start(away);
+  c.world.clock.advance(20_000);
+  assert.deepEqual(holders(c), []);
+});
+
+reap(
+  'a write of before the round comes too late; the same write of this round would be taken',
+  () => {
+    const c = cluster(3, 1, config());
+    put(c, 0, 'cart', { w: 3 });
+    const [a, b] = c.world.hosts as [Host, Host];
+    const record = encodeRecord(a.node!.recordOf(KEY)!, 'with-values');
+    const { round: before } = a.node!.status().reaping;
+    deleteKey(c);
+    c.world.clock.advance(20_000);
+    assert.deepEqual(holders(c), []);
+    const late = { type: 'write', request: 1, key: KEY, record, durable: false } as const;
+    a.node!.sendTo(b.id, { ...late, round: before });
+    c.world.clock.advance(1000);
+    assert.deepEqual(holders(c), [], 'refused, and not acknowledged');
+    a.node!.sendTo(b.id, { ...late, round: a.node!.status().reaping.round });
+    c.world.clock.advance(1000);
+    assert.deepEqual(holders(c), ['n2'], 'the fence was what kept it out');
+  },
+);
+
+reap('a node that starts anew learns the floor before it hears anything else', () => {
+  const c = cluster(3, 1, config());
+  put(c, 0, 'cart', { w: 3 });
+  const [a, b] = c.world.hosts as [Host, Host];
+  const record = encodeRecord(a.node!.recordOf(KEY)!, 'with-values');
+  deleteKey(c);
+  c.world.clock.advance(20_000);
+  c.world.crash(b);
+  c.world.start(b);
+  c.world.clock.advance(3000);
+  assert.ok(b.node!.status().reaping.floor > 0);
+  const late = { type: 'write', request: 1, key: KEY, record, durable: false } as const;
+  a.node!.sendTo(b.id, { ...late, round: 0 });
+  c.world.clock.advance(1000);
+  assert.deepEqual(holders(c), []);
+});
+
+reap('a copy that stands in for an owner keeps the delete until it is handed over', () => {
+  const c = cluster(4, 3, { ...config(), hintScanIntervalMs: 60_000 });
+  put(c, 0, 'cart', { w: 3 });
+  const owners = c.world.hosts[0]!.node!.ownersOf(KEY);
+  const [first, , third] = owners.map((id) => c.world.hosts.find((host) => host.id === id)!);
+  const spare = c.world.hosts.find(({ id }) => !owners.includes(id))!;
+  const record = encodeRecord(first!.node!.recordOf(KEY)!, 'with-values');
+  first!.node!.sendTo(spare.id, {
+    ...{ type: 'write', request: 1, key: KEY, record, durable: false, round: 0 },
+    hintFor: third!.id,
+  });
+  c.world.clock.advance(100);
+  deleteKey(c, c.world.hosts.indexOf(first!));
+  c.world.clock.advance(40_000);
+  assert.equal(holders(c).length, 4);
+  assert.equal(first!.node!.status().reaping.blockedBy, `${spare.id}: it stands in for an owner`);
+  c.world.clock.advance(60_000);
+  assert.deepEqual(holders(c), []);
+});
+
+reap('after a removal nothing is forgotten while the removed node may still return', () => {
+  const c = cluster(4, 3, { ...config(), removedReturnMs: 40_000 });
+  put(c, 0, 'cart', { w: 3 });
+  const owners = c.world.hosts[0]!.node!.ownersOf(KEY);
+  const at = c.world.hosts.findIndex(({ id }) => id === owners[0]);
+  const gone = c.world.hosts.find(({ id }) => !owners.includes(id))!;
+  deleteKey(c, at);
+  c.world.crash(gone);
+  c.world.hosts[at]!.node!.changeMembership({ type: 'remove', node: gone.id });
+  c.world.clock.advance(20_000);
+  assert.equal(holders(c).length, 3);
+  const reasons = c.world.hosts.map(({ node }) => node?.status().reaping.blockedBy ?? '');
+  assert.ok(reasons.some((reason) => reason.startsWith(`${gone.id} was removed`)));
+  c.world.clock.advance(40_000);
+  assert.deepEqual(holders(c), []);
+});
+
+reap('a delete that is overwritten meanwhile is a living record, and stays', () => {
+  const c = cluster(3, 1, config());
+  put(c, 0, 'cart', { w: 3 });
+  deleteKey(c);
+  const { context } = get(c, 0);
+  put(c, 1, 'revived', { contexts: [context], w: 3 });
+  c.world.clock.advance(20_000);
+  assert.deepEqual(get(c, 2).texts, ['revived']);
+  assert.equal(reaped(c), 0);
+});
+
+reap('the context of a forgotten delete still writes cleanly', () => {
+  const c = cluster(3, 1, config());
+  put(c, 0, 'cart', { w: 3 });
+  deleteKey(c);
+  const { context } = get(c, 0);
+  c.world.clock.advance(20_000);
+  assert.deepEqual(holders(c), []);
+  put(c, 1, 'anew', { contexts: [context], w: 3 });
+  assert.deepEqual(get(c, 2).texts, ['anew']);
+});
+
+reap('what overwritten puts left in a living record is pruned everywhere alike', () => {
+  const c = cluster(3, 1, config({ pruneAtLeast: 4 }));
+  put(c, 0, 'v0', { w: 3 });
+  for (let i = 1; i < 8; i++) {
+    const { context } = get(c, i % 3);
+    put(c, i % 3, `v${i}`, { contexts: [context], w: 3 });
+  }
+  assert.ok(c.world.hosts[0]!.node!.recordOf(KEY)!.seen.length >= 4);
+  c.world.clock.advance(20_000);
+  for (const { node } of c.world.hosts) {
+    const record = node!.recordOf(KEY)!;
+    assert.equal(record.seen.length, 0);
+    assert.equal(record.vector.length, 1);
+  }
+  assert.deepEqual(get(c, 1).texts, ['v7']);
+  assert.ok(rootsAreEqual(c.world));
+});
+
+reap.run();
