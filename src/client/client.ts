@@ -25,7 +25,7 @@ import { mergedState } from './mergeable.ts';
 import type { Mergeable, Own, Stamp } from './mergeable.ts';
 import { runMany } from './many.ts';
 import type { GotOne, ManyPlan, PutOne } from './many.ts';
-import { runOperation } from './operation.ts';
+import { jitteredMs, runOperation } from './operation.ts';
 import type { Answered, OperationPlan } from './operation.ts';
 import type {
   Applied,
@@ -53,6 +53,7 @@ import {
 } from './requests.ts';
 import type { AnyMergeable, Earlier, NewPut } from './requests.ts';
 import { RetryBudget } from './restraint.ts';
+import { Session } from './session.ts';
 import type { Transport } from './transport.ts';
 import { TypedClient } from './typed.ts';
 import { Values } from './values.ts';
@@ -93,6 +94,7 @@ export class Client {
   readonly #budget: RetryBudget;
   readonly #events: Events;
   readonly #own = new Map<Key, Own>();
+  readonly #session: Session | undefined;
   #state: 'open' | 'closing' | 'closed' = 'open';
   #underWay = 0;
   #drained = (): void => undefined;
@@ -105,6 +107,7 @@ export class Client {
     this.#retriesMax = options.retriesMax ?? RETRIES_MAX;
     this.#quorumRetriesMax = options.quorumRetriesMax ?? this.#retriesMax;
     this.#drainMs = options.drainMs ?? DRAIN_MS;
+    this.#session = options.session === true ? new Session() : undefined;
     this.#budget = new RetryBudget(parts.clock.monotonicMs());
     this.#events = parts.events ?? new Events();
   }
@@ -218,7 +221,10 @@ export class Client {
           requests: requests.map((get) => ({ ...get, timeoutMs })),
         });
         const part = ({ index, answer }: PartReply): void => {
-          if (answer.type === 'value') hear(indexes[index]!, new Values(answer));
+          if (answer.type !== 'value') return;
+          const [at, values] = [indexes[index]!, new Values(answer)];
+          // One that is behind is left to be read again by itself.
+          if (this.#notice(gets[at]!.key, values) === 'fresh') hear(at, values);
         };
         await this.#run(build, options, deadlineMs, { part, tries: 'one' });
       },
@@ -253,7 +259,7 @@ export class Client {
         const part = ({ index, answer }: PartReply): void => {
           const at = indexes[index]!;
           left.delete(at);
-          if (answer.type === 'applied') return hear(at, appliedOf(answer));
+          if (answer.type === 'applied') return hear(at, this.#applied(puts[at]!, answer));
           if (answer.type !== 'failed') return;
           const error = new CoterieError(answer.code, answer.message, answer.details);
           if (error.outcome === 'unknown') unknown.set(at, error);
@@ -384,7 +390,49 @@ export class Client {
 
   async #read(key: Key, options: GetOptions, deadlineMs: number): Promise<Values> {
     const get = newGet(key, options);
-    return valuesOf(await this.#run((timeoutMs) => ({ ...get, timeoutMs }), options, deadlineMs));
+    for (let round = 1; ; round++) {
+      const reply = await this.#run((timeoutMs) => ({ ...get, timeoutMs }), options, deadlineMs);
+      const values = valuesOf(reply);
+      if (this.#notice(key, values) === 'fresh') return values;
+      await this.#catchUp(key, options, deadlineMs, round);
+    }
+  }
+
+  /** Whether a read may be shown; if so it is remembered. */
+  #notice(key: Key, { context, values }: Values): 'fresh' | 'stale' {
+    const nowMs = this.#parts.clock.monotonicMs();
+    if (this.#session?.isStale(key, context, values.length, nowMs) === true) return 'stale';
+    this.#session?.saw(key, context, values.length, nowMs);
+    return 'fresh';
+  }
+
+  /** An answer was behind: has the owners brought together before the next. */
+  async #catchUp(
+    key: Key,
+    { signal }: OperationOptions,
+    deadlineMs: number,
+    round: number,
+  ): Promise<void> {
+    const { clock, random } = this.#parts;
+    this.#events.emit({ type: 'retrying', attempt: round, code: 'STALE_READ' });
+    const repair = { type: 'repair', key } as const;
+    const build = (timeoutMs: number): HandledRequest => ({ ...repair, timeoutMs });
+    const repairing = signal === undefined ? {} : { signal };
+    await this.#run(build, repairing, deadlineMs, { tries: 'one' }).catch((error: unknown) => {
+      if (error instanceof CoterieError && error.code === 'CANCELLED') throw error;
+    });
+    const pauseMs = jitteredMs(random, round);
+    if (clock.monotonicMs() + pauseMs >= deadlineMs) {
+      const message = 'what this client has seen of the key is with none of the nodes that answer';
+      throw new CoterieError('STALE_READ', message, { attempts: round });
+    }
+    await new Promise<void>((resolve) => void clock.setTimeout(resolve, pauseMs));
+  }
+
+  #applied(put: NewPut, reply: Answered): Applied {
+    const applied = appliedOf(reply);
+    this.#session?.wrote(put, applied.context, this.#parts.clock.monotonicMs());
+    return applied;
   }
 
   async #write(
@@ -429,7 +477,7 @@ export class Client {
       timeoutMs,
       attempt: attempts + attempt,
     });
-    return appliedOf(await this.#run(build, options, deadlineMs, { unknown }));
+    return this.#applied(put, await this.#run(build, options, deadlineMs, { unknown }));
   }
 
   /** The update of one mergeable value: its change, and the write of what that made. */

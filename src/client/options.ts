@@ -66,6 +66,12 @@ export type ClientOptions = {
    * who wait for the answer want 0 or 1; programs rather wait for the nodes. By default `retriesMax`.
    */
   readonly quorumRetriesMax?: number;
+  /**
+   * Reads of this client never go back behind what it has read or written before (monotonic reads,
+   * read-your-writes): an answer that knows less is asked for again, and STALE_READ when time runs
+   * out. Remembered for 5 minutes and 10,000 keys.
+   */
+  readonly session?: boolean;
   /** How long `close` waits for operations under way, ms. */
   readonly drainMs?: number;
 };

@@ -53,20 +53,33 @@ export const openContext = (bytes: Uint8Array, seal: ContextSeal): OpenedContext
   const body = bytes.subarray(0, sealedAt);
   const expected = seal.sign(body).subarray(0, SEAL_BYTES);
   if (!sameBytes(bytes.subarray(sealedAt), expected)) return bad;
+  const read = readBody(body);
+  if (read === undefined) return bad;
+  if (!sameBytes(read.tag, seal.keyTag().subarray(0, TAG_BYTES))) {
+    return { type: 'refused', code: 'CONTEXT_KEY_MISMATCH' };
+  }
+  const { context, fastest } = read;
+  return { type: 'context', context, ...(isNodeId(fastest) ? { fastest } : {}) };
+};
+
+/** What a context says, for those who cannot check it; undefined if it is none. */
+export const peekContext = (bytes: Uint8Array): CausalContext | undefined =>
+  bytes.length < SEAL_BYTES ? undefined : readBody(bytes.subarray(0, -SEAL_BYTES))?.context;
+
+const readBody = (
+  body: Uint8Array,
+): { tag: Uint8Array; fastest: string; context: CausalContext } | undefined => {
   try {
     const reader = new ByteReader(body);
-    if (reader.byte() !== FORMAT) return bad;
-    if (!sameBytes(reader.raw(TAG_BYTES), seal.keyTag().subarray(0, TAG_BYTES))) {
-      return { type: 'refused', code: 'CONTEXT_KEY_MISMATCH' };
-    }
+    if (reader.byte() !== FORMAT) return undefined;
+    const tag = reader.raw(TAG_BYTES);
     const fastest = reader.text();
     const vector = readVector(reader);
     const seen = readSeen(reader);
     const shown = Array.from({ length: reader.varint() }, () => reader.hex(8) as PutId);
     reader.end();
-    const context = { vector, seen, shown };
-    return { type: 'context', context, ...(isNodeId(fastest) ? { fastest } : {}) };
+    return { tag, fastest, context: { vector, seen, shown } };
   } catch {
-    return bad;
+    return undefined;
   }
 };

@@ -35,6 +35,7 @@ export const ERROR_KINDS = {
   NOT_READY: refusedForNow,
   GOING_AWAY: refusedForNow,
   UNREACHABLE: refusedForNow,
+  STALE_READ: refusedForNow,
   CANCELLED: unknown,
   QUORUM_NOT_MET: unknown,
   RETRY_TOO_OLD: { retryable: false, outcome: 'unknown' },

@@ -166,11 +166,15 @@ live(
       await cluster.until(({ nodes }) => nodes.find(({ id }) => id === 'n1')!.hints >= 2);
 
       await Promise.all(['n2', 'n3'].map((id) => cluster.startNode(id)));
+      // n2 and n3 must have met too: without n1 each is the other's only partner for R = 2.
       await cluster.until(
-        ({ nodes, incomplete }) => incomplete === 0 && nodes.every(({ hints }) => hints === 0),
+        ({ nodes, incomplete }) =>
+          incomplete === 0 &&
+          nodes.every(({ hints, health }) => hints === 0 && health === 'healthy'),
       );
       await cluster.kill('n1');
       const read = await cli(['get', 'cart', '--json'], cluster.urlOf('n3'));
+      assert.equal(read.code, 0, read.stdout + read.stderr);
       const { values } = JSON.parse(read.stdout) as { values: string[] };
       assert.ok(values.includes('eggs'), read.stdout);
     } finally {
