@@ -24,6 +24,8 @@ import type { NodeId } from './core/ids.ts';
 import { parseFounders } from './core/members.ts';
 import type { Founder, History } from './core/members.ts';
 import { isPartitionCount } from './core/ring.ts';
+import { Faults } from './inspector/faults.ts';
+import type { ProcessHost } from './inspector/faults.ts';
 import { createInspector } from './inspector/inspector.ts';
 import type { Inspector } from './inspector/inspector.ts';
 import { DATA_FORMAT, loadBook, loadIdentity } from './node/book-store.ts';
@@ -46,6 +48,7 @@ export { nodeDigest } from './adapters/node-digest.ts';
 export type { SecurityFiles } from './adapters/credentials.ts';
 export { DEFAULT_CONFIG } from './node/config.ts';
 export type { Config } from './node/config.ts';
+export type { ProcessHost } from './inspector/faults.ts';
 export type { Status } from './node/status.ts';
 
 export type NodeOptions = {
@@ -59,6 +62,8 @@ export type NodeOptions = {
   readonly admin?: string;
   /** Lets the inspector show value bytes. */
   readonly showValues?: boolean;
+  /** Lets the inspector break this node on purpose, and write; a host kills and starts processes for it. */
+  readonly faults?: 'allowed' | ProcessHost;
   /** `ws://host:port` under which others reach this node; by default where it listens. */
   readonly advertise?: string;
   /** Founds a cluster at the first start: `id[@zone][*weight],…`, the same text on each founder. */
@@ -159,16 +164,17 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
     });
     const url = links.address();
     const log = pinoTrace(options.logLevel ?? 'info', { node: id });
-    const inspector = inspectorOf(id, options);
+    const faults = faultsOf(id, options);
+    const inspector = inspectorOf(id, options, faults);
     const trace = inspector?.recorder.traced(log) ?? log;
     const node = new Node({
       self: id,
       config,
-      clock: systemClock,
+      clock: faults?.clock() ?? systemClock,
       random: systemRandom,
       digest: nodeDigest,
-      storage,
-      links,
+      storage: faults?.storage(storage) ?? storage,
+      links: faults?.links(links) ?? links,
       trace,
       advertise: options.advertise ?? url,
       ...(inspector === undefined ? {} : { watch: inspector.recorder }),
@@ -233,7 +239,20 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
 
 type Admin = { readonly inspectorUrl: string; close(): void };
 
-const inspectorOf = (self: NodeId, options: NodeOptions): Inspector | undefined =>
+/** Only where nobody but this machine's users can reach the page. */
+const faultsOf = (self: NodeId, { faults, admin }: NodeOptions): Faults | undefined => {
+  if (faults === undefined || admin === undefined || admin === 'off') return undefined;
+  if (!isLoopback(parseListen(admin, 'admin').host)) {
+    throw new RangeError('allow-faults: only with an admin listener on loopback');
+  }
+  return new Faults(self, systemClock, faults === 'allowed' ? undefined : faults);
+};
+
+const inspectorOf = (
+  self: NodeId,
+  options: NodeOptions,
+  faults: Faults | undefined,
+): Inspector | undefined =>
   options.admin === undefined || options.admin === 'off'
     ? undefined
     : createInspector({
@@ -241,6 +260,7 @@ const inspectorOf = (self: NodeId, options: NodeOptions): Inspector | undefined 
         clock: systemClock,
         random: systemRandom,
         values: options.showValues === true ? 'shown' : 'hidden',
+        ...(faults === undefined ? {} : { faults }),
       });
 
 /** The admin listener with all that is served there. Beyond loopback it asks for a token of this start. */

@@ -1,7 +1,8 @@
 /** `coterie start`: one node in the foreground. */
 import type { Command } from 'commander';
 import { DataDirectoryError, startNode } from '../index.ts';
-import type { NodeOptions, RunningNode } from '../index.ts';
+import type { NodeOptions, ProcessHost, RunningNode } from '../index.ts';
+import type { ProcessState } from '../inspector/records.ts';
 import { parseFounders } from '../core/members.ts';
 import type { LOG_LEVELS } from '../node/options.ts';
 import { configFrom } from '../node/settings.ts';
@@ -68,6 +69,7 @@ const optionsFrom = (settings: readonly Effective[]): NodeOptions => {
     insecure: values.get('insecure') === true,
     showValues: values.get('showValues') === true,
     logKeys: texts['logKeys'] === 'hashed' ? 'hashed' : 'escaped',
+    ...(values.get('allowFaults') === true ? { faults: parentAsHost() } : {}),
     security: defined({
       tlsCert: texts['tls.cert'],
       tlsKey: texts['tls.key'],
@@ -97,6 +99,22 @@ const checkedDefaults = (texts: readonly string[]): readonly string[] => {
   } catch (error) {
     throw usage(`--${(error as Error).message}`);
   }
+};
+
+/** Whoever forked this process kills and starts nodes for the inspector's page. */
+const parentAsHost = (): 'allowed' | ProcessHost => {
+  if (process.send === undefined) return 'allowed';
+  let states: readonly ProcessState[] = [];
+  process.on('message', (message: { readonly processes?: readonly ProcessState[] }) => {
+    states = message.processes ?? states;
+  });
+  return {
+    apply: (fault) => {
+      process.send?.({ fault });
+      return undefined;
+    },
+    states: () => states,
+  };
 };
 
 const checkUrl = (name: string, url: string): void => {

@@ -7,12 +7,13 @@
  * A lease lasts a few seconds and says how many records the viewer can take: what is beyond is
  * dropped here and counted. Without a lease nothing is observed, sampled or timed.
  */
-import { hexOf, keyOfText, putId } from '../core/ids.ts';
+import { hexOf, keyOfText, nodeId, putId } from '../core/ids.ts';
 import type { NodeId } from '../core/ids.ts';
 import type { Node } from '../node/node.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { Random } from '../ports/random.ts';
 import { picturedKey, picturedRing, ringVersionOf } from './pictures.ts';
+import type { RingSeen } from './pictures.ts';
 import type {
   Ask,
   Fault,
@@ -111,7 +112,7 @@ export class Desk {
     const { node, recorder, values, faults } = this.#parts;
     switch (ask.type) {
       case 'ring':
-        return answer(picturedRing(node.ringView.ring));
+        return answer(picturedRing(ringSeenBy(node)));
       case 'key':
         return answer(picturedKey(node, keyOfText(ask.key), values));
       case 'story':
@@ -123,12 +124,25 @@ export class Desk {
         return this.#operate(ask.operation, answer);
       case 'fault': {
         if (faults === undefined) return refuse('faults need --allow-faults');
-        const refusal = faults.apply(ask.fault);
+        const refusal = this.#apply(faults, ask.fault);
         return refusal === undefined ? answer('done') : refuse(refusal);
       }
       default:
         return refuse('no such question');
     }
+  }
+
+  /** A further node is started and joins; whoever leaves hands over first, and stops by itself. */
+  #apply(faults: FaultDesk, fault: Fault): string | undefined {
+    const { node } = this.#parts;
+    if (fault.type === 'leave') {
+      return node.changeMembership({ type: 'leave', node: nodeId(fault.node) });
+    }
+    if (fault.type !== 'add') return faults.apply(fault);
+    const joined = nodeId(fault.node);
+    const refusal = faults.apply(fault);
+    if (refusal !== undefined) return refusal;
+    return node.changeMembership({ type: 'join', node: joined, zone: 'default', weight: 1 });
   }
 
   /** One client request, recorded whatever the sampling. */
@@ -291,6 +305,12 @@ export class Desk {
     again();
   }
 }
+
+const ringSeenBy = ({ ringView }: Node): RingSeen => ({
+  ring: ringView.ring,
+  nodes: ringView.nodes(),
+  moving: ringView.moving(),
+});
 
 const shownReply = (reply: object, cause: string, values: 'shown' | 'hidden'): object => {
   const { type, code, message, context, acks, durable, state } = reply as Record<string, unknown>;

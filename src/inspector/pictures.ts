@@ -1,6 +1,6 @@
 /** Ring, keys and replicas as the page draws them. */
 import { hexOf, showKey } from '../core/ids.ts';
-import type { Key } from '../core/ids.ts';
+import type { Key, NodeId, PartitionId } from '../core/ids.ts';
 import type { Sibling } from '../core/record.ts';
 import type { Node } from '../node/node.ts';
 import type { Ring } from '../node/ring-view.ts';
@@ -9,30 +9,50 @@ import type { KeyPicture, RingPicture } from './records.ts';
 const versions = new WeakMap<object, string>();
 const TEXT_MAX = 400;
 
-/** Equal for equal tables on all nodes (FNV-1a, 32 bits). */
-export const ringVersionOf = ({ table }: Ring): string => {
-  const known = versions.get(table);
+/** Equal where all nodes have the same owners and the same plan (FNV-1a, 32 bits). */
+export const ringVersionOf = (ring: Ring): string => {
+  const known = versions.get(ring);
   if (known !== undefined) return known;
   let hash = 0x811c9dc5;
-  for (const owners of table) {
+  for (const owners of [...ring.table, ...ring.target]) {
     for (const character of owners.join() + ';') {
       hash = Math.imul(hash ^ character.charCodeAt(0), 0x01000193);
     }
   }
   const version = (hash >>> 0).toString(16).padStart(8, '0');
-  versions.set(table, version);
+  versions.set(ring, version);
   return version;
 };
 
-export const picturedRing = (ring: Ring): RingPicture => {
+export const picturedRing = ({ ring, ...view }: RingSeen): RingPicture => {
   const members = ring.members.map(({ id, zone }) => ({ id, zone }));
+  for (const id of view.nodes) {
+    if (!members.some((member) => member.id === id)) members.push({ id, zone: '' });
+  }
   const index = new Map(members.map(({ id }, i) => [id, i]));
+  const indices = (ids: readonly NodeId[]) => ids.flatMap((id) => index.get(id) ?? []);
   return {
     version: ringVersionOf(ring),
     n: ring.n,
     members,
-    owners: ring.table.map((owners) => owners.flatMap((owner) => index.get(owner) ?? [])),
+    owners: ring.table.map(indices),
+    moving: view.moving.map((partition) => {
+      const [owners, wanted] = [ring.table[partition]!, ring.target[partition]!];
+      return {
+        partition,
+        version: ring.registers.get(partition)?.version ?? 0,
+        arriving: indices(wanted.filter((id) => !owners.includes(id))),
+        leaving: indices(owners.filter((id) => !wanted.includes(id))),
+      };
+    }),
   };
+};
+
+export type RingSeen = {
+  readonly ring: Ring;
+  /** Members, and whoever still owns something. */
+  readonly nodes: readonly NodeId[];
+  readonly moving: readonly PartitionId[];
 };
 
 /** What `node` knows of `key`, and what its replica holds. */

@@ -67,7 +67,12 @@ export type Gauges = {
   readonly loopDelay: { readonly p50: number; readonly max: number };
   readonly actors: readonly ActorGauge[];
   readonly coordinators: { readonly [machine: string]: number };
-  readonly hintsByTarget: readonly { readonly target: string; readonly count: number }[];
+  readonly hintsByTarget: readonly {
+    readonly target: string;
+    readonly count: number;
+    /** How long the oldest has waited. */
+    readonly oldestMs?: number;
+  }[];
   readonly siblingsSeen: number;
   readonly hotKeys: readonly { readonly key: string; readonly count: number }[];
   /** One in so many requests is recorded; 0: none. */
@@ -95,15 +100,49 @@ export type NodeStatusView = {
   readonly clients: number;
   readonly buffered: number;
   readonly peerMailDropped: number;
+  /** Partitions it owns and refills. */
+  readonly incomplete: number;
+  readonly transfers: {
+    readonly arriving: number;
+    readonly departing: number;
+    readonly moving: number;
+    readonly recordsGiven: number;
+  };
+  readonly repair: readonly {
+    readonly peer: string;
+    readonly exchanges: number;
+    readonly equalSinceMs?: number | undefined;
+    readonly pulled: number;
+    readonly pushed: number;
+    readonly pending: number;
+  }[];
+  readonly admission: {
+    readonly pressure: string;
+    readonly slices: number;
+    readonly tasks: readonly {
+      readonly task: string;
+      readonly active: boolean;
+      readonly slices: number;
+    }[];
+  };
   readonly notes: readonly string[];
 };
 
 export type RingPicture = {
   readonly version: string;
   readonly n: number;
+  /** Members first, then who left and still owns something (zone ''). */
   readonly members: readonly { readonly id: string; readonly zone: string }[];
   /** For each partition the indices of its owners in `members`, in rank order. */
   readonly owners: readonly (readonly number[])[];
+  /** Partitions whose owners are not yet those of the plan. */
+  readonly moving: readonly {
+    readonly partition: number;
+    /** Of its register: how often its owners have changed. */
+    readonly version: number;
+    readonly arriving: readonly number[];
+    readonly leaving: readonly number[];
+  }[];
 };
 
 /** What one replica holds of a key. */
@@ -131,17 +170,40 @@ export type KeyPicture = {
   readonly hintsFor: readonly string[];
 };
 
+/** What is broken on purpose, as one node tells it. */
 export type FaultsView = {
+  /** Nodes it neither hears nor reaches. */
   readonly cutTo: readonly string[];
+  /** Each commit is answered so much later. */
   readonly diskDelayMs: number;
+  /** How far its wall clock is off. */
   readonly skewMs: number;
+  /** The processes of the cluster; empty where nobody here can start or end them. */
+  readonly processes: readonly ProcessState[];
+};
+
+export type ProcessState = {
+  readonly id: string;
+  readonly state: 'starting' | 'running' | 'paused' | 'dead';
+};
+
+/** What only whoever started the processes can do. */
+export type ProcessFault = {
+  /**
+   * kill: SIGKILL · pause, resume: SIGSTOP, SIGCONT · restart: from the data it has · wipe: killed,
+   * its disk emptied, and started · add: a further node, started and joined
+   */
+  readonly type: 'kill' | 'pause' | 'resume' | 'restart' | 'wipe' | 'add';
+  readonly node: string;
 };
 
 export type Fault =
   | { readonly type: 'cut' | 'heal'; readonly peer: string }
   | { readonly type: 'slow-disk'; readonly delayMs: number }
   | { readonly type: 'skew'; readonly skewMs: number }
-  | { readonly type: 'kill' | 'pause' | 'resume' | 'restart'; readonly node: string };
+  /** The node hands everything over and stops. */
+  | { readonly type: 'leave'; readonly node: string }
+  | ProcessFault;
 
 /** What a page, or the node that serves it, asks of a node. */
 export type Ask =

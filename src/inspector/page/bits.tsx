@@ -10,6 +10,21 @@ export const NodeName = ({ id }: { readonly id: string }) => (
   </span>
 );
 
+const ICONS = {
+  first: 'M3 2h2v12H3zM14 2v12L6 8z',
+  back: 'M12 2v12L4 8z',
+  play: 'M4 2v12l9-6z',
+  pause: 'M3 2h4v12H3zM9 2h4v12H9z',
+  forward: 'M4 2v12l8-6z',
+} as const;
+
+/** Signs that no font can be relied on to have. */
+export const Icon = ({ name }: { readonly name: keyof typeof ICONS }) => (
+  <svg class="icon" viewBox="0 0 16 16" width="12" height="12" aria-hidden="true">
+    <path d={ICONS[name]} />
+  </svg>
+);
+
 const HEALTH_SIGNS: Readonly<Record<string, string>> = {
   healthy: '●',
   suspect: '◐',

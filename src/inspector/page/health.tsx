@@ -1,4 +1,5 @@
 /** How the cluster is doing: latencies, event loops, buffers, hints, repair. */
+import { signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 import type { Gauges } from '../records.ts';
@@ -7,23 +8,32 @@ import { memberIds, nodes, recording } from './store.ts';
 
 type Line = {
   readonly title: string;
-  readonly unit: string;
   readonly of: (gauges: Gauges) => number | null;
 };
 
-const latency = (operation: string, percentile: 'p50' | 'p99') => (gauges: Gauges) => {
+const PERCENTILES = ['p50', 'p99', 'p999'] as const;
+const percentile = signal<(typeof PERCENTILES)[number]>('p99');
+const percentileText = (name: string): string => (name === 'p999' ? 'p99.9' : name);
+
+const latency = (operation: string) => (gauges: Gauges) => {
   const found = gauges.latencies[operation];
-  return found === undefined || found.count === 0 ? null : found[percentile];
+  return found === undefined || found.count === 0 ? null : found[percentile.value];
 };
 
 const LINES: readonly Line[] = [
-  { title: 'put, p99', unit: 'ms', of: latency('put', 'p99') },
-  { title: 'get, p99', unit: 'ms', of: latency('get', 'p99') },
-  { title: 'event loop late by at most', unit: 'ms', of: ({ loopDelay }) => loopDelay.max },
-  { title: 'hints kept for others', unit: '', of: (gauges) => hintsKept(gauges) },
-  { title: 'buffered objects', unit: '', of: ({ status }) => status.buffered },
-  { title: 'coordinators alive', unit: '', of: ({ status }) => status.coordinators },
+  { title: 'get, ms', of: latency('get') },
+  { title: 'put, ms', of: latency('put') },
+  { title: 'event loop late by at most, ms', of: ({ loopDelay }) => loopDelay.max },
+  { title: 'hints kept for others', of: (gauges) => hintsKept(gauges) },
+  { title: 'buffered objects', of: ({ status }) => status.buffered },
+  { title: 'coordinators alive', of: ({ status }) => status.coordinators },
+  { title: 'records repaired by anti-entropy', of: (gauges) => repaired(gauges) },
+  { title: 'partitions on the move', of: ({ status: { transfers } }) => transfers.moving },
+  { title: 'slices of background work', of: ({ status: { admission } }) => admission.slices },
 ];
+
+const repaired = ({ status }: Gauges): number =>
+  status.repair.reduce((sum, { pulled, pushed }) => sum + pulled + pushed, 0);
 
 const hintsKept = ({ status }: Gauges): number =>
   status.nodes.find(({ id }) => id === status.node)?.hints ?? 0;
@@ -52,8 +62,29 @@ export const HealthView = () => {
         </ul>
       )}
       <div class="plots">
-        {LINES.map((line) => (
-          <Panel name={line.title} title={line.title}>
+        {LINES.map((line, i) => (
+          <Panel
+            name={line.title}
+            title={
+              i < 2
+                ? `${line.title.split(',')[0]} ${percentileText(percentile.value)}, ms`
+                : line.title
+            }
+            aside={
+              i === 0 ? (
+                <div class="segments" role="group" aria-label="percentile">
+                  {PERCENTILES.map((each) => (
+                    <button
+                      aria-pressed={percentile.value === each}
+                      onClick={() => (percentile.value = each)}
+                    >
+                      {percentileText(each)}
+                    </button>
+                  ))}
+                </div>
+              ) : undefined
+            }
+          >
             <Plot line={line} />
           </Panel>
         ))}
@@ -99,25 +130,45 @@ export const HealthView = () => {
                 <th>keeps hints for</th>
                 <th class="number">siblings seen</th>
                 <th class="number">mail dropped</th>
-                <th>anti-entropy</th>
+                <th>anti-entropy: with</th>
+                <th class="number">rounds</th>
+                <th class="number">pulled</th>
+                <th class="number">pushed</th>
+                <th class="number">differ now</th>
+                <th>equal</th>
+              </tr>
+            </thead>
+            {seen.map(({ id, gauges }) => (
+              <Debts id={id} gauges={gauges} />
+            ))}
+          </table>
+        </div>
+      </Panel>
+      <Panel name="admission" title="Background work, and the slices it has">
+        <div class="scroll">
+          <table class="rows">
+            <thead>
+              <tr>
+                <th>node</th>
+                <th>foreground</th>
+                <th class="number">slices of 100</th>
+                <th>at work now</th>
               </tr>
             </thead>
             <tbody>
-              {seen.map(({ id, gauges }) => (
-                <tr data-debts={id}>
+              {seen.map(({ id, gauges: { status } }) => (
+                <tr>
                   <td>
                     <NodeName id={id} />
                   </td>
-                  <td>
-                    {gauges.hintsByTarget.length === 0
-                      ? 'nobody'
-                      : gauges.hintsByTarget
-                          .map(({ target, count }) => `${target}: ${count}`)
-                          .join(', ')}
+                  <td>{status.admission.pressure}</td>
+                  <td class="number mono">{Math.round(status.admission.slices)}</td>
+                  <td class="muted">
+                    {status.admission.tasks
+                      .filter(({ active }) => active)
+                      .map(({ task, slices }) => `${task} ${Math.round(slices)}`)
+                      .join(', ') || 'nothing'}
                   </td>
-                  <td class="number mono">{gauges.siblingsSeen}</td>
-                  <td class="number mono">{gauges.status.peerMailDropped}</td>
-                  <td class="muted">{repairText(gauges)}</td>
                 </tr>
               ))}
             </tbody>
@@ -128,20 +179,53 @@ export const HealthView = () => {
   );
 };
 
-/** Status tells what it has of anti-entropy; the page shows its numbers, whatever their names. */
-const repairText = ({ status }: Gauges): string => {
-  const { repair } = status as unknown as { readonly repair?: readonly Record<string, unknown>[] };
-  if (repair === undefined || repair.length === 0) return 'no round yet';
-  return repair
-    .map((report) =>
-      Object.entries(report)
-        .filter(([, value]) => typeof value === 'number' || typeof value === 'string')
-        .map(([name, value]) =>
-          name === 'node' || name === 'peer' ? `with ${String(value)}` : `${name} ${String(value)}`,
-        )
-        .join(' '),
-    )
-    .join(' · ');
+/** One row for each co-owner it compares its trees with. */
+const Debts = ({ id, gauges }: { readonly id: string; readonly gauges: Gauges }) => {
+  const { repair, peerMailDropped } = gauges.status;
+  const rows = repair.length === 0 ? [undefined] : repair;
+  const hints = gauges.hintsByTarget.map(({ target, count }) => `${target}: ${count}`);
+  return (
+    <tbody data-debts={id}>
+      {rows.map((report, i) => (
+        <tr>
+          {i > 0 ? null : (
+            <>
+              <td rowSpan={rows.length}>
+                <NodeName id={id} />
+              </td>
+              <td rowSpan={rows.length}>{hints.length === 0 ? 'nobody' : hints.join(', ')}</td>
+              <td rowSpan={rows.length} class="number mono">
+                {gauges.siblingsSeen}
+              </td>
+              <td rowSpan={rows.length} class="number mono">
+                {peerMailDropped}
+              </td>
+            </>
+          )}
+          {report === undefined ? (
+            <td colSpan={6} class="muted">
+              no round yet
+            </td>
+          ) : (
+            <>
+              <td>
+                <NodeName id={report.peer} />
+              </td>
+              <td class="number mono">{report.exchanges}</td>
+              <td class="number mono">{report.pulled}</td>
+              <td class="number mono">{report.pushed}</td>
+              <td class="number mono">{report.pending}</td>
+              <td class="muted">
+                {report.equalSinceMs === undefined
+                  ? 'not seen yet'
+                  : `${duration(report.equalSinceMs)} ago`}
+              </td>
+            </>
+          )}
+        </tr>
+      ))}
+    </tbody>
+  );
 };
 
 const Plot = ({ line }: { readonly line: Line }) => {
@@ -170,9 +254,8 @@ const Plot = ({ line }: { readonly line: Line }) => {
             stroke: ink,
             grid,
             ticks: grid,
-            size: 46,
-            values: (_, splits) =>
-              splits.map((value) => `${value}${line.unit === '' ? '' : ` ${line.unit}`}`),
+            size: 52,
+            values: (_, splits) => splits.map(shortNumber),
           },
         ],
         series: [
@@ -183,6 +266,7 @@ const Plot = ({ line }: { readonly line: Line }) => {
             width: 2,
             dash: index > 6 ? [4, 3] : [],
             spanGaps: true,
+            points: { show: false },
           })),
         ],
       },
@@ -210,13 +294,16 @@ const Plot = ({ line }: { readonly line: Line }) => {
         {latest.map(({ id, value }) => (
           <span data-latest={id}>
             <NodeName id={id} /> {value === null ? '–' : Number(value.toFixed(2))}
-            {value === null || line.unit === '' ? '' : ` ${line.unit}`}
           </span>
         ))}
       </p>
     </>
   );
 };
+
+/** Room on an axis is scarce. */
+const shortNumber = (value: number): string =>
+  value >= 10_000 ? `${Math.round(value / 1000)}k` : String(value);
 
 const agoText = (seconds: number): string => {
   const ago = Math.round(Date.now() / 1000 - seconds);

@@ -4,6 +4,7 @@ import type { InspectionRecord, Recording } from '../records.ts';
 import { Empty, NodeName, Panel, clockTime, factsText, shortActor } from './bits.tsx';
 import { perfettoOf } from './perfetto.ts';
 import { selectStory } from './requests.tsx';
+import { show } from './views.ts';
 import { droppedTotal, memberIds, records, stories, tick } from './store.ts';
 
 const ROWS_MAX = 300;
@@ -15,7 +16,7 @@ const hidden = signal<ReadonlySet<string>>(new Set());
 /** The rows as they were when somebody paused. */
 const frozen = signal<readonly Row[] | undefined>(undefined);
 
-export const Log = ({ show }: { readonly show: (view: 'requests') => void }) => {
+export const Log = () => {
   void tick.value;
   const all = frozen.value ?? records;
   const rows = newest(all);

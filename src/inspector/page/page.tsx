@@ -9,6 +9,9 @@ import { HealthView } from './health.tsx';
 import { Log } from './log.tsx';
 import { Requests, selectStory, selectedCause } from './requests.tsx';
 import { Ring } from './ring.tsx';
+import { Faults } from './faults.tsx';
+import { TourCard, closeTour, openTour, tour } from './tour.tsx';
+import { VIEWS, show, view } from './views.ts';
 import {
   SILENT_MS,
   closeRecording,
@@ -24,9 +27,6 @@ import {
   welcome,
 } from './store.ts';
 
-const VIEWS = ['ring', 'requests', 'actors', 'health', 'log'] as const;
-type View = (typeof VIEWS)[number];
-
 const RATES = [
   [1, 'every request'],
   [10, '1 in 10'],
@@ -34,20 +34,9 @@ const RATES = [
   [0, 'slow and failed only'],
 ] as const;
 
-const isView = (text: string): text is View => VIEWS.some((view) => view === text);
-const viewOfAddress = (): View => {
-  const text = location.hash.slice(1);
-  return isView(text) ? text : 'ring';
-};
-const view = signal<View>(viewOfAddress());
 const helping = signal(false);
 const theme = signal(localStorage.getItem('coterie.theme') ?? 'system');
 const trouble = signal<string | undefined>(undefined);
-
-const show = (next: View): void => {
-  view.value = next;
-  history.replaceState(undefined, '', `#${next}`);
-};
 
 const Page = () => {
   useEffect(() => {
@@ -62,15 +51,17 @@ const Page = () => {
         {view.value === 'requests' ? <Requests /> : null}
         {view.value === 'actors' ? <Actors /> : null}
         {view.value === 'health' ? <HealthView /> : null}
-        {view.value === 'log' ? <Log show={show} /> : null}
+        {view.value === 'log' ? <Log /> : null}
+        {view.value === 'faults' ? <Faults /> : null}
       </main>
+      <TourCard />
       {helping.value ? <Help /> : null}
     </>
   );
 };
 
 const Bar = () => (
-  <header class="bar">
+  <header class="top">
     <h1>
       <img src="/inspector/icon.svg" alt="" width="22" height="22" />
       coterie
@@ -93,6 +84,11 @@ const Bar = () => (
       ))}
     </ul>
     <div class="tools">
+      {welcome.value?.mayFault === true && recording.value === undefined ? (
+        <button aria-pressed={tour.value !== undefined} onClick={() => openTour()} title="key t">
+          tour
+        </button>
+      ) : null}
       <select
         aria-label="which requests are recorded"
         value={String(sampleEvery.value)}
@@ -205,6 +201,8 @@ const Help = () => (
       <dd>rows</dd>
       <dt>← →</dt>
       <dd>steps of an open request</dd>
+      <dt>t</dt>
+      <dd>guided tour, where faults are allowed</dd>
       <dt>Esc</dt>
       <dd>close</dd>
     </dl>
@@ -222,12 +220,14 @@ document.addEventListener('keydown', (event) => {
   const typing = target.matches('input:not([type=range]), select, textarea');
   if (event.key === 'Escape') {
     if (typing) target.blur();
-    helping.value = false;
-    selectStory(undefined);
+    if (helping.value) helping.value = false;
+    else if (tour.value !== undefined) closeTour();
+    else selectStory(undefined);
   }
   if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
   const numbered = VIEWS[Number(event.key) - 1];
   if (numbered !== undefined) show(numbered);
+  else if (event.key === 't' && welcome.value?.mayFault === true) openTour();
   else if (event.key === '?') helping.value = !helping.value;
   else if (event.key === '/') {
     document.querySelector<HTMLInputElement>('main .filter')?.focus();
@@ -239,7 +239,6 @@ document.addEventListener('keydown', (event) => {
     }
   }
 });
-addEventListener('hashchange', () => (view.value = viewOfAddress()));
 
 connect();
 render(<Page />, document.getElementById('page')!);

@@ -2,7 +2,16 @@
 import { signal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import type { InspectionRecord } from '../records.ts';
-import { Empty, NodeName, Panel, clockTime, duration, factsText, shortActor } from './bits.tsx';
+import {
+  Empty,
+  Icon,
+  NodeName,
+  Panel,
+  clockTime,
+  duration,
+  factsText,
+  shortActor,
+} from './bits.tsx';
 import { MachineChart } from './chart.tsx';
 import { Sequence, Waterfall } from './sequence.tsx';
 import { stepsOf } from './steps.ts';
@@ -22,9 +31,10 @@ const playing = signal(false);
 const fetched = signal<ReadonlyMap<string, readonly InspectionRecord[]>>(new Map());
 const trouble = signal<string | undefined>(undefined);
 
-export const selectStory = (cause: string | undefined): void => {
+/** Opens a request at its last step, or at `step`. */
+export const selectStory = (cause: string | undefined, step = Number.MAX_SAFE_INTEGER): void => {
   selectedCause.value = cause;
-  cursor.value = Number.MAX_SAFE_INTEGER;
+  cursor.value = step;
   playing.value = false;
   trouble.value = undefined;
   const row = cause === undefined ? undefined : stories.get(cause);
@@ -34,6 +44,12 @@ export const selectStory = (cause: string | undefined): void => {
     (records) => (fetched.value = new Map(fetched.value).set(row.cause, records)),
     (error: Error) => (trouble.value = error.message),
   );
+};
+
+/** Plays the open request from its first step. */
+export const playStory = (): void => {
+  cursor.value = 0;
+  playing.value = true;
 };
 
 export const Requests = () => {
@@ -71,7 +87,11 @@ export const Requests = () => {
           </>
         }
       >
-        {rows.length === 0 ? <NoRequests /> : <RequestTable rows={rows} />}
+        {rows.length === 0 ? (
+          <NoRequests />
+        ) : (
+          <RequestTable rows={rows} columns={selected === undefined ? 'all' : 'few'} />
+        )}
       </Panel>
       {selected === undefined ? null : <Detail row={selected} />}
     </div>
@@ -130,7 +150,14 @@ const matches = (row: RowView): boolean => {
   );
 };
 
-const RequestTable = ({ rows }: { readonly rows: readonly RowView[] }) => (
+/** Beside an open request there is room for the most needed columns only. */
+const RequestTable = ({
+  rows,
+  columns,
+}: {
+  readonly rows: readonly RowView[];
+  readonly columns: 'all' | 'few';
+}) => (
   <div class="scroll tall">
     <table class="rows">
       <thead>
@@ -138,9 +165,9 @@ const RequestTable = ({ rows }: { readonly rows: readonly RowView[] }) => (
           <th>time</th>
           <th>operation</th>
           <th>key</th>
-          <th>coordinator</th>
+          {columns === 'all' ? <th>coordinator</th> : null}
           <th class="number">reply</th>
-          <th>outcome</th>
+          {columns === 'all' ? <th>outcome</th> : null}
         </tr>
       </thead>
       <tbody>
@@ -156,19 +183,27 @@ const RequestTable = ({ rows }: { readonly rows: readonly RowView[] }) => (
               moveFocus(event);
             }}
           >
-            <td class="mono">{clockTime(row.startMs)}</td>
+            <td class="mono">
+              {columns === 'all' ? clockTime(row.startMs) : clockTime(row.startMs).slice(3)}
+            </td>
             <td>{row.operation}</td>
             <td class="key" title={row.key}>
               {row.key}
             </td>
-            <td>
-              <NodeName id={row.node} />
+            {columns === 'all' ? (
+              <td>
+                <NodeName id={row.node} />
+              </td>
+            ) : null}
+            <td class={`number mono ${columns === 'few' ? row.why : ''}`} title={row.outcome}>
+              {duration(row.replyMs)}
             </td>
-            <td class="number mono">{duration(row.replyMs)}</td>
-            <td>
-              {row.outcome}{' '}
-              {row.why === 'sampled' ? null : <span class={`tag ${row.why}`}>{row.why}</span>}
-            </td>
+            {columns === 'all' ? (
+              <td>
+                {row.outcome}{' '}
+                {row.why === 'sampled' ? null : <span class={`tag ${row.why}`}>{row.why}</span>}
+              </td>
+            ) : null}
           </tr>
         ))}
       </tbody>
@@ -270,10 +305,10 @@ const Scrubber = ({
 }) => (
   <div class="scrubber">
     <button aria-label="first step" onClick={() => onSelect(0)}>
-      ⏮
+      <Icon name="first" />
     </button>
     <button aria-label="step back" onClick={() => onSelect(at - 1)}>
-      ◂
+      <Icon name="back" />
     </button>
     <button
       class="primary"
@@ -283,10 +318,10 @@ const Scrubber = ({
         playing.value = !playing.value;
       }}
     >
-      {playing.value ? '❚❚' : '▶'}
+      <Icon name={playing.value ? 'pause' : 'play'} />
     </button>
     <button aria-label="step forward" onClick={() => onSelect(at + 1)}>
-      ▸
+      <Icon name="forward" />
     </button>
     <input
       type="range"

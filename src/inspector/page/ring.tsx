@@ -23,8 +23,10 @@ const ARCS_MAX = 512;
 type Replica = { readonly node: string; readonly picture?: KeyPicture; readonly trouble?: string };
 
 const typed = signal('');
+/** The partition under the pointer. */
+const pointed = signal<number | undefined>(undefined);
 const looked = signal<string | undefined>(undefined);
-const replicas = signal<readonly Replica[]>([]);
+export const replicas = signal<readonly Replica[]>([]);
 let lookedUpAt = 0;
 
 /** Asks every node what it knows of `key`; again whenever something was done to it. */
@@ -93,6 +95,7 @@ export const Ring = () => {
         }
       >
         <RingDrawing picture={picture} />
+        <Moves picture={picture} />
         <Legend picture={picture} />
       </Panel>
       <div class="column">
@@ -132,20 +135,65 @@ const arcPath = (from: number, to: number, outer: number, inner: number): string
   return `M${point(a, outer)}A${outer} ${outer} 0 0 1 ${point(b, outer)}L${point(b, inner)}A${inner} ${inner} 0 0 0 ${point(a, inner)}Z`;
 };
 
+/** Ticks outside the ring, in the colours of the newcomers. */
+const moveMarks = computed(() => {
+  const picture = ring.value;
+  if (picture === undefined) return [];
+  const total = picture.owners.length;
+  return picture.moving.map(({ partition, arriving, leaving }) => {
+    const who = arriving[0] ?? leaving[0];
+    return (
+      <path
+        key={partition}
+        class={`arc ${colourOf(who === undefined ? undefined : picture.members[who]!.id)}`}
+        d={arcPath(partition / total, (partition + 1) / total, OUTER + 16, OUTER + 7)}
+      />
+    );
+  });
+});
+
+const pointAt = (event: PointerEvent, total: number): void => {
+  const box = (event.currentTarget as Element).getBoundingClientRect();
+  const [x, y] = [
+    (event.clientX - box.left) / box.width - 0.5,
+    (event.clientY - box.top) / box.height - 0.5,
+  ];
+  const radius = Math.hypot(x, y) * SIZE;
+  const turn = (Math.atan2(y, x) / (2 * Math.PI) + 1.25) % 1;
+  pointed.value = radius < 90 || radius > OUTER + 18 ? undefined : Math.floor(turn * total);
+};
+
 const RingDrawing = ({ picture }: { readonly picture: RingPicture }) => {
   const found = replicas.value.find((each) => each.picture !== undefined)?.picture;
   const marked = looked.value === undefined ? undefined : found;
   const total = picture.owners.length;
   const turn = marked === undefined ? 0 : parseInt(marked.position.slice(0, 8), 16) / 2 ** 32;
+  const under = pointed.value;
+  const owners = under === undefined ? undefined : picture.owners[under];
   return (
     <svg
       class="ring"
       viewBox={`0 0 ${SIZE} ${SIZE}`}
       role="img"
-      aria-label="the ring of partitions"
+      aria-label={`the ring of ${total} partitions`}
+      onPointerMove={(event) => pointAt(event, total)}
+      onPointerLeave={() => (pointed.value = undefined)}
     >
       <g class={marked === undefined ? '' : 'dimmed'}>{arcs.value}</g>
-      {marked === undefined ? (
+      <g>{moveMarks.value}</g>
+      {owners !== undefined ? (
+        <g class="ring-centre">
+          <text x={SIZE / 2} y={SIZE / 2 - 22} class="big">
+            partition {under}
+          </text>
+          <text x={SIZE / 2} y={SIZE / 2 + 4}>
+            {owners.map((owner) => picture.members[owner]!.id).join(', ')}
+          </text>
+          <text x={SIZE / 2} y={SIZE / 2 + 28} class="muted">
+            from {(under! * (2 ** 32 / total)).toString(16).padStart(8, '0')}…
+          </text>
+        </g>
+      ) : marked === undefined ? (
         <g class="ring-centre">
           <text x={SIZE / 2} y={SIZE / 2 - 14}>
             outer ring: first owner
@@ -191,6 +239,67 @@ const RingDrawing = ({ picture }: { readonly picture: RingPicture }) => {
         </g>
       )}
     </svg>
+  );
+};
+
+/** What moves, and how far each node has come. */
+const Moves = ({ picture }: { readonly picture: RingPicture }) => {
+  const { moving, members } = picture;
+  const working = memberIds.value.flatMap((id) => {
+    const status = nodes.value.get(id)?.gauges.status;
+    return status === undefined ? [] : [{ id, ...status.transfers, incomplete: status.incomplete }];
+  });
+  const busy = working.filter(
+    ({ arriving, departing, incomplete }) => arriving + departing + incomplete > 0,
+  );
+  if (moving.length === 0 && busy.length === 0) {
+    return (
+      <p class="moves muted" data-moving="0">
+        No partition is on the move.
+      </p>
+    );
+  }
+  return (
+    <div class="moves" data-moving={moving.length}>
+      <p>
+        {moving.length === 0 ? (
+          'Every partition is where the plan wants it.'
+        ) : (
+          <>
+            <b>{moving.length}</b> of {picture.owners.length} partitions are on the move
+            <span class="muted"> (marked outside the ring)</span>
+          </>
+        )}
+      </p>
+      <ul>
+        {busy.map(({ id, arriving, departing, incomplete, recordsGiven }) => (
+          <li>
+            <NodeName id={id} />{' '}
+            {[
+              arriving > 0 ? `pulls ${arriving}` : '',
+              incomplete > 0 ? `refills ${incomplete}` : '',
+              departing > 0 ? `gives ${departing} away, ${recordsGiven} records so far` : '',
+            ]
+              .filter((part) => part !== '')
+              .join(', ')}
+          </li>
+        ))}
+      </ul>
+      <p class="muted">
+        {moving
+          .slice(0, 6)
+          .map(({ partition, version, arriving, leaving }) => {
+            const name = (index: number) => members[index]!.id;
+            const parts = [
+              ...arriving.map((i) => `+${name(i)}`),
+              ...leaving.map((i) => `−${name(i)}`),
+            ];
+            return `${partition} v${version}: ${parts.join(' ')}`;
+          })
+          .join(' · ')}
+        {moving.length > 6 ? ' · …' : ''}
+      </p>
+    </div>
   );
 };
 
@@ -374,7 +483,7 @@ const Members = () => {
                   <th>
                     <NodeName id={from} />
                     {from === welcome.value?.node ? (
-                      <span class="muted"> serves this page</span>
+                      <small class="muted">serves this page</small>
                     ) : null}
                   </th>
                   {silent(from) ? (

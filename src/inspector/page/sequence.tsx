@@ -1,4 +1,5 @@
 /** One request as a sequence diagram and as a waterfall over the nodes. */
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { duration, shortActor } from './bits.tsx';
 import { CLIENT } from './steps.ts';
 import type { Step } from './steps.ts';
@@ -12,7 +13,10 @@ type Props = {
 
 const ROW_PX = 26;
 const HEAD_PX = 34;
-const TIME_PX = 66;
+const TIME_PX = 54;
+/** Lanes share the width there is, but labels must fit between two of them. */
+const LANE_PX = { least: 112, most: 190 } as const;
+const MARGIN_PX = 16;
 
 /** The client, then the nodes in the order of their ids. */
 const lanesOf = (steps: readonly Step[]): readonly string[] => {
@@ -22,12 +26,14 @@ const lanesOf = (steps: readonly Step[]): readonly string[] => {
 
 export const Sequence = ({ steps, cursor, onSelect }: Props) => {
   const lanes = lanesOf(steps);
-  const lanePx = lanes.length > 4 ? 120 : 150;
+  const [place, roomPx] = useWidth();
+  const share = (roomPx - TIME_PX - MARGIN_PX) / lanes.length;
+  const lanePx = Math.max(LANE_PX.least, Math.min(LANE_PX.most, share));
   const width = TIME_PX + lanes.length * lanePx;
   const height = HEAD_PX + steps.length * ROW_PX + 10;
   const x = (lane: string): number => TIME_PX + (Math.max(0, lanes.indexOf(lane)) + 0.5) * lanePx;
   return (
-    <div class="diagram">
+    <div class="diagram" ref={place}>
       <svg
         class="sequence"
         viewBox={`0 0 ${width} ${height}`}
@@ -48,7 +54,7 @@ export const Sequence = ({ steps, cursor, onSelect }: Props) => {
         ))}
         {steps.map((step, i) => (
           <g
-            class={`step ${step.kind} ${step.certainty} ${i === cursor ? 'now' : i > cursor ? 'later' : ''}`}
+            class={`step is-${step.kind} ${step.certainty} ${i === cursor ? 'now' : i > cursor ? 'later' : ''}`}
             data-step={i}
             role="listitem"
             onClick={() => onSelect(i)}
@@ -63,6 +69,18 @@ export const Sequence = ({ steps, cursor, onSelect }: Props) => {
       </svg>
     </div>
   );
+};
+
+/** The width of an element as the window has it, px. */
+const useWidth = () => {
+  const place = useRef<HTMLDivElement>(null);
+  const [widthPx, setWidthPx] = useState(600);
+  useEffect(() => {
+    const seen = new ResizeObserver(([entry]) => setWidthPx(entry!.contentRect.width));
+    seen.observe(place.current!);
+    return () => seen.disconnect();
+  }, []);
+  return [place, widthPx] as const;
 };
 
 const StepMark = ({ step, x, y }: { step: Step; x: (lane: string) => number; y: number }) => {
@@ -156,7 +174,7 @@ export const Waterfall = ({ steps, cursor, onSelect }: Props) => {
           </span>
           <span class="bar-space">
             <span
-              class={`bar ${colourOf(bar.node)} ${bar.kind}`}
+              class={`span ${colourOf(bar.node)} ${bar.kind}`}
               style={{
                 left: `${percent(bar.fromMs)}%`,
                 width: `${Math.max(0.4, percent(bar.toMs) - percent(bar.fromMs))}%`,

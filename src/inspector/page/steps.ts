@@ -80,6 +80,8 @@ export const stepsOf = (unsorted: readonly InspectionRecord[]): readonly Step[] 
   const time = (record: InspectionRecord): number =>
     record.atMs + (offsets.get(record.node) ?? 0) - first.atMs;
   const tellers = new Set(records.map(({ node }) => node));
+  // While it is under way, what was not heard may still be.
+  const over = records.some(({ type }) => type === 'ended');
   const used = new Set<InspectionRecord>();
   const steps: Step[] = [];
   const heardAs = new Map<InspectionRecord, InspectionRecord>();
@@ -111,7 +113,8 @@ export const stepsOf = (unsorted: readonly InspectionRecord[]): readonly Step[] 
     } else if (type === 'did') steps.push({ ...base, ...shown, kind: 'did', label: what });
     else if (type === 'sent' && peer !== undefined) {
       const heard = heardAs.get(record);
-      const certainty = heard !== undefined ? 'known' : tellers.has(peer) ? 'lost' : 'assumed';
+      const lost = over && tellers.has(peer);
+      const certainty = heard !== undefined ? 'known' : lost ? 'lost' : 'assumed';
       const kind = ANSWERS[what] === undefined ? 'arrow' : 'reply-arrow';
       steps.push({
         ...{ ...base, ...shown, kind, to: peer, label: arrowLabel(what, facts), certainty },
