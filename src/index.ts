@@ -315,6 +315,25 @@ const mayWatch = (tokens: readonly TokenEntry[], bearer: string, path: string): 
   return path === '/metrics' || allows(entry.grants, { type: 'role', role: 'admin' });
 };
 
+/** Serves the page of the inspector with `recording`, the text of one, in it; for this machine only. */
+export const serveRecording = async (
+  recording: string,
+  listen = '127.0.0.1:0',
+): Promise<{ readonly url: string; close(done: () => void): void }> => {
+  const body = { status: 200, type: 'application/json', body: recording } as const;
+  const route = { access: 'token', serve: () => body } as const;
+  const pages = staticRoutes(INSPECTOR_PAGE, '/inspector');
+  const listener = await openAdminListener({
+    ...parseListen(listen),
+    routes: {
+      pages: new Map([...pages, ['/inspector/recording.json', route]]),
+      sockets: new Map(),
+    },
+  });
+  const { close } = listener;
+  return { url: `${listener.address()}/inspector?recording`, close };
+};
+
 const INSPECTOR_PAGE = fileURLToPath(new URL('./inspector/page', import.meta.url));
 
 /** What a stranger could do on an address beyond loopback, and what would keep him from it. */

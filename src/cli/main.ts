@@ -5,6 +5,7 @@ import { addClusterCommand } from './cluster.ts';
 import { addConfigCommand } from './config.ts';
 import { addDataCommands } from './data.ts';
 import { CommandFailure, EXIT } from './exit.ts';
+import { addInspectCommand } from './inspect.ts';
 import { addMembershipCommands } from './membership.ts';
 import { addRepairCommand } from './repair.ts';
 import { addSimulateCommand } from './simulate.ts';
@@ -30,6 +31,7 @@ for (const add of [
   addConfigCommand,
   addTokenCommand,
   addSimulateCommand,
+  addInspectCommand,
 ]) {
   add(program);
 }

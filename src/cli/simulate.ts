@@ -1,7 +1,9 @@
 /** `coterie simulate`: whole clusters in this process, one seed each, any fault. */
 import { createHash } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { nodeDigest } from '../index.ts';
+import { RunRecorder } from '../inspector/recording.ts';
 import { runSeed } from '../sim/run.ts';
 import type { RunResult } from '../sim/run.ts';
 import { CommandFailure, usage } from './exit.ts';
@@ -15,6 +17,8 @@ type SimulateFlags = {
   readonly operations?: number;
   readonly faults: string;
   readonly trace?: boolean;
+  /** A file, or `true` for one named after the seed. */
+  readonly inspect?: string | true;
   readonly json?: boolean;
 };
 
@@ -29,24 +33,30 @@ export const addSimulateCommand = (program: Command): void => {
     .option('--operations <count>', 'writes of a run', integer)
     .option('--faults <which>', 'all or none', 'all')
     .option('--trace', 'print what happened, line by line')
+    .option('--inspect [file]', 'record the run of one seed for the page of the inspector')
     .option('--json', 'print the totals as JSON')
-    .addHelpText('after', '\nExample:\n  coterie simulate --seed 42 --trace\n')
+    .addHelpText('after', '\nExample:\n  coterie simulate --seed 42 --inspect\n')
     .action(simulate);
 };
 
 const simulate = (flags: SimulateFlags): void => {
   if (flags.faults !== 'all' && flags.faults !== 'none') throw usage('--faults is all or none');
+  if (flags.inspect !== undefined && flags.seed === undefined) {
+    throw usage('--inspect records one run: give --seed');
+  }
   if (flags.runs < 1) throw usage(`--runs is at least 1, found ${flags.runs}`);
   const first = flags.seed ?? flags.from ?? Math.floor(Math.random() * 1_000_000_000);
   const runs = flags.seed === undefined ? flags.runs : 1;
   const totals = { runs, first, failed: [] as number[], operations: 0, virtualMs: 0 };
   const paths: Record<string, number> = {};
   const startedMs = performance.now();
+  const recorder = flags.inspect === undefined ? undefined : new RunRecorder();
   for (let seed = first; seed < first + runs; seed++) {
     const result = runSeed({
       seed,
       digest: nodeDigest,
       faults: flags.faults,
+      ...(recorder === undefined ? {} : { watch: recorder.watch }),
       ...(flags.nodes === undefined ? {} : { nodes: flags.nodes }),
       ...(flags.operations === undefined ? {} : { operations: flags.operations }),
     });
@@ -58,6 +68,7 @@ const simulate = (flags: SimulateFlags): void => {
       totals.failed.push(seed);
       process.stdout.write(storyOf(result));
     }
+    if (recorder !== undefined) writeRecording(recorder, result, flags.inspect!);
     if (runs === 1) process.stdout.write(`transcript ${digestOf(result)}\n`);
   }
   const ms = performance.now() - startedMs;
@@ -77,6 +88,12 @@ const simulate = (flags: SimulateFlags): void => {
     );
   }
   if (totals.failed.length > 0) throw new CommandFailure('an invariant was broken', 1);
+};
+
+const writeRecording = (recorder: RunRecorder, result: RunResult, file: string | true): void => {
+  const path = file === true ? `coterie-seed-${result.seed}.json` : file;
+  writeFileSync(path, JSON.stringify(recorder.recording(result)));
+  process.stdout.write(`recorded: coterie inspect ${path}\n`);
 };
 
 /** SHA-256 of the transcript: equal for equal seeds, on every run and machine. */

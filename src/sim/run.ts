@@ -15,6 +15,7 @@ import {
   rootsAreEqual,
 } from './checks.ts';
 import { World } from './world.ts';
+import type { WatchOf } from './world.ts';
 import { Workload } from './workload.ts';
 import type { WriteFate } from './workload.ts';
 import { DEFAULT_CONFIG } from '../node/config.ts';
@@ -25,6 +26,8 @@ export type RunOptions = {
   readonly nodes?: number;
   readonly operations?: number;
   readonly faults?: 'all' | 'none';
+  /** Whoever records the run. */
+  readonly watch?: WatchOf;
   /** `tiny`: K and M of A6 so small that records are truncated all the time; then only loss is checked. */
   readonly limits?: 'roomy' | 'tiny';
   readonly coordinatorHost?: CoordinatorHost;
@@ -55,10 +58,11 @@ export const runSeed = (options: RunOptions): RunResult => {
   const limits = options.limits ?? (seed % 5 === 0 ? 'tiny' : 'roomy');
   const record = LIMITS[limits];
   const config = { replica: { ...DEFAULT_CONFIG.replica, record }, exchangeIntervalMs: 1000 };
-  const { coordinatorHost } = options;
+  const { coordinatorHost, watch } = options;
   const world = new World({
     ...{ seed, nodes, digest, config },
     ...(coordinatorHost === undefined ? {} : { coordinatorHost }),
+    ...(watch === undefined ? {} : { watch }),
   });
   const workload = new Workload(world, {
     keys: KEY_NAMES.length,

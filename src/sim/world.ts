@@ -7,6 +7,7 @@ import type { NodeId } from '../core/ids.ts';
 import { DEFAULT_CONFIG } from '../node/config.ts';
 import type { Config } from '../node/config.ts';
 import { Node } from '../node/node.ts';
+import type { NodeParts } from '../node/node-parts.ts';
 import type { CoordinatorHost } from '../node/nursery.ts';
 import type { PrefixDefaults } from '../node/prefix-defaults.ts';
 import type { Digest } from '../ports/digest.ts';
@@ -17,6 +18,9 @@ import { SimDisk } from './disk.ts';
 import { SimNetwork } from './network.ts';
 import { randomStream } from './random.ts';
 
+/** What watches one life of a node. */
+export type WatchOf = (node: NodeId, nowMs: () => number) => NonNullable<NodeParts['watch']>;
+
 export type WorldOptions = {
   readonly seed: number;
   readonly nodes: number;
@@ -26,6 +30,8 @@ export type WorldOptions = {
   readonly config?: Partial<Config>;
   readonly prefixDefaults?: PrefixDefaults;
   readonly digest: Digest;
+  /** Whoever records the run; told the time of the world. */
+  readonly watch?: WatchOf;
   /** What coordinators run in; either must tell the same story. */
   readonly coordinatorHost?: CoordinatorHost;
 };
@@ -84,7 +90,14 @@ export class World {
     host: Host,
     as: 'founder' | 'newcomer' = this.hosts.indexOf(host) < this.#founders ? 'founder' : 'newcomer',
   ): void {
-    const { digest, config, partitions = 8, coordinatorHost, prefixDefaults = [] } = this.#options;
+    const {
+      digest,
+      config,
+      watch,
+      partitions = 8,
+      coordinatorHost,
+      prefixDefaults = [],
+    } = this.#options;
     const { skewMs } = host.clock;
     const life = ++host.lives;
     const clock = new LifeClock(this.clock, skewMs);
@@ -106,6 +119,7 @@ export class World {
       },
       ...(coordinatorHost === undefined ? {} : { coordinatorHost }),
       advertise: host.address,
+      ...(watch === undefined ? {} : { watch: watch(host.id, () => this.clock.nowMs) }),
       seeds: this.hosts.map(({ address }) => address),
       ...(as === 'newcomer'
         ? {}

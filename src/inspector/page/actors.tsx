@@ -4,7 +4,7 @@ import type { ActorGauge, InspectionRecord } from '../records.ts';
 import { Empty, NodeName, Panel, clockTime, duration, factsText } from './bits.tsx';
 import { MachineChart } from './chart.tsx';
 import { moveFocus } from './requests.tsx';
-import { ask, memberIds, nodes, now, recording, records, tick } from './store.ts';
+import { ask, happened, memberIds, nodes, now, recording, records, tick } from './store.ts';
 
 type Column = 'actor' | 'state' | 'rate' | 'restarts' | 'age';
 type Chosen = { readonly node: string; readonly actor: string };
@@ -189,17 +189,17 @@ const ActorDetail = ({ picked }: { readonly picked: Chosen }) => {
   );
 };
 
-/** In a recording: the last state each long-lived actor was recorded in. */
+/** In a recording: the state each long-lived actor is in at the playhead. */
 const RecordedActors = () => {
   const last = new Map<string, InspectionRecord>();
-  for (const record of records) {
+  for (const record of happened()) {
     if ('seq' in record && record.type === 'state' && !record.actor.includes(' ')) {
       last.set(`${record.node} ${record.actor}`, record);
     }
   }
-  if (last.size === 0) return <Empty title="No long-lived actor is in this recording" />;
+  if (last.size === 0) return <Empty title="No long-lived actor has been seen by now" />;
   return (
-    <Panel name="actors" title="Actors, where the recording ends">
+    <Panel name="actors" title="Actors at this moment">
       <div class="charts">
         {[...last.values()].map(({ node, actor, state }) => (
           <div>

@@ -75,7 +75,11 @@ export const duration = (ms: number | undefined): string => {
   return `${(ms / 3_600_000).toFixed(1)} h`;
 };
 
+/** Virtual time starts at 0; whatever is less than a day old in 1970 is that. */
+const isVirtual = (atMs: number): boolean => atMs < 86_400_000;
+
 export const clockTime = (atMs: number): string => {
+  if (isVirtual(atMs)) return `${(atMs / 1000).toFixed(3)} s`;
   const date = new Date(atMs);
   const two = (n: number) => String(n).padStart(2, '0');
   const ms = String(date.getMilliseconds()).padStart(3, '0');

@@ -42,7 +42,7 @@ export const HealthView = () => {
   if (recording.value !== undefined) {
     return (
       <Empty title="A recording has no gauges">
-        It holds requests and events: see Requests, Actors and Log.
+        It holds requests and events: see the other views.
       </Empty>
     );
   }

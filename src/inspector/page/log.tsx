@@ -5,7 +5,7 @@ import { Empty, NodeName, Panel, clockTime, factsText, shortActor } from './bits
 import { perfettoOf } from './perfetto.ts';
 import { selectStory } from './requests.tsx';
 import { show } from './views.ts';
-import { droppedTotal, memberIds, records, stories, tick } from './store.ts';
+import { droppedTotal, happened, memberIds, records, stories, tick } from './store.ts';
 
 const ROWS_MAX = 300;
 const KINDS = ['log', 'event', 'state', 'sent', 'heard', 'did', 'born', 'ended'] as const;
@@ -18,7 +18,7 @@ const frozen = signal<readonly Row[] | undefined>(undefined);
 
 export const Log = () => {
   void tick.value;
-  const all = frozen.value ?? records;
+  const all = frozen.value ?? happened();
   const rows = newest(all);
   const openStory = (cause: string): void => {
     if (!stories.has(cause)) return;

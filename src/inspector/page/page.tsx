@@ -10,6 +10,7 @@ import { Log } from './log.tsx';
 import { Requests, selectStory, selectedCause } from './requests.tsx';
 import { Ring } from './ring.tsx';
 import { Faults } from './faults.tsx';
+import { Timeline } from './timeline.tsx';
 import { TourCard, closeTour, openTour, tour } from './tour.tsx';
 import { VIEWS, show, view } from './views.ts';
 import {
@@ -46,6 +47,7 @@ const Page = () => {
     <>
       <Bar />
       <Banner />
+      <Timeline />
       <main data-view={view.value}>
         {view.value === 'ring' ? <Ring /> : null}
         {view.value === 'requests' ? <Requests /> : null}
@@ -143,7 +145,9 @@ const Banner = () => {
       <div class="banner" role="status">
         Recording: {replayed.title}.
         {replayed.broken === undefined ? '' : ` Broken: ${replayed.broken.message}`}
-        <button onClick={closeRecording}>back to the live cluster</button>
+        {location.search === '?recording' ? null : (
+          <button onClick={closeRecording}>back to the live cluster</button>
+        )}
       </div>
     );
   }
@@ -168,19 +172,33 @@ const open = async (input: HTMLInputElement): Promise<void> => {
   const [file] = input.files ?? [];
   if (file === undefined) return;
   try {
-    const opened = JSON.parse(await file.text()) as Recording;
-    if (opened.format !== 'coterie recording 1') throw new Error('it is no coterie recording');
-    openRecording(opened);
-    const broken = opened.broken;
-    const guilty =
-      broken &&
-      opened.stories.findLast(({ key, bornAtMs }) => key === broken.key && bornAtMs <= broken.atMs);
-    selectStory(guilty?.cause);
-    show('requests');
+    begin(JSON.parse(await file.text()) as Recording);
   } catch (error) {
     trouble.value = `${file.name} cannot be opened: ${(error as Error).message}`;
   }
   input.value = '';
+};
+
+/** At the moment an invariant broke, with the last request of the key that broke it. */
+const begin = (opened: Recording): void => {
+  if (opened.format !== 'coterie recording 1') throw new Error('it is no coterie recording');
+  openRecording(opened);
+  const { broken } = opened;
+  const guilty =
+    broken &&
+    opened.stories.findLast(({ key, bornAtMs }) => key === broken.key && bornAtMs <= broken.atMs);
+  selectStory(guilty?.cause);
+  show(guilty === undefined ? 'ring' : 'requests');
+};
+
+/** `coterie inspect` serves a recording beside the page. */
+const fetchRecording = async (): Promise<void> => {
+  try {
+    const response = await fetch('/inspector/recording.json');
+    begin((await response.json()) as Recording);
+  } catch (error) {
+    trouble.value = `the recording cannot be opened: ${(error as Error).message}`;
+  }
 };
 
 const turnTheme = (): void => {
@@ -240,5 +258,6 @@ document.addEventListener('keydown', (event) => {
   }
 });
 
-connect();
+if (location.search === '?recording') void fetchRecording();
+else connect();
 render(<Page />, document.getElementById('page')!);

@@ -16,7 +16,7 @@ import { MachineChart } from './chart.tsx';
 import { Sequence, Waterfall } from './sequence.tsx';
 import { stepsOf } from './steps.ts';
 import type { Step } from './steps.ts';
-import { ask, recording, sampleEvery, stories, tick, watch } from './store.ts';
+import { ask, playhead, recording, sampleEvery, stories, tick, watch } from './store.ts';
 import type { StoryRow } from './store.ts';
 
 const ROWS_MAX = 200;
@@ -56,6 +56,7 @@ export const Requests = () => {
   // Reading the tick subscribes to the plain collections behind it.
   void tick.value;
   const rows = [...stories.values()]
+    .filter(({ startMs }) => startMs <= playhead.value)
     .map(rowView)
     .filter(matches)
     .sort((a, b) => b.startMs - a.startMs)
@@ -184,7 +185,7 @@ const RequestTable = ({
             }}
           >
             <td class="mono">
-              {columns === 'all' ? clockTime(row.startMs) : clockTime(row.startMs).slice(3)}
+              {columns === 'all' ? clockTime(row.startMs) : clockTime(row.startMs).slice(-9)}
             </td>
             <td>{row.operation}</td>
             <td class="key" title={row.key}>

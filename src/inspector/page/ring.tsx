@@ -2,6 +2,7 @@
 import { computed, signal } from '@preact/signals';
 import type { KeyPicture, RingPicture } from '../records.ts';
 import { Empty, Health, NodeName, Panel, clockTime } from './bits.tsx';
+import { RecordedMoment } from './moment.tsx';
 import {
   SILENT_MS,
   ask,
@@ -53,11 +54,7 @@ export const refreshKey = (): void => {
 
 export const Ring = () => {
   if (recording.value !== undefined) {
-    return (
-      <Empty title="A recording has no ring">
-        It holds requests and events: see Requests, Actors and Log.
-      </Empty>
-    );
+    return <RecordedMoment />;
   }
   const picture = ring.value;
   if (picture === undefined) {

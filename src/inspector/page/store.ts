@@ -49,6 +49,8 @@ export const sampleEvery = signal(Number(localStorage.getItem('coterie.sample') 
 /** Grows whenever records or stories changed; at most a few times a second. */
 export const tick = signal(0);
 export const now = signal(Date.now());
+/** Of a recording: what is later has not happened yet, ms. */
+export const playhead = signal(Infinity);
 export const droppedTotal = signal(0);
 
 export const records: (InspectionRecord | { readonly dropped: number; readonly node: string })[] =
@@ -136,14 +138,32 @@ export const forgetEverything = (): void => {
 export const openRecording = (opened: Recording): void => {
   forgetEverything();
   recording.value = opened;
-  for (const record of opened.records) take(record);
+  const sorted = [...opened.records].sort((a, b) => a.atMs - b.atMs);
+  for (const record of sorted) take(record);
   for (const story of opened.stories) takeStory(story);
+  playhead.value = opened.broken?.atMs ?? sorted.at(-1)?.atMs ?? 0;
   tick.value += 1;
 };
 
 export const closeRecording = (): void => {
   recording.value = undefined;
+  playhead.value = Infinity;
   forgetEverything();
+  if (socket === undefined) connect();
+};
+
+/** What has happened by the time of the playhead, oldest first; everything while it is live. */
+export const happened = (): readonly (typeof records)[number][] => {
+  const end = playhead.value;
+  if (end === Infinity) return records;
+  let [low, high] = [0, records.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const record = records[middle]!;
+    if ('seq' in record && record.atMs > end) high = middle;
+    else low = middle + 1;
+  }
+  return records.slice(0, low);
 };
 
 const send = (message: PageMessage): void => {
@@ -221,7 +241,8 @@ const rowOf = (cause: string, startMs: number): StoryRow => {
   if (row !== undefined) return row;
   row = { cause, summary: undefined, records: [], startMs };
   stories.set(cause, row);
-  if (stories.size > STORIES_MAX) stories.delete(stories.keys().next().value!);
+  if (stories.size > STORIES_MAX && recording.value === undefined)
+    stories.delete(stories.keys().next().value!);
   return row;
 };
 
