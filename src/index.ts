@@ -166,7 +166,7 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
     const log = pinoTrace(options.logLevel ?? 'info', { node: id });
     const faults = faultsOf(id, options);
     const inspector = inspectorOf(id, options, faults);
-    const trace = inspector?.recorder.traced(log) ?? log;
+    const trace = inspector?.recorder.listening(log) ?? log;
     const node = new Node({
       self: id,
       config,

@@ -446,7 +446,7 @@ export class Client {
 
   /** One put as every try of it repeats it: one id, one time. */
   #newPut(key: Key, value: Uint8Array | 'tombstone', options: WriteOptions): NewPut {
-    const { context, w, dw, strict = false, lastWriteWins } = options;
+    const { context, w, dw, strict = false, lastWriteWins, traceparent } = options;
     const { clock, random } = this.#parts;
     const writtenAt = Math.floor(clock.wallMs());
     return {
@@ -462,6 +462,7 @@ export class Client {
       ...expiryOf(options, writtenAt),
       ...(w === undefined ? {} : { w }),
       ...(dw === undefined ? {} : { dw }),
+      ...(traceparent === undefined ? {} : { traceparent }),
     };
   }
 

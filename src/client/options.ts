@@ -7,6 +7,8 @@ export type OperationOptions = {
   /** Count real owners only, no stand-ins: R + W > N then reads your own writes. */
   readonly strict?: boolean;
   readonly signal?: AbortSignal;
+  /** W3C Trace Context: the span this is part of; the inspector's spans then belong to it. */
+  readonly traceparent?: string;
 };
 export type GetOptions = OperationOptions & {
   /** Show the newest sibling only, by the writers' clocks; by default as the key's prefix says. */

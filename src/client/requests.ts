@@ -13,12 +13,16 @@ export type NewPut = Omit<PutRequest, 'timeoutMs' | 'attempt'>;
 /** What came of a put before the operation that goes on with it. */
 export type Earlier = { readonly attempts: number; readonly unknown?: CoterieError | undefined };
 
-export const newGet = (key: Key, { r, strict = false, lastWriteWins }: GetOptions) => ({
+export const newGet = (
+  key: Key,
+  { r, strict = false, lastWriteWins, traceparent }: GetOptions,
+) => ({
   type: 'get' as const,
   key,
   strict,
   ...(r === undefined ? {} : { r }),
   ...modeOf(lastWriteWins),
+  ...(traceparent === undefined ? {} : { traceparent }),
 });
 
 export const valuesOf = (reply: Answered): Values => {

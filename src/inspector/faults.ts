@@ -76,7 +76,14 @@ export class Faults {
 
   /** The wall clock, off by the skew; nothing that waits is touched. */
   clock(): Clock {
-    return { ...this.#clock, wallMs: () => this.#clock.wallMs() + this.#skewMs };
+    const clock = this.#clock;
+    return {
+      wallMs: () => clock.wallMs() + this.#skewMs,
+      monotonicMs: () => clock.monotonicMs(),
+      setTimeout: (task, delayMs) => clock.setTimeout(task, delayMs),
+      clearTimeout: (timer) => clock.clearTimeout(timer),
+      endOfTurn: (task) => clock.endOfTurn(task),
+    };
   }
 
   /** A disk whose syncs take longer: results come late, in order. */
@@ -87,7 +94,9 @@ export class Faults {
       while (waiting.length > 0 && waiting[0]!.dueMs <= nowMs) waiting.shift()!.task();
     };
     return {
-      ...storage,
+      get: (table, key) => storage.get(table, key),
+      range: (table, range) => storage.range(table, range),
+      usage: () => storage.usage(),
       commit: (ops, done) =>
         storage.commit(ops, (result: CommitResult) => {
           if (this.#diskDelayMs === 0 && waiting.length === 0) return done(result);

@@ -11,6 +11,7 @@ import type { AnyActorRef, InspectionEvent } from 'xstate';
 import { liveSiblings } from '../core/record.ts';
 import type { RecordOfKey } from '../core/record.ts';
 import type { NodeId } from '../core/ids.ts';
+import { parseTraceparent } from '../core/traceparent.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Trace, TraceFacts } from '../ports/trace.ts';
 import type { PeerMessage, RequestId } from '../wire/peer-messages.ts';
@@ -75,6 +76,7 @@ export class Recorder implements Watch {
   #seq = 0;
   #sampleEvery = 0;
   #siblingsSeen = 0;
+  #traces = 0;
   /** The cause of what is being done right now: everything here is synchronous. */
   #cause: string | undefined;
   receive: (from: NodeId, message: PeerMessage) => void;
@@ -133,7 +135,7 @@ export class Recorder implements Watch {
   }
 
   /** A trace that writes to `trace` and is recorded. */
-  traced(trace: Trace): Trace {
+  listening(trace: Trace): Trace {
     return {
       log: (level, event, facts) => {
         trace.log(level, event, facts);
@@ -183,6 +185,13 @@ export class Recorder implements Watch {
         reply(answer);
       }),
     );
+  }
+
+  /** Recorded if the client records its trace and somebody watches here. */
+  traced(traceparent: string, task: () => void): void {
+    const parent = parseTraceparent(traceparent);
+    if (parent?.sampled !== true || this.#sinks.size === 0) return task();
+    this.within(`${this.#self}.t${++this.#traces}/${traceparent}`, task);
   }
 
   /** Does `task` as part of the recorded request `cause`. */

@@ -17,6 +17,8 @@ export type Watch = {
     reply: (message: PeerMessage) => void,
     task: (reply: (message: PeerMessage) => void) => void,
   ): void;
+  /** Does `task` as part of a client's trace, given by its `traceparent`. */
+  traced(traceparent: string, task: () => void): void;
   /** A question or an answer of the inspector of another node. */
   receive(from: NodeId, message: PeerMessage): void;
 };

@@ -39,6 +39,8 @@ export type ClientHandlerParts = {
   readonly ring: () => RingReply;
   readonly config: Config;
   readonly clock: Clock;
+  /** Does a request as part of the trace that its client names. */
+  readonly traced?: ((traceparent: string, task: () => void) => void) | undefined;
 };
 
 export const clientHandler = (parts: ClientHandlerParts): ClientHandler => ({
@@ -110,6 +112,11 @@ type One = ManyRequest['requests'][number];
 type OneReply = ValueReply | AppliedReply | FailedReply;
 
 const one = (parts: ClientHandlerParts, request: One, answer: (reply: OneReply) => void): void => {
+  const { traceparent } = request;
+  if (traceparent !== undefined && parts.traced !== undefined) {
+    const { traceparent: _, ...rest } = request;
+    return parts.traced(traceparent, () => one(parts, rest as One, answer));
+  }
   if (request.type === 'put') return parts.router.put(request, answer);
   parts.router.get(request, (result) => answer(valueReply(parts, request, result)));
 };

@@ -87,6 +87,8 @@ export class Node {
       ring: () => ringReply(map, { ...config, prefixDefaults }),
       config,
       clock,
+      traced: (traceparent, task) =>
+        parts.watch === undefined ? task() : parts.watch.traced(traceparent, task),
     });
     this.handler = metered(inner, {
       ...{ meters: this.#meters, clock, digest, trace, keys: parts.logKeys ?? 'escaped' },

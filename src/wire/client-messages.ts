@@ -74,12 +74,15 @@ export type GetRequest = {
   readonly timeoutMs: number;
   /** Absent: as the defaults of the key's prefix say. */
   readonly mode?: PutCommand['mode'];
+  /** W3C Trace Context: for whoever inspects; what is none is ignored. */
+  readonly traceparent?: string;
 };
 /** A delete is a put of a tombstone. What is absent the defaults of the key's prefix say. */
 export type PutRequest = Omit<PutCommand, 'mode' | 'expiresAt'> & {
   readonly type: 'put';
   readonly mode?: PutCommand['mode'];
   readonly expiresAt?: number | 'never';
+  readonly traceparent?: string;
 };
 export type StatusRequest = { readonly type: 'status' };
 /**

@@ -54,6 +54,7 @@ export const encodeClientRequest = (id: number, request: ClientRequest): Uint8Ar
     case 'get':
       setQuorumOptions(options, request);
       setMode(options, request.mode);
+      setTrace(options, request.traceparent);
       return encodeCbor([OPS.get, id, bytesOfKey(request.key), options]);
     case 'put':
       return encodeCbor([OPS.put, id, ...putFields(request)]);
@@ -62,6 +63,7 @@ export const encodeClientRequest = (id: number, request: ClientRequest): Uint8Ar
       if (first !== undefined) {
         setQuorumOptions(options, first);
         setMode(options, first.mode);
+        setTrace(options, first.traceparent);
       }
       const keys = request.requests.map(({ key }) => bytesOfKey(key));
       return encodeCbor([OPS['get-many'], id, keys, options]);
@@ -130,6 +132,7 @@ const putFields = (request: PutRequest): readonly unknown[] => {
   const options: Record<string, unknown> = {};
   setQuorumOptions(options, request);
   setMode(options, request.mode);
+  setTrace(options, request.traceparent);
   if (request.onlyIf !== undefined) options[CONDITION_NAMES[request.onlyIf]] = true;
   if (request.expiresAt !== undefined) {
     options['expires'] = request.expiresAt === 'never' ? 0 : BigInt(request.expiresAt);
@@ -141,6 +144,8 @@ const putFields = (request: PutRequest): readonly unknown[] => {
   return [bytesOfKey(key), value, contexts, put, BigInt(writtenAt), attempt, options];
 };
 
+/** Version 00 has 55 characters; a later one may have more. */
+const TRACEPARENT_MAX = 128;
 /** A position and a key. */
 const CURSOR_BYTES_MAX = 16 + KEY_BYTES_MAX;
 
@@ -148,6 +153,10 @@ const CONDITION_NAMES = { absent: 'ifAbsent', seen: 'ifContext' } as const;
 
 const setMode = (options: Record<string, unknown>, mode: PutCommand['mode'] | undefined): void => {
   if (mode !== undefined) options['lww'] = mode === 'last-write-wins';
+};
+
+const setTrace = (options: Record<string, unknown>, traceparent: string | undefined): void => {
+  if (traceparent !== undefined) options['traceparent'] = traceparent;
 };
 
 const bad = (id: number, error: CoterieError): DecodedRequest => ({ type: 'bad', id, error });
@@ -224,6 +233,7 @@ const getOf = (key: Key, options: Options, limits: RequestLimits): GetRequest =>
   type: 'get',
   key,
   ...modeOf(options),
+  ...traceOf(options),
   ...quorumOf(options, limits, ['r']),
 });
 
@@ -275,6 +285,7 @@ const putOf = (fields: Fields, limits: RequestLimits): PutRequest => {
     writtenAt: uintAt(fields, 4, 'the time of writing'),
     attempt: attemptAt(fields, 5),
     ...modeOf(options),
+    ...traceOf(options),
     ...conditionOf(options, fields),
     ...expiryOf(options),
     ...quorumOf(options, limits, ['w', 'dw']),
@@ -285,6 +296,10 @@ const modeOf = (options: Options): { readonly mode?: PutCommand['mode'] } => {
   if (options['lww'] === undefined) return {};
   return { mode: flagOf(options, 'lww') ? 'last-write-wins' : 'causal' };
 };
+
+/** Never a reason to refuse a request. */
+const traceOf = ({ traceparent }: Options): { readonly traceparent?: string } =>
+  typeof traceparent === 'string' && traceparent.length <= TRACEPARENT_MAX ? { traceparent } : {};
 
 const conditionOf = (options: Options, fields: Fields): Pick<PutCommand, 'onlyIf'> => {
   const [ifAbsent, ifContext] = [flagOf(options, 'ifAbsent'), flagOf(options, 'ifContext')];

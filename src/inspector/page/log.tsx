@@ -2,6 +2,7 @@
 import { signal } from '@preact/signals';
 import type { InspectionRecord, Recording } from '../records.ts';
 import { Empty, NodeName, Panel, clockTime, factsText, shortActor } from './bits.tsx';
+import { spansOf } from '../spans.ts';
 import { perfettoOf } from './perfetto.ts';
 import { selectStory } from './requests.tsx';
 import { show } from './views.ts';
@@ -51,6 +52,12 @@ export const Log = () => {
             onClick={() => save('coterie-trace.json', perfettoOf(all.filter(isRecord)))}
           >
             Perfetto
+          </button>
+          <button
+            title="requests as spans, to be posted to /v1/traces of a collector"
+            onClick={() => save('coterie-spans.json', spansOf(all.filter(isRecord)))}
+          >
+            OTLP
           </button>
         </>
       }
