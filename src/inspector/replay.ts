@@ -7,6 +7,7 @@ import type { AnyActorLogic } from 'xstate';
 import { forwardMachine } from '../../actors/forward.ts';
 import { getMachine } from '../../actors/get.ts';
 import { putMachine } from '../../actors/put.ts';
+import { scanMachine } from '../../actors/scan.ts';
 import type { InspectionRecord } from './records.ts';
 import type { Story } from './story.ts';
 import { inputFacts, listenedPorts, translator } from './translate.ts';
@@ -18,6 +19,7 @@ const MACHINES: Readonly<Record<string, Replayable>> = {
   put: { logic: putMachine, ports: ['mint', 'write', 'sync', 'keepHint', 'reply'] },
   get: { logic: getMachine, ports: ['read', 'repair', 'reply'] },
   forward: { logic: forwardMachine, ports: ['forward', 'reply'] },
+  scan: { logic: scanMachine, ports: ['list', 'reply'] },
 };
 
 /** The records of `story` as its coordinator's node would have made them; seq counts from 0. */

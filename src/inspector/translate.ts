@@ -138,6 +138,8 @@ const callParts = (
       return [name, String(given[2]), undefined];
     case 'read':
       return ['read', String(given[2]), { want: String(given[3]) }];
+    case 'list':
+      return ['list', String(given[1]), undefined];
     case 'repair':
       return ['repair', String(given[2]), undefined];
     case 'keepHint':

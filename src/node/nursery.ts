@@ -68,12 +68,12 @@ export class Nursery {
     return this.#alive.size >= this.#aliveMax;
   }
 
-  /** The number for one more request; it is used by the birth that follows. */
   /** The number that the next request will have. */
   get upcoming(): RequestId {
     return this.#lastRequest + 1;
   }
 
+  /** The number for one more request; it is used by the birth that follows. */
   nextRequest(): RequestId {
     return ++this.#lastRequest;
   }

@@ -125,6 +125,7 @@ export class Scans {
   }
 
   #reply(request: RequestId, reply: ScanReply): void {
+    this.#parts.nursery.replied(request, reply);
     this.#replies.get(request)?.(reply);
     this.#replies.delete(request);
   }

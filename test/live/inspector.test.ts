@@ -159,6 +159,21 @@ inspector(
   },
 );
 
+inspector('a scan is recorded like any other request', async ({ nodes, viewer }) => {
+  viewer.watch(1);
+  await viewer.until('sampling', () => viewer.gauges.get('n1')?.sampleEvery === 1);
+  for await (const _ of nodes[0]!.client().scan()) break;
+  const kept = () => viewer.stories.find(({ machine }) => machine === 'scan');
+  await viewer.until('a scan is kept', () => kept() !== undefined);
+  const { cause, node, request, key, why } = kept()!;
+  assert.equal(why, 'sampled');
+  assert.match(key, /^partition \d+$/);
+  const replayed = (await viewer.ask(node, { type: 'story', cause })) as InspectionRecord[];
+  const states = statesOf(ofCause(viewer, cause), `scan ${request}`);
+  assert.deepEqual(statesOf(replayed, `scan ${request}`), states);
+  assert.equal(states.at(-1), 'done');
+});
+
 inspector('a failed request leaves its story without sampling', async ({ nodes, viewer }) => {
   viewer.watch(0);
   await viewer.until('nobody samples', () => {
@@ -171,9 +186,11 @@ inspector('a failed request leaves its story without sampling', async ({ nodes, 
     .put('kept', 'y', { w: 3, dw: 3, timeoutMs: 1 })
     .catch(() => undefined);
   await viewer.until('the failure is listed', () =>
-    viewer.stories.some(({ why }) => why === 'failed'),
+    viewer.stories.some(({ why, key }) => why === 'failed' && key === 'kept'),
   );
-  const { cause, node, machine } = viewer.stories.find(({ why }) => why === 'failed')!;
+  const { cause, node, machine } = viewer.stories.find(
+    ({ why, key }) => why === 'failed' && key === 'kept',
+  )!;
   const replayed = (await viewer.ask(node, { type: 'story', cause })) as InspectionRecord[];
   assert.equal(replayed[0]!.type, 'born');
   assert.ok(

@@ -11,6 +11,8 @@ import { handoffMachine } from '../../../actors/handoff.ts';
 import { membershipMachine } from '../../../actors/membership.ts';
 import { nodeMachine } from '../../../actors/node.ts';
 import { putMachine } from '../../../actors/put.ts';
+import { reapMachine } from '../../../actors/reap.ts';
+import { scanMachine } from '../../../actors/scan.ts';
 import { scrubMachine } from '../../../actors/scrub.ts';
 import { transferMachine } from '../../../actors/transfer.ts';
 import { writeBufferMachine } from '../../../actors/write-buffer.ts';
@@ -21,6 +23,7 @@ const MACHINES = {
   put: putMachine,
   get: getMachine,
   forward: forwardMachine,
+  scan: scanMachine,
   node: nodeMachine,
   membership: membershipMachine,
   failureDetector: failureDetectorMachine,
@@ -30,6 +33,7 @@ const MACHINES = {
   exchange: exchangeMachine,
   transfer: transferMachine,
   scrub: scrubMachine,
+  reap: reapMachine,
   admission: admissionMachine,
 } as const;
 
