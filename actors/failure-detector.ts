@@ -1,13 +1,13 @@
 /**
  * Local failure detection (paper § 4.8): on every tick it looks at when each peer was last heard,
- * pings those that have been silent, and publishes what this node believes. A peer that comes back
- * is announced at once to whoever waits for it.
+ * pings those that have been silent, or were not measured for a while, and publishes what this node
+ * believes. A peer that comes back is announced at once to whoever waits for it.
  *
- *   watching ──tick: look, ping the silent, publish──▶ watching
+ *   watching ──tick: look, ping, publish──▶ watching
  */
 import { assign, setup } from 'xstate';
 import type { NodeId } from '../src/core/ids.ts';
-import { healthOf } from '../src/core/suspicion.ts';
+import { healthOf, usualRoundTripMs } from '../src/core/suspicion.ts';
 import type { Health, HealthTable, PeerSigns, SuspicionLimits } from '../src/core/suspicion.ts';
 
 export type FailureDetectorEvent =
@@ -27,6 +27,9 @@ export type FailureDetectorInput = {
   readonly tickMs: number;
   readonly limits: SuspicionLimits;
 };
+
+/** How often the round trip to a peer is measured, however much it says, ms. */
+const MEASURE_MS = 1000;
 
 type FailureDetectorContext = FailureDetectorInput & {
   readonly table: HealthTable;
@@ -50,15 +53,17 @@ export const failureDetectorMachine = setup({
       const nowMs = ports.monotonicMs();
       const ownLagMs = Math.max(0, nowMs - lookedAtMs - tickMs);
       const signs = ports.signs();
+      const usualMs = usualRoundTripMs(signs);
       const health = signs.map((each): [NodeId, Health] => [
         each.node,
-        healthOf(each, ownLagMs, limits),
+        healthOf(each, ownLagMs, limits, usualMs),
       ]);
       return { signs, lookedAtMs: nowMs, table: new Map(health), previous: table };
     }),
-    pingSilent: ({ context }) => {
-      for (const { node, linked, silentMs } of context.signs) {
-        if (linked && silentMs >= context.tickMs) context.ports.ping(node);
+    pingSome: ({ context }) => {
+      for (const { node, linked, silentMs, pingedMs } of context.signs) {
+        const isDue = silentMs >= context.tickMs || pingedMs >= MEASURE_MS;
+        if (linked && isDue) context.ports.ping(node);
       }
     },
     publish: ({ context }) => {
@@ -82,7 +87,7 @@ export const failureDetectorMachine = setup({
   initial: 'watching',
   states: {
     watching: {
-      entry: ['look', 'pingSilent', 'publish'],
+      entry: ['look', 'pingSome', 'publish'],
       on: { 'links.changed': { target: 'watching', reenter: true } },
       after: { tick: { target: 'watching', reenter: true } },
     },

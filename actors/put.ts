@@ -41,6 +41,8 @@ export type PutPorts = {
     record: Uint8Array,
     to: Placement,
     durable: boolean,
+    /** Only under this version of the register (strict). */
+    register: number | undefined,
   ): void;
   sync(request: RequestId, put: PutCommand, to: NodeId): void;
   /** Keeps a hint for `owner` here: a reference to the key, no ack to anybody. */
@@ -204,8 +206,9 @@ export const putMachine = setup({
 });
 
 const sendTo = (context: PutContext, to: Placement, durable: boolean): void => {
-  const { ports, request, put, record } = context;
-  if (record !== undefined) ports.write(request, put, record, to, durable);
+  const { ports, request, put, record, tally } = context;
+  if (record === undefined) return;
+  ports.write(request, put, record, to, durable, tally.register);
 };
 
 const unknownReply = ({ tally }: PutContext): PutReply => ({

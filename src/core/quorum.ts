@@ -28,6 +28,8 @@ export type WriteTally = {
   readonly counting: 'anyone' | 'real-owners';
   /** Strict only: W of these must have it too, so that it holds across a move (C2). */
   readonly target: readonly NodeId[];
+  /** Strict only: of the register these owners are of; a replica under another one does not count (C2). */
+  readonly register?: number;
 };
 
 /** A write to be sent: to `node`, with a hint when it stands in for `hintFor`. */
@@ -40,7 +42,7 @@ export const startWrite = (
   owners: readonly { readonly node: NodeId; readonly reachable: boolean }[],
   spares: readonly NodeId[],
   wish: WriteWish,
-  moving: Pick<WriteTally, 'newcomers' | 'target'> = { newcomers: [], target: [] },
+  moving: Pick<WriteTally, 'newcomers' | 'target' | 'register'> = { newcomers: [], target: [] },
 ): WriteTally => {
   const rest = [...spares];
   const slots = owners.map(({ node, reachable }): WriteSlot => {

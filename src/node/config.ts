@@ -286,6 +286,11 @@ export const LIMITS = {
   ),
   detectorTickMs: ms(250, [10, 60_000], "How often peers' silence is looked at."),
   suspicion: {
+    unansweredMs: ms(
+      200,
+      [10, 600_000],
+      'Silence after a question before a peer is asked last. Less: a dead peer costs fewer slow requests.',
+    ),
     suspectAfterMs: ms(
       750,
       [10, 600_000],
@@ -296,6 +301,12 @@ export const LIMITS = {
       [20, 600_000],
       'Silence of a peer before fallbacks take its writes. Less: more hints; more: slower failover.',
     ),
+    slowFactor: count(
+      5,
+      [2, 1000],
+      'A peer whose pings take this many times what is usual is asked last.',
+    ),
+    slowAtLeastMs: ms(20, [1, 60_000], 'A peer that answers pings within this is never slow.'),
   },
   redialMinMs: ms(50, [1, 60_000], 'First pause before a broken link is dialled again; jittered.'),
   redialMaxMs: ms(1000, [1, 600_000], 'Longest such pause.'),

@@ -45,7 +45,7 @@ export type PeersParts = {
   readonly config: Config;
   readonly trust: PeerTrust;
   readonly hello: () => Hello;
-  /** What every new link begins with, ahead of what was queued for it. */
+  /** What every new link begins with, ahead of what was queued for it; every ping repeats it. */
   readonly firstWord: () => PeerMessage;
   /**
    * `reply` answers on the very link the message came by, or not at all: an answer to a former
@@ -65,7 +65,28 @@ type Link = {
   readonly dialledBy: NodeId;
   readonly outbox: PeerMessage[];
   heardAtMs: number;
+  /** The first question since the peer was last heard. */
+  askedAtMs: number | undefined;
+  /** The ping that is not answered yet, and the last one. */
+  pingAtMs: number | undefined;
+  pingedAtMs: number;
+  /** What the last pings took, ms. */
+  readonly roundTrips: number[];
+  /** Whether its first word has been heard: nothing else is taken before. */
+  introduced: boolean;
 };
+
+/** Messages that a living peer answers at once. */
+const QUESTIONS: ReadonlySet<PeerMessage['type']> = new Set([
+  'read',
+  'write',
+  'sync',
+  'forward',
+  'ping',
+]);
+
+/** Pings remembered for the round trip: the quickest of them counts. */
+const ROUND_TRIPS = 3;
 
 /** One address to be kept connected: a seed, or where a member says it is. */
 type Route = {
@@ -138,8 +159,10 @@ export class Peers {
       this.#dropped += 1;
       return;
     }
+    const isFirst = link.outbox.length === 0;
+    if (QUESTIONS.has(message.type)) this.#asked(link, message);
     link.outbox.push(message);
-    if (link.outbox.length === 1) this.#parts.clock.endOfTurn(() => this.#flush(link));
+    if (isFirst) this.#parts.clock.endOfTurn(() => this.#flush(link));
   }
 
   /** What is known of each of `nodes`, for the failure detector. */
@@ -147,8 +170,16 @@ export class Peers {
     const nowMs = this.#parts.clock.monotonicMs();
     return nodes.map((node) => {
       const link = this.#links.get(node);
-      const silentMs = link === undefined ? Infinity : nowMs - link.heardAtMs;
-      return { node, linked: link !== undefined, silentMs };
+      if (link === undefined) return unlinked(node);
+      const { heardAtMs, askedAtMs, pingedAtMs, roundTrips } = link;
+      return {
+        node,
+        linked: true,
+        silentMs: nowMs - heardAtMs,
+        askedMs: askedAtMs === undefined ? 0 : nowMs - askedAtMs,
+        roundTripMs: roundTrips.length === 0 ? undefined : Math.min(...roundTrips),
+        pingedMs: nowMs - pingedAtMs,
+      };
     });
   }
 
@@ -235,7 +266,8 @@ export class Peers {
         }
         for (const message of messages) {
           if (link !== undefined) {
-            link.heardAtMs = clock.monotonicMs();
+            this.#heard(link, message);
+            if (!link.introduced) continue;
             this.#handOn(link, message, replyOn(link));
             continue;
           }
@@ -264,6 +296,28 @@ export class Peers {
         if (route !== undefined) this.#redial(route);
       },
     };
+  }
+
+  #asked(link: Link, { type }: PeerMessage): void {
+    const nowMs = this.#parts.clock.monotonicMs();
+    link.askedAtMs ??= nowMs;
+    if (type !== 'ping') return;
+    // Said again, should it have been lost on a network that loses frames.
+    link.outbox.push(this.#parts.firstWord());
+    link.pingAtMs ??= nowMs;
+    link.pingedAtMs = nowMs;
+  }
+
+  #heard(link: Link, { type }: PeerMessage): void {
+    const nowMs = this.#parts.clock.monotonicMs();
+    link.heardAtMs = nowMs;
+    link.askedAtMs = undefined;
+    // Frames may overtake each other; what a node must know first is waited for.
+    if (type === FIRST_WORD) link.introduced = true;
+    if (type !== 'pong' || link.pingAtMs === undefined) return;
+    link.roundTrips.push(nowMs - link.pingAtMs);
+    if (link.roundTrips.length > ROUND_TRIPS) link.roundTrips.shift();
+    link.pingAtMs = undefined;
   }
 
   /** A message whose fields make no sense costs its sender the link, never this node its life. */
@@ -326,7 +380,11 @@ export class Peers {
     const outbox = earlier?.outbox.splice(0) ?? [];
     const heardAtMs = clock.monotonicMs();
     const { node, start } = hello;
-    const link: Link = { node, start, connection, dialledBy, outbox, heardAtMs };
+    const link: Link = {
+      ...{ node, start, connection, dialledBy, outbox, heardAtMs },
+      ...{ askedAtMs: undefined, pingAtMs: undefined, pingedAtMs: heardAtMs },
+      ...{ roundTrips: [], introduced: false },
+    };
     this.#links.set(hello.node, link);
     if (outbox.length > 0) this.#flush(link);
     earlier?.connection.close(PEER_CLOSE.duplicate, 'linked anew');
@@ -357,6 +415,13 @@ export class Peers {
     route.timer = undefined;
   }
 }
+
+const FIRST_WORD: PeerMessage['type'] = 'round.at';
+
+const unlinked = (node: NodeId): PeerSigns => ({
+  ...{ node, linked: false, silentMs: Infinity, askedMs: 0 },
+  ...{ roundTripMs: undefined, pingedMs: 0 },
+});
 
 const say = (connection: Connection, message: PeerMessage): void =>
   connection.send(encodePeerFrame([message])[0]!);

@@ -136,6 +136,12 @@ export class Replica {
           reply({ type: 'refused', request, code: refusal });
           return;
         }
+        const { register } = message;
+        if (register !== undefined && register !== ring.versionOf(ring.placeOf(key).partition)) {
+          // Taken, but not counted: the asker, or this node, does not know the owners (C2).
+          reply({ type: 'refused', request, code: 'NOT_READY' });
+          return;
+        }
         if (!message.durable) reply({ type: 'written', request, durable: false });
         else this.#whenDurable(key, () => reply({ type: 'written', request, durable: true }));
         return;

@@ -85,6 +85,8 @@ export class RingView {
   }
 
   replaceHealth(health: HealthTable): void {
+    const same = [...health].every(([node, each]) => this.#health.get(node) === each);
+    if (same && health.size === this.#health.size) return;
     this.#health = health;
     this.#preferences.clear();
   }

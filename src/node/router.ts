@@ -162,7 +162,11 @@ export class Router {
         slots,
         spares,
         { ...wish, counting },
-        { newcomers: arriving, target: put.strict ? (ring.ring.target[partition] ?? []) : [] },
+        {
+          newcomers: arriving,
+          target: put.strict ? (ring.ring.target[partition] ?? []) : [],
+          ...(put.strict ? { register: ring.versionOf(partition) } : {}),
+        },
       ),
       ports: this.#putPorts,
       patienceMs: config.patienceMs,
@@ -291,7 +295,7 @@ export class Router {
         this.replicaReplied(self, { type: 'written', request, durable: true }),
       );
     },
-    write: (request, { key }, record, { node, hintFor }, durable) =>
+    write: (request, { key }, record, { node, hintFor }, durable, register) =>
       this.#ask(node, {
         type: 'write',
         request,
@@ -300,6 +304,7 @@ export class Router {
         durable,
         round: this.#parts.rounds.ofRequest(request),
         ...(hintFor === undefined ? {} : { hintFor }),
+        ...(register === undefined ? {} : { register }),
       }),
     sync: (request, { key }, to) => this.#ask(to, { type: 'sync', request, key }),
     keepHint: ({ key }, owner) => this.#parts.replica.keepHint(key, owner),

@@ -149,6 +149,7 @@ const message = variants<PeerMessage>({
     round: uint,
     hintFor: optional(node),
     cause,
+    register: optional(uint),
   },
   sync: { request: uint, key, cause },
   read: { request: uint, key, want: oneOf('with-values', 'header'), cause },

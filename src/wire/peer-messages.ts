@@ -44,6 +44,8 @@ export type ReplicaRequest = Caused &
         readonly round: Round;
         /** The owner this replica stands in for (paper § 4.6). */
         readonly hintFor?: NodeId;
+        /** Strict: acknowledge only under this version of the partition's register (RULES C2). */
+        readonly register?: number;
       }
     /** Make durable what you hold of this key, and say so. */
     | { readonly type: 'sync'; readonly request: RequestId; readonly key: Key }

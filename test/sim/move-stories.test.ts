@@ -139,6 +139,37 @@ moves('source and newcomer crash in the middle of a move, and it goes on', () =>
   for (const key of KEYS) assert.deepEqual(c.get(3, 3, key, 300).texts, [`kept of ${key}`]);
 });
 
+moves('a strict put counts only replicas that see the same owners', () => {
+  const c = cluster(4, 11, {}, 3);
+  putAll(c, 'kept');
+  const { network, hosts } = c.world;
+  const host = (i: number): string => hosts[i]!.address.slice(5);
+  const cutOff = (at: number): void => {
+    for (const other of [0, 1, 2, 3]) {
+      if (other !== at) (network.cut(host(at), host(other)), network.cut(host(other), host(at)));
+    }
+  };
+  // n1 misses how the registers change, and then asks before it hears of it.
+  cutOff(0);
+  change(c, 1, { type: 'join', node: n4, zone: 'default', weight: 1 });
+  c.world.clock.advance(20_000);
+  const stale = hosts[0]!.node!.ownership().table;
+  const moved = KEYS.find((key) => {
+    const owners = hosts[1]!.node!.ownersOf(keyOfText(key));
+    return !owners.includes(nodeId('n1')) && hosts[0]!.node!.ownersOf(keyOfText(key)).length === 3;
+  });
+  assert.ok(moved !== undefined && stale.flat().every((node) => node !== n4));
+  network.heal();
+  const strict = { key: keyOfText(moved), strict: true, w: 2, dw: 2, timeoutMs: 400 };
+  const answers = Array.from({ length: 60 }, (_, i) => c.put(0, `strict ${i}`, strict, 100));
+  // Not one that found too few nodes reachable: one that asked, and whose acks did not count.
+  const uncounted = answers.some(
+    (reply) => reply.type === 'failed' && reply.details['outcome'] === 'unknown',
+  );
+  assert.ok(uncounted, 'while they disagree');
+  assert.equal(codeOf(answers.at(-1)!), 'applied', 'once they agree');
+});
+
 moves('paused moves stand still, requests do not, and they go on when resumed', () => {
   const c = cluster(4, 9, {}, 3);
   putAll(c, 'kept');
