@@ -73,7 +73,8 @@ export const forwardMachine = setup({
           : context.lastFailure,
     })),
     passOn: ({ context, event }) => {
-      if (event.type === 'put.answered') context.ports.reply(context.request, event.reply);
+      if (event.type === 'put.answered')
+        context.ports.reply(context.request, asWhole(context, event));
     },
     replyFailed: ({ context }) => context.ports.reply(context.request, failedReply(context)),
   },
@@ -119,6 +120,16 @@ const isFinal = (reply: PutReply): boolean => {
   if (reply.type === 'applied') return true;
   const { retryable, outcome } = ERROR_KINDS[reply.code];
   return !retryable || (reply.details['outcome'] ?? outcome) === 'unknown';
+};
+
+/** One coordinator's refusal is none of the whole put while another, asked before, is silent. */
+const asWhole = (
+  { tried, refused }: ForwardContext,
+  { node, reply }: Extract<ForwardEvent, { type: 'put.answered' }>,
+): PutReply => {
+  const silent = tried - refused.filter((other) => other !== node).length - 1;
+  if (reply.type === 'applied' || silent <= 0) return reply;
+  return { ...reply, details: { ...reply.details, outcome: 'unknown' } };
 };
 
 const failedReply = ({ refused, coordinators, tried, lastFailure }: ForwardContext): PutReply => {

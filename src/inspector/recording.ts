@@ -12,7 +12,7 @@ import type { Watch } from './watch.ts';
 const RECORDS_MAX = 200_000;
 /** Lines of a transcript that the world itself has said: starts, deaths, faults, phases. */
 const WORLD_LINE =
-  /^(\d+\.\d+) ((?:(n\d+) (?:starts|dies|fails)|calm|heal|cut|clog|pause|skew|slow|join|leave|remove|replace|wipe|power).*)$/;
+  /^(\d+\.\d+) ((?:(n\d+)(?:'s | starts| dies| fails| pauses| is )|phase:|cut |clog |partition |congestion|operator ).*)$/;
 
 export type RunToTell = {
   readonly seed: number;

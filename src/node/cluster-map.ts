@@ -11,7 +11,7 @@ import { withBook } from '../core/gossip.ts';
 import type { Book } from '../core/gossip.ts';
 import { hexOf, partitionId } from '../core/ids.ts';
 import type { NodeId, PartitionId } from '../core/ids.ts';
-import { applyEvent, digestText, foldHistory } from '../core/members.ts';
+import { applyEvent, digestText, foldHistory, mergeHistories } from '../core/members.ts';
 import type { Announcement, MembershipChange, MembershipEvent } from '../core/members.ts';
 import { bump, dropLeavers } from '../core/registers.ts';
 import type { Register } from '../core/registers.ts';
@@ -48,6 +48,8 @@ export class ClusterMap {
   readonly registers: RegisterBook;
   readonly #parts: ClusterMapParts;
   #book: Book;
+  /** Changes asked for here and not in force yet: the next one comes on top of them. */
+  #issued: readonly MembershipEvent[] = [];
   #origin: Origin;
 
   constructor(parts: ClusterMapParts) {
@@ -99,6 +101,7 @@ export class ClusterMap {
   /** What membership has persisted comes into force. */
   publish(book: Book): void {
     this.#book = book;
+    this.#issued = this.#issued.filter((event) => !book.history.includes(event));
     if (this.#origin.cluster === '') this.#origin = this.#originOf(book);
     this.#refresh();
   }
@@ -106,12 +109,13 @@ export class ClusterMap {
   /** A change as the next event of this node; a refusal in words if it would be void. */
   eventOf(change: MembershipChange): MembershipEvent | string {
     const { self, clock } = this.#parts;
-    const { history } = this.#book;
+    const history = mergeHistories(this.#book.history, this.#issued);
+    const ours = history.filter(({ issuer }) => issuer === self);
     const event: MembershipEvent = {
       ...change,
       issuer: self,
       lamport: 1 + Math.max(0, ...history.map(({ lamport }) => lamport)),
-      sequence: 1 + history.filter(({ issuer }) => issuer === self).length,
+      sequence: 1 + Math.max(0, ...ours.map(({ sequence }) => sequence)),
       issuedAtMs: clock.wallMs(),
     };
     const before = foldHistory(history);
@@ -119,6 +123,7 @@ export class ClusterMap {
     if (applyEvent(before, event) === before) {
       return `${change.type} changes nothing: the node is not as it would have to be`;
     }
+    this.#issued = [...this.#issued, event];
     return event;
   }
 

@@ -52,10 +52,10 @@ export class HandoffDesk implements HandoffPorts {
     const targets = store.hints.gauges().map((gauge) => gauge.target);
     const nodes = ring.nodes();
     for (const former of targets) if (!nodes.includes(former)) this.#retarget(former);
-    const target = targets.find(
-      (node) => !this.#passedOver.has(node) && ring.healthOf(node) === 'healthy',
+    const batch = firstOf(
+      targets.filter((node) => !this.#passedOver.has(node) && ring.healthOf(node) === 'healthy'),
+      (target) => this.#batchFor(target),
     );
-    const batch = target === undefined ? undefined : this.#batchFor(target);
     if (batch === undefined) {
       this.#passedOver.clear();
       tell({ type: 'batch.none' });
@@ -106,10 +106,17 @@ export class HandoffDesk implements HandoffPorts {
     for (const hint of store.hints.next(former, config.hintBatchMax)) this.#retargetOne(hint);
   }
 
+  /**
+   * In a full store an owner leaves it to anti-entropy to tell the others; a node that is none keeps
+   * the hint until it has given the record away (C6).
+   */
   #retargetOne(hint: Hint): void {
     const { self, store, ring } = this.#parts;
-    const owners = ring.ownersOf(hint.key).filter((owner) => owner !== self);
-    if (owners.some((owner) => !store.hints.hasRoomFor(owner, hint.key))) return;
+    const all = ring.ownersOf(hint.key);
+    const others = all.filter((owner) => owner !== self);
+    const hasRoom = store.hints.hasRoomFor(others, hint.key);
+    if (!hasRoom && !all.includes(self)) return;
+    const owners = hasRoom ? others : [];
     store.change(() => {
       for (const owner of owners) store.hints.keep(owner, hint.key, hint.sinceMs);
       store.hints.forget(hint);
@@ -138,6 +145,14 @@ export class HandoffDesk implements HandoffPorts {
     return { number: ++this.#lastNumber, target, entries };
   }
 }
+
+const firstOf = <A, B>(many: readonly A[], find: (each: A) => B | undefined): B | undefined => {
+  for (const each of many) {
+    const found = find(each);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+};
 
 const valueBytes = (record: RecordOfKey): number =>
   record.siblings.reduce(

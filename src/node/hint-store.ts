@@ -56,9 +56,11 @@ export class HintStore {
     }));
   }
 
-  /** Whether one more key could be kept for `target`. */
-  hasRoomFor(target: NodeId, key: Key): boolean {
-    return this.#total < this.#hintsMax || this.find(target, key) !== undefined;
+  /** Whether `key` could be kept for all of `targets` at once. */
+  hasRoomFor(targets: readonly NodeId[], key: Key): boolean {
+    if (this.#total + targets.length <= this.#hintsMax) return true;
+    const added = targets.filter((target) => this.find(target, key) === undefined);
+    return this.#total + added.length <= this.#hintsMax;
   }
 
   /** Says (again) that `target` lacks `key`; ask `hasRoomFor` first. */

@@ -7,7 +7,7 @@
 import type { AnyActorRef } from 'xstate';
 import type { NodePorts } from '../../actors/node.ts';
 import { hexOf, partitionId, startId } from '../core/ids.ts';
-import type { Key, NodeId } from '../core/ids.ts';
+import type { Key, NodeId, PartitionId } from '../core/ids.ts';
 import type { MembershipChange } from '../core/members.ts';
 import type { RecordOfKey } from '../core/record.ts';
 import type { ClientHandler } from '../wire/client-messages.ts';
@@ -204,6 +204,11 @@ export class Node {
 
   recordOf(key: Key): RecordOfKey | undefined {
     return this.#organs.replica.read(key);
+  }
+
+  /** Partitions it owns and does not have whole (C7): for checkers. */
+  incomplete(): readonly PartitionId[] {
+    return this.#organs.completeness.missing();
   }
 
   /** The root of each partition's Merkle tree, as kept and as the rows give it: for checkers. */

@@ -226,6 +226,8 @@ export class Peers {
   /** Looks at the route again after a growing, jittered pause. */
   #redial(route: Route): void {
     if (this.#closed || route.state === 'own') return;
+    // A forgotten one's connection broke only now.
+    if (this.#routes.get(route.address) !== route) return;
     const { redialMinMs, redialMaxMs } = this.#parts.config;
     const ceiling = Math.min(redialMaxMs, redialMinMs * 2 ** Math.min(route.attempts++, 10));
     route.state = 'idle';
@@ -369,10 +371,11 @@ export class Peers {
     if (welcome !== undefined) say(connection, welcome);
     if (route !== undefined) this.#learn(route, hello.node);
     const dialledBy = route === undefined ? hello.node : self;
+    // A link to a former life is dead, though nobody may have told us: its machine lost power.
+    const held = this.#links.get(hello.node);
+    if (held !== undefined && held.start !== hello.start) this.#cutOff(held);
     const earlier = this.#links.get(hello.node);
-    // A link of an earlier life of that node is dead, though nothing may have said so yet.
-    const rival = earlier?.start === hello.start ? earlier : undefined;
-    if (rival !== undefined && rival.dialledBy !== dialledBy && rival.dialledBy < dialledBy) {
+    if (earlier !== undefined && earlier.dialledBy !== dialledBy && earlier.dialledBy < dialledBy) {
       connection.close(PEER_CLOSE.duplicate, 'already linked');
       return undefined;
     }
@@ -393,6 +396,13 @@ export class Peers {
       this.#parts.linksChanged();
     }
     return link;
+  }
+
+  #cutOff({ node, connection }: Link): void {
+    this.#links.delete(node);
+    this.#parts.trace.log('info', 'peer.unlinked', { node, reason: 'it started anew' });
+    connection.close(PEER_CLOSE.duplicate, 'a former life');
+    this.#parts.linksChanged();
   }
 
   #learn(route: Route, node: NodeId): void {

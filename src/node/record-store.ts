@@ -86,6 +86,8 @@ export class RecordStore {
 
   /** Free disk is below the floor: new writes are to be refused. */
   get spaceIsLow(): boolean {
+    // Who refuses every write commits nothing, and would never look again.
+    if (this.#spaceIsLow) this.#lookAtSpace();
     return this.#spaceIsLow;
   }
 

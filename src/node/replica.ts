@@ -78,15 +78,14 @@ export class Replica {
     const slot = this.#open(put.key);
     const held = slot.held === 'nothing' ? NOTHING : slot.held;
     const record = withoutExpired(merge(held.record, known, limits.record), nowMs);
-    const stored = { ...held, record };
-    const me = this.#livingMe(stored);
-    if (me !== undefined && (entryOf(context.vector, me.actor)?.n ?? 0) > me.n) {
+    const living = this.#livingMe({ ...held, record });
+    if (living !== undefined && (entryOf(context.vector, living.actor)?.n ?? 0) > living.n) {
       return refuse(
         'BAD_CONTEXT',
         `the context of ${showKey(put.key)} is ahead of its own replica`,
       );
     }
-    const actor = me?.actor ?? this.#newborn();
+    const actor = living?.actor ?? this.#newborn();
     const past = put.mode === 'causal' ? context : BLIND;
     const { value, putId, writtenAt, mode, expiresAt } = put;
     const expiry = expiresAt === undefined || value === 'tombstone' ? {} : { expiresAt };
@@ -104,13 +103,17 @@ export class Replica {
       if (unmet !== undefined) return unmet;
       const tooMany = this.#siblingRefusal(put.key, result.record);
       if (tooMany !== undefined) return tooMany;
+    }
+    // A dot that only `known` holds is to be held here too: this node is about to acknowledge it.
+    if (result.type === 'minted' || !sameRecord(result.record, held.record)) {
       const owners = ring.ownersOf(put.key);
       const others = owners.includes(self) ? [] : owners;
-      if (others.some((owner) => !store.hints.hasRoomFor(owner, put.key))) {
+      if (!store.hints.hasRoomFor(others, put.key)) {
         return refuse('OVERLOADED', 'this node is no owner of the key and its hint store is full');
       }
+      const me = result.type === 'minted' ? { me: { actor, n: result.dot.n } } : {};
       store.change(() => {
-        store.put(slot, { record: result.record, me: { actor, n: result.dot.n } });
+        store.put(slot, { ...held, record: result.record, ...me });
         for (const owner of others) store.hints.keep(owner, put.key, nowMs);
       });
     }
@@ -208,7 +211,7 @@ export class Replica {
   /** Keeps "`owner` lacks `key`" here, by reference: for a coordinator that found no fallback. */
   keepHint(key: Key, owner: NodeId): void {
     const { clock, trace, store } = this.#parts;
-    if (!store.hints.hasRoomFor(owner, key)) {
+    if (!store.hints.hasRoomFor([owner], key)) {
       trace.log('warn', 'hint.refused', { owner, key: showKey(key) });
       return;
     }
@@ -238,7 +241,7 @@ export class Replica {
     const isStray = hintFor === undefined && !ring.isHolder(partition);
     const unhinted = isStray ? ring.ownersOf(key) : [];
     const targets = hintFor === undefined ? unhinted : [hintFor];
-    if (targets.some((target) => !store.hints.hasRoomFor(target, key))) return 'OVERLOADED';
+    if (!store.hints.hasRoomFor(targets, key)) return 'OVERLOADED';
     let incoming: RecordOfKey;
     try {
       incoming = withoutExpired(decodeRecord(bytes), clock.wallMs());

@@ -113,6 +113,8 @@ export class Router {
     }
     this.#look(put, Math.min(config.defaultR, owners.length), (looked) => {
       if (looked.type === 'failed') reply(looked);
+      // Others were born while it looked; nothing is written yet.
+      else if (nursery.isFull) reply(overloaded(nursery.alive));
       else this.#coordinate(looked.put, { w, dw }, looked.known, reply);
     });
   }

@@ -1,118 +1,128 @@
-/** What must hold once a simulated cluster is calm, checked from outside (the invariants of DESIGN). */
+/** What must hold once a simulated cluster is calm, checked from outside. */
 import { keyOfText } from '../core/ids.ts';
-import { sameRecord } from '../core/record.ts';
-import type { WriteFate } from './workload.ts';
-import type { World } from './world.ts';
+import type { NodeId } from '../core/ids.ts';
+import { EMPTY_RECORD, merge, sameRecord } from '../core/record.ts';
+import type { RecordOfKey } from '../core/record.ts';
+import type { History } from './history.ts';
+import { demand } from './invariants.ts';
+import type { Scenario } from './scenario.ts';
+import type { Host, World } from './world.ts';
 
-export class InvariantBroken extends Error {
-  override readonly name = 'InvariantBroken';
-  readonly invariant: string;
-  readonly key: string;
-
-  constructor(invariant: string, key: string, message: string) {
-    super(`${invariant}: ${message}`);
-    this.invariant = invariant;
-    this.key = key;
-  }
-}
-
-/** Values of one key, as a read of all its replicas returned them. */
+/** Values of one key, as a read of all its living owners returned them. */
 export type FinalValues = ReadonlyMap<string, readonly string[]>;
 
-/**
- * 1 no acknowledged write lost, 2 no false sibling, 3 no resurrection; after truncation only 1 is
- * promised (A6). `forgiven`: writes that the durability budget does not cover (dw = 0 and a crash).
- */
+/** 1 nothing lost or invented, 2 no false sibling, 3 no resurrection: of what the nodes hold now. */
 export const checkHistory = (
-  writes: readonly WriteFate[],
+  world: World,
+  scenario: Scenario,
+  history: History,
   values: FinalValues,
-  forgiven: (write: WriteFate) => boolean,
-  promised: 'all' | 'no-loss',
 ): void => {
-  for (const [key, shown] of values) {
-    const ofKey = writes.filter((write) => write.key === key);
-    const byName = new Map(ofKey.map((write) => [write.name, write]));
-    if (promised === 'all' && new Set(shown).size !== shown.length) {
-      throw new InvariantBroken('no false sibling', key, `a put appears twice in ${shown.join()}`);
+  for (const key of scenario.keys) {
+    const there = namesHeld(world, history, key);
+    const past = history.pastOf(there);
+    for (const name of values.get(key) ?? []) {
+      demand(
+        history.get(name)?.kind === 'put' && (there.includes(name) || scenario.limits === 'tiny'),
+        'no invention',
+        key,
+        () => `${name} is shown, and no node holds it`,
+      );
     }
-    const stranger = shown.find((name) => byName.get(name)?.kind !== 'put');
-    if (stranger !== undefined) {
-      throw new InvariantBroken('no invention', key, `${stranger} was never put`);
-    }
-    for (const write of ofKey) {
-      if (write.outcome === 'refused' && shown.includes(write.name)) {
-        throw new InvariantBroken(
-          'refused is refused',
-          key,
-          `${write.name} was refused and is there`,
-        );
-      }
-      if (write.outcome !== 'applied' || forgiven(write)) continue;
-      if (write.kind === 'put' && !shown.includes(write.name) && !isCovered(write.name, ofKey)) {
-        throw new InvariantBroken('no acknowledged write lost', key, `${write.name} is gone`);
-      }
-      if (promised === 'no-loss') continue;
-      const back = write.saw.find((name) => shown.includes(name));
-      if (back !== undefined) {
-        throw new InvariantBroken(
-          'no resurrection',
-          key,
-          `${back}, replaced by ${write.name}, is back`,
-        );
-      }
-    }
-    for (const name of promised === 'all' ? shown : []) {
-      const past = byName.get(name)!.saw.find((other) => shown.includes(other));
-      if (past !== undefined) {
-        throw new InvariantBroken('no false sibling', key, `${past} lies in the past of ${name}`);
-      }
+    for (const write of history.ofKey(key)) {
+      const { name, outcome } = write;
+      demand(
+        outcome !== 'refused' || !past.has(name),
+        'refused is refused',
+        key,
+        () => `${name} was refused and is there`,
+      );
+      if (outcome !== 'applied' || history.isForgiven(write)) continue;
+      demand(
+        history.isAccountedFor(write, there),
+        'no acknowledged write lost',
+        key,
+        () => `${name} is gone; there is ${there.join() || 'nothing'}`,
+      );
+      if (scenario.limits === 'tiny') continue;
+      const back = there.find((other) => write.past.has(other));
+      demand(
+        back === undefined,
+        'no resurrection',
+        key,
+        () => `${back}, replaced by ${name}, is back`,
+      );
     }
   }
 };
 
-/** Whether a write that may have happened had seen it: then it was rightly replaced. */
-const isCovered = (name: string, ofKey: readonly WriteFate[]): boolean =>
-  ofKey.some((write) => write.outcome !== 'refused' && write.saw.includes(name));
-
-/** 5 convergence: every owner of a key holds the same record, no hints are left. */
+/** 5: every living owner of a key holds the same record. */
 export const checkConvergence = (world: World, keys: readonly string[]): void => {
-  for (const { id, node } of world.hosts) {
-    const hints = node?.status().nodes.find((each) => each.id === id)?.hints ?? 0;
-    if (hints > 0) throw new InvariantBroken('hints drain', '', `${id} still keeps ${hints} hints`);
-  }
   for (const key of keys) {
     const name = keyOfText(key);
-    const records = world.hosts.flatMap(({ id, node }) =>
-      node !== undefined && node.ownersOf(name).includes(id)
-        ? [{ id, record: node.recordOf(name) }]
-        : [],
-    );
-    const [first, ...others] = records;
-    for (const other of others) {
-      const same =
-        first!.record === undefined || other.record === undefined
-          ? first!.record === other.record
-          : sameRecord(first!.record, other.record);
-      if (!same)
-        throw new InvariantBroken('convergence', key, `${first!.id} and ${other.id} differ`);
+    const held = livingOwners(world, key).map(({ id, node }) => ({
+      id,
+      record: node!.recordOf(name) ?? EMPTY_RECORD,
+    }));
+    const [first, ...others] = held;
+    for (const { id, record } of others) {
+      demand(
+        sameRecord(first!.record, record),
+        'convergence',
+        key,
+        () => `${first!.id} and ${id} differ`,
+      );
     }
   }
 };
 
-/** 9, 10 nothing is left running: no coordinator alive, nothing only in memory. */
+/** 5: no hint for a living node is left. */
+export const checkHints = (world: World): void => {
+  for (const { id, node } of servingHosts(world)) {
+    for (const { id: target, hints } of node?.status().nodes ?? []) {
+      const isLiving = world.hosts.some((host) => host.id === target && !host.gone);
+      const kept = target === id || !isLiving ? 0 : hints;
+      demand(kept === 0, 'hints drain', '', () => `${id} still keeps ${kept} hints for ${target}`);
+    }
+  }
+};
+
+/** 8: every node sees the same owners of each partition: those of the plan, min(N, members) of them. */
+export const checkOwnership = (world: World): void => {
+  const views = servingHosts(world).map(({ node }) => node!.ringView.ring);
+  const [first] = views;
+  for (const { table, target, members, n } of views) {
+    demand(
+      JSON.stringify(table) === JSON.stringify(first!.table),
+      'ownership',
+      '',
+      () => 'nodes see different owners',
+    );
+    for (const [partition, owners] of table.entries()) {
+      const wanted = target[partition]!;
+      demand(
+        owners.length === Math.min(n, members.length) &&
+          new Set(owners).size === owners.length &&
+          owners.every((owner) => wanted.includes(owner)),
+        'ownership',
+        '',
+        () => `partition ${partition} has owners ${owners.join()}, planned are ${wanted.join()}`,
+      );
+    }
+  }
+};
+
+/** 9, 10: no coordinator alive, nothing only in memory. */
 export const checkIdle = (world: World): void => {
   for (const { id, node } of world.hosts) {
     const { coordinators, buffered } = node?.status() ?? { coordinators: 0, buffered: 0 };
-    if (coordinators > 0) {
-      throw new InvariantBroken(
-        'the nursery empties',
-        '',
-        `${id} has ${coordinators} coordinators`,
-      );
-    }
-    if (buffered > 0) {
-      throw new InvariantBroken('idle', '', `${id} has ${buffered} unwritten changes`);
-    }
+    demand(
+      coordinators === 0,
+      'the nursery empties',
+      '',
+      () => `${id} has ${coordinators} coordinators`,
+    );
+    demand(buffered === 0, 'idle', '', () => `${id} has ${buffered} unwritten changes`);
   }
 };
 
@@ -121,7 +131,7 @@ export const rootsAreEqual = (world: World): boolean => {
   const roots = new Map<number, bigint>();
   return world.hosts.every(({ node }) =>
     (node?.merkleRoots() ?? []).every(({ kept, owned }, partition) => {
-      if (!owned) return true;
+      if (!owned || node?.state === 'removed') return true;
       const other = roots.get(partition) ?? kept;
       roots.set(partition, other);
       return other === kept;
@@ -131,14 +141,42 @@ export const rootsAreEqual = (world: World): boolean => {
 
 /** 5 the Merkle trees equal a rebuild, and those of all owners of a partition are equal. */
 export const checkTrees = (world: World): void => {
-  if (!rootsAreEqual(world)) {
-    throw new InvariantBroken('convergence', '', 'owners have different Merkle roots');
-  }
+  demand(rootsAreEqual(world), 'convergence', '', () => 'owners have different Merkle roots');
   for (const { id, node } of world.hosts) {
     for (const [partition, { kept, rebuilt }] of (node?.merkleRoots() ?? []).entries()) {
-      if (kept !== rebuilt) {
-        throw new InvariantBroken('tree = rebuild', '', `${id}, partition ${partition}`);
-      }
+      demand(kept === rebuilt, 'trees equal a rebuild', '', () => `${id}, partition ${partition}`);
     }
   }
+};
+
+/** Nodes that take part: alive, known to their cluster and not removed from it. */
+export const servingHosts = (world: World): readonly Host[] =>
+  world.hosts.filter(({ node }) => node?.state === 'serving');
+
+export const ownersOf = (world: World, key: string): readonly NodeId[] =>
+  servingHosts(world)[0]?.node?.ownersOf(keyOfText(key)) ?? [];
+
+export const livingOwners = (world: World, key: string): readonly Host[] => {
+  const owners = ownersOf(world, key);
+  return servingHosts(world).filter(({ id }) => owners.includes(id));
+};
+
+/** Names of the siblings, deletes too, that all living nodes together hold of a key. */
+const namesHeld = (world: World, history: History, key: string): readonly string[] => {
+  const name = keyOfText(key);
+  const records = servingHosts(world).map(({ node }) => node!.recordOf(name));
+  return namesIn(records, history);
+};
+
+/** Names of the siblings, deletes too, of these records merged; truncation hides none. */
+export const namesIn = (
+  records: readonly (RecordOfKey | undefined)[],
+  history: History,
+): readonly string[] => {
+  const roomy = { vectorEntriesMax: Infinity, seenPutsMax: Infinity };
+  const all = records.reduce<RecordOfKey>(
+    (sum, record) => (record === undefined ? sum : merge(sum, record, roomy)),
+    EMPTY_RECORD,
+  );
+  return all.siblings.map(({ putId }) => history.ofPut(putId)?.name ?? `stranger ${putId}`);
 };

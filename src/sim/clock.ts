@@ -85,7 +85,7 @@ const isBefore = (a: Task, b: Task): boolean =>
   a.due < b.due || (a.due === b.due && a.sequence < b.sequence);
 
 /** 2026-01-01, so that wall times look like wall times. */
-const EPOCH_MS = 1_767_225_600_000;
+export const EPOCH_MS = 1_767_225_600_000;
 
 /** Under a drift, due times are rounded: rather a little late than early and at once again. */
 const ROUNDING_MS = 1e-6;
@@ -124,6 +124,11 @@ export class LifeClock implements Clock {
   /** The process is stopped for `ms`: its timers run late, all at once, as after SIGSTOP. */
   pause(ms: number): void {
     this.#pausedUntil = this.#world.nowMs + ms;
+  }
+
+  /** How much longer the process stands still, ms. */
+  get pausedForMs(): number {
+    return Math.max(0, this.#pausedUntil - this.#world.nowMs);
   }
 
   /** From now on a second of the world is `rate` seconds here; timers already set keep their due. */

@@ -41,6 +41,8 @@ export class SimDisk {
   readonly faults: DiskFaults = { commitMs: [0.2, 3], freeBytes: 2 ** 40, failing: false };
   /** Commits begun in all lives. */
   commits = 0;
+  /** Hears how each commit ended. */
+  observe: ((ops: readonly StorageOp[], result: CommitResult) => void) | undefined;
   #tables = new Map<StorageTable, SortedTable>();
   /** Written by a process that died before it was synced: readable, until a power loss. */
   #pageCache: (readonly StorageOp[])[] = [];
@@ -82,6 +84,7 @@ export class SimDisk {
             if (!failedBefore && random.fraction() < 0.5) this.#pageCache.push(copies);
           }
           life.underWay = life.underWay.filter((each) => each !== copies);
+          this.observe?.(copies, result);
           done(result);
           if (life.underWay.length === 0) life.closing?.();
         }, lastDue - begunMs);
@@ -96,6 +99,16 @@ export class SimDisk {
         else life.closing = finish;
       },
     };
+  }
+
+  /** Commits that a power loss now would undo. */
+  get unsynced(): number {
+    return this.#pageCache.length + this.#life.underWay.length;
+  }
+
+  /** What a power loss now would leave. */
+  onPlatter(table: StorageTable, key: Uint8Array): Uint8Array | undefined {
+    return this.#table(table).get(nameOf(key))?.slice();
   }
 
   /** The process died, the machine runs on: each commit under way made it or did not, in order. */
@@ -240,8 +253,9 @@ const checkKey = ({ length }: Uint8Array): void => {
 const bytesIn = (ops: readonly StorageOp[]): number =>
   ops.reduce((sum, op) => sum + (op.type === 'put' ? op.key.length + op.value.length : 0), 0);
 
+/** Not slice(): that of a Buffer copies nothing. */
 const copyOf = (op: StorageOp): StorageOp =>
-  op.type === 'put' ? { ...op, key: op.key.slice(), value: op.value.slice() } : op;
+  op.type === 'put' ? { ...op, key: new Uint8Array(op.key), value: new Uint8Array(op.value) } : op;
 
 /** One char a byte: sorts as bytes do. */
 const nameOf = (bytes: Uint8Array): string => {

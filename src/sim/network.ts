@@ -15,6 +15,13 @@ export type NetworkFaults = {
   reordering: number;
 };
 
+export const CALM_NETWORK: NetworkFaults = {
+  delayMs: [0.1, 1],
+  loss: 0,
+  duplication: 0,
+  reordering: 0,
+};
+
 type Acceptor = (connection: Connection, purpose: LinkPurpose) => ConnectionEvents;
 
 /** One end of a connection; `peer` is the other one. */
@@ -34,8 +41,15 @@ const KERNEL_BYTES = 256 * 1024;
 /** The adapter's heartbeat finds out after two rounds that nobody is there any more. */
 const SILENCE_MS = 30_000;
 
+/** What became of a frame when it was sent. */
+export type FrameFate = 'sent' | 'lost' | 'doubled';
+
 export class SimNetwork {
-  readonly faults: NetworkFaults = { delayMs: [0.1, 1], loss: 0, duplication: 0, reordering: 0 };
+  readonly faults: NetworkFaults = { ...CALM_NETWORK };
+  /** Hears of every frame; the bytes are lent for the call. */
+  observe: ((from: string, to: string, frame: Uint8Array, fate: FrameFate) => void) | undefined;
+  /** How long the process of a host stands still: frames wait for it, ms. */
+  pausedForMs: (host: string) => number = () => 0;
   readonly #clock: WorldClock;
   readonly #random: Random;
   readonly #acceptors = new Map<string, Acceptor>();
@@ -62,9 +76,13 @@ export class SimNetwork {
     };
   }
 
-  /** Frames from `from` to `to` vanish until `heal`; a dial needs both directions. */
+  /** Frames from `from` to `to` vanish until `mend` or `heal`; a dial needs both directions. */
   cut(from: string, to: string): void {
     this.#cuts.add(`${from} ${to}`);
+  }
+
+  mend(from: string, to: string): void {
+    this.#cuts.delete(`${from} ${to}`);
   }
 
   /** Frames from `from` to `to` are held until `unclog` or `heal`, as by a reader that does not read. */
@@ -130,7 +148,7 @@ export class SimNetwork {
   #connection(end: End, remote: string): Connection {
     return {
       remote,
-      send: (frame) => this.#send(end, new Uint8Array(frame)),
+      send: (frame) => this.#send(end, frame),
       bufferedBytes: () => (end.open ? Math.max(0, end.underWay - KERNEL_BYTES) : 0),
       close: (code, reason) => this.#hangUp(end, code, reason),
       terminate: () => this.#hangUp(end, 1006, 'terminated'),
@@ -141,9 +159,15 @@ export class SimNetwork {
     const { loss, duplication } = this.faults;
     if (!end.open || end.peer === undefined) return;
     const copies = this.#random.fraction() < duplication ? 2 : 1;
+    let carried = 0;
     for (let copy = 0; copy < copies; copy++) {
-      if (this.#random.fraction() >= loss) this.#carry(end, new Uint8Array(frame));
+      if (this.#random.fraction() < loss) continue;
+      carried += 1;
+      // Not slice(): that of a Buffer copies nothing.
+      this.#carry(end, new Uint8Array(frame));
     }
+    const fate = carried === 0 ? 'lost' : carried === 1 ? 'sent' : 'doubled';
+    this.observe?.(end.host, end.peer.host, frame, fate);
   }
 
   #carry(end: End, frame: Uint8Array): void {
@@ -168,8 +192,10 @@ export class SimNetwork {
   #arrive(end: End, peer: End, due: number, arrive: () => void): void {
     this.#clock.schedule(() => {
       const held = this.#clogs.get(`${end.host} ${peer.host}`);
-      if (held === undefined) arrive();
-      else held.push(arrive);
+      const pausedMs = this.pausedForMs(peer.host);
+      if (held !== undefined) held.push(arrive);
+      else if (pausedMs > 0) this.#clock.schedule(arrive, pausedMs);
+      else arrive();
     }, due - this.#clock.nowMs);
   }
 
@@ -205,7 +231,7 @@ export class SimNetwork {
     this.#ends.delete(end);
     const { events } = end;
     end.events = undefined;
-    this.#clock.schedule(() => events?.closed(code, reason), 0);
+    this.#clock.schedule(() => events?.closed(code, reason), this.pausedForMs(end.host));
   }
 
   #delay(): number {

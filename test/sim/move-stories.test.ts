@@ -253,4 +253,15 @@ moves('two operators change membership on both sides of a split: one ring in the
   for (const key of KEYS) assert.deepEqual(c.get(5, 3, key, 300).texts, [`kept of ${key}`]);
 });
 
+moves('two changes asked for at one node in one breath are both in force', () => {
+  const c = cluster(5, 8);
+  const [asked] = c.world.hosts;
+  assert.equal(asked!.node!.changeMembership({ type: 'leave', node: n4 }), undefined);
+  assert.equal(asked!.node!.changeMembership({ type: 'leave', node: nodeId('n5') }), undefined);
+  assert.ok(asked!.node!.changeMembership({ type: 'leave', node: n4 }) !== undefined, 'once only');
+  until(c.world, 'both have left', () =>
+    c.world.hosts.every(({ node }) => node!.ringView.ring.members.length === 3),
+  );
+});
+
 moves.run();

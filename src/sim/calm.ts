@@ -1,0 +1,181 @@
+/**
+ * The second phase: every fault has ended, whoever is not dead for good lives, and everything has
+ * to settle in bounded time: hints drain, partitions stop moving, replicas become equal, and then
+ * nothing happens any more (DESIGN § 9, invariants 1, 5, 8, 10).
+ */
+import { keyOfText } from '../core/ids.ts';
+import type { NodeId } from '../core/ids.ts';
+import type { Status } from '../node/status.ts';
+import {
+  checkConvergence,
+  checkHints,
+  checkHistory,
+  checkIdle,
+  checkOwnership,
+  checkTrees,
+  livingOwners,
+  rootsAreEqual,
+  servingHosts,
+} from './checks.ts';
+import type { FinalValues } from './checks.ts';
+import { demand } from './invariants.ts';
+import { isMember, operator } from './moves.ts';
+import type { Paths } from './paths.ts';
+import type { Scenario } from './scenario.ts';
+import type { Watch } from './watch.ts';
+import type { Workload } from './workload.ts';
+import type { World } from './world.ts';
+
+/** After so long without settling an operator removes the dead, if nothing else did. */
+const OPERATOR_COMES_MS = 15_000;
+/** What is lost by reads and by hints alone is known so long after the last hint. */
+const LINGER_MS = 3000;
+
+/** Some nodes never come back: as much of the durability budget as a lost disk each. */
+export const killForGood = (world: World, { leftDead }: Scenario): void => {
+  if (world.hosts.some(({ gone }) => gone)) return;
+  const members = world.hosts.filter((host) => isMember(world, host));
+  for (const host of members.slice(0, Math.min(leftDead, members.length - 2))) {
+    world.killForGood(host);
+  }
+};
+
+export const settle = (
+  watch: Watch,
+  workload: Workload,
+  scenario: Scenario,
+  paths: Paths,
+): void => {
+  const { world } = watch;
+  const { history } = workload;
+  for (const host of world.hosts) if (host.node === undefined) world.start(host);
+  workload.wrapUp();
+  watch.advanceUntil('the workload ends', () => workload.isDone);
+  const removed = new Set(scenario.removesDead ? removeDead(world, paths) : []);
+  watch.advanceWhile(OPERATOR_COMES_MS, () => unrestOf(world, removed) !== '');
+  if (unrestOf(world, removed) !== '') {
+    for (const id of removeDead(world, paths)) removed.add(id);
+  }
+  watch.advanceUntil(
+    'hints drain, partitions are complete and where they belong',
+    () => unrestOf(world, removed) === '',
+    () => unrestOf(world, removed),
+  );
+  watch.advance(LINGER_MS);
+  checkHints(world);
+  checkOwnership(world);
+  // Without a lost memory, a refused hint or a move every owner has every write by hints alone,
+  // before anybody reads. (Truncated records become equal only when replicas meet.)
+  const hintsSuffice =
+    history.losses.length === 0 && paths.counts.get('hint refused') === 0 && !world.hasMoved;
+  if (hintsSuffice && scenario.limits === 'roomy') checkConvergence(world, scenario.keys);
+  // And whatever was lost on the way, anti-entropy finds: still nobody has read.
+  watch.advanceUntil('owners become equal', () => rootsAreEqual(world));
+  const values = readAll(watch, scenario);
+  checkHistory(world, scenario, history, values);
+  checkConvergence(world, scenario.keys);
+  checkIdle(world);
+  checkTrees(world);
+  const commits = commitsOf(world);
+  readAll(watch, scenario);
+  demand(
+    commitsOf(world) === commits,
+    'idle',
+    '',
+    () => 'a read of a converged key wrote something',
+  );
+};
+
+const commitsOf = (world: World): number =>
+  servingHosts(world).reduce((sum, { disk }) => sum + disk.commits, 0);
+
+/** Every node stops in good order, and leaves neither a timer nor anything unwritten behind. */
+export const stopAll = (watch: Watch): void => {
+  const { world } = watch;
+  const stopped = new Set<string>();
+  for (const { id, node } of world.hosts) node?.stop(() => stopped.add(id));
+  watch.advanceUntil('the nodes stop', () =>
+    world.hosts.every(({ id, node }) => node === undefined || stopped.has(id)),
+  );
+  watch.advance(100);
+  for (const { id, node, clock } of world.hosts) {
+    if (node === undefined) continue;
+    const { buffered } = node.status();
+    demand(
+      clock.pending === 0 && buffered === 0,
+      'nothing is left running',
+      '',
+      () => `${id} stopped with ${clock.pending} timers and ${buffered} unwritten changes`,
+    );
+  }
+};
+
+/** Those whose end as members was just asked for. */
+const removeDead = (world: World, paths: Paths): readonly NodeId[] => {
+  const dead = world.hosts.filter((host) => host.gone && isMember(world, host));
+  for (const { id } of dead) {
+    paths.add('the dead are removed');
+    operator(world, 0, { type: 'remove', node: id });
+  }
+  return dead.map(({ id }) => id);
+};
+
+/** What still has to happen, in words; empty if nothing. `removed` are to be members no more. */
+const unrestOf = (world: World, removed: ReadonlySet<NodeId>): string => {
+  const serving = servingHosts(world);
+  for (const { id, node } of serving) {
+    const word = unrestAt(world, node!.status());
+    if (word !== '') return `${id}: ${word}`;
+  }
+  const views = serving.map(({ node }) => node!.ringView.ring);
+  const members = views.flatMap((view) => view.members.map(({ id }) => id));
+  const stays = members.find((id) => removed.has(id));
+  if (stays !== undefined) return `${stays} is still a member`;
+  const texts = views.map((view) => JSON.stringify([view.members, view.table]));
+  return new Set(texts).size === 1 ? '' : 'nodes disagree about members or owners';
+};
+
+const unrestAt = (world: World, status: Status): string => {
+  const { arriving, departing, moving } = status.transfers;
+  if (status.incomplete > 0) return `${status.incomplete} partitions are incomplete`;
+  if (arriving + departing + moving > 0) {
+    return `${arriving} arriving, ${departing} departing, ${moving} moving`;
+  }
+  // What is kept for the living, and for whoever was a member once; only the dead may wait.
+  let hintsLeft = 0;
+  for (const { id, health, hints } of status.nodes) {
+    const { gone } = world.hostOf(id);
+    if (gone && health !== 'down') return `${id} is dead and ${health}`;
+    if (!gone && health !== 'healthy') return `${id} is ${health}`;
+    hintsLeft += id === status.node ? hints : gone ? -hints : 0;
+  }
+  return hintsLeft === 0 ? '' : `${hintsLeft} hints`;
+};
+
+/** Reads each key once from all its living owners at one node: read repair makes them equal. */
+const readAll = ({ world, judge }: Watch, { keys }: Scenario): FinalValues => {
+  const values = new Map<string, readonly string[]>();
+  const living = servingHosts(world);
+  for (const [i, key] of keys.entries()) {
+    let failure = 'no answer';
+    const r = livingOwners(world, key).length;
+    const host = living[i % living.length]!;
+    world.ask(
+      host,
+      { type: 'get', key: keyOfText(key), r, strict: true, timeoutMs: 5000 },
+      (reply) => {
+        if (reply.type === 'value') {
+          values.set(
+            key,
+            reply.values.map((value) => new TextDecoder().decode(value)),
+          );
+        } else if (reply.type === 'failed') failure = reply.message;
+      },
+    );
+    world.clock.advance(1500);
+    demand(values.has(key), 'calm reads succeed', key, () => failure);
+    world.say(`final ${key} = ${values.get(key)!.join()}`);
+  }
+  if (judge.broken !== undefined) throw judge.broken;
+  return values;
+};

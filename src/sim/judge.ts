@@ -1,0 +1,224 @@
+/**
+ * What can be judged the moment it happens, while the story is still short: every answer to a
+ * client, every row that reaches a disk, and the caps.
+ */
+import { keyOfText } from '../core/ids.ts';
+import type { NodeId, PutId } from '../core/ids.ts';
+import type { RecordOfKey } from '../core/record.ts';
+import { decodeStored } from '../node/stored.ts';
+import type { Digest } from '../ports/digest.ts';
+import type { HandledReply } from '../wire/client-messages.ts';
+import type { History, ReadFate, WriteFate } from './history.ts';
+import { Holdings } from './holdings.ts';
+import { InvariantBroken, demand } from './invariants.ts';
+import { RingsSeen } from './rings-seen.ts';
+import type { Scenario } from './scenario.ts';
+import type { Judge } from './workload.ts';
+import type { Host, SimEvent, World } from './world.ts';
+
+export class OnlineJudge implements Judge {
+  /** The first broken promise; what the nodes would catch is kept until the run looks. */
+  broken: InvariantBroken | undefined;
+  /** Rows committed of which something was truncated, or nearly. */
+  atLimits = 0;
+  readonly #world: World;
+  readonly #scenario: Scenario;
+  readonly #history: History;
+  readonly #digest: Digest;
+  readonly #holdings: Holdings;
+  readonly #rings: RingsSeen;
+  readonly #putOfDot = new Map<string, PutId>();
+
+  constructor(world: World, scenario: Scenario, history: History, digest: Digest) {
+    this.#world = world;
+    this.#scenario = scenario;
+    this.#history = history;
+    this.#digest = digest;
+    this.#rings = new RingsSeen(world);
+    this.#holdings = new Holdings({ world, scenario, history, digest, rings: this.#rings });
+    world.observe((event) => this.#hear(event));
+  }
+
+  applied(write: WriteFate, { acks, durable }: Extract<HandledReply, { type: 'applied' }>): void {
+    this.#try(() => {
+      const { key, name, w, dw, strict } = write;
+      this.#rings.look();
+      const isMet = (owners: readonly NodeId[]): boolean => {
+        const counted = (nodes: readonly NodeId[]): number =>
+          new Set(strict ? nodes.filter((node) => owners.includes(node)) : nodes).size;
+        return counted(acks) >= w && counted(durable) >= dw;
+      };
+      demand(
+        this.#rings.ownersEver(key).some(isMet) && durable.every((n) => acks.includes(n)),
+        'quorums are met',
+        key,
+        () => `${name} wanted w=${w} dw=${dw}, got ${acks.join()}, durable ${durable.join()}`,
+      );
+      for (const host of this.#world.hosts) {
+        if (this.#rings.ownerSinceMs(key, host) === undefined) continue;
+        if (durable.includes(host.id)) this.#demandOnDisk(host, write);
+        if (acks.includes(host.id)) this.#demandInMemory(host, write);
+      }
+    });
+  }
+
+  read(read: ReadFate): void {
+    this.#try(() => {
+      const { key, values, shown } = read;
+      this.#judgeValues(read);
+      const host = this.#world.hosts.find(({ id }) => id === read.via)!;
+      this.#rings.look();
+      const readableSinceMs = this.#rings.readableSinceMs(key, host) ?? Infinity;
+      for (const write of this.#history.ofKey(key)) {
+        if (write.outcome !== 'applied' || write.endedMs > read.startedMs) continue;
+        const holder = readableSinceMs <= write.startedMs && this.#shouldHold(host, write);
+        const overlap = this.#overlap(write, read);
+        if (!holder && !overlap) continue;
+        demand(
+          this.#history.isAccountedFor(write, shown),
+          holder ? 'own writes are read' : 'strict reads see strict writes',
+          key,
+          () => `${host.id} shows ${values.join() || 'nothing'}, and not ${write.name}`,
+        );
+      }
+    });
+  }
+
+  /** Whether anything is lost, or could be missed by a read: looked at now and then. */
+  lookAtHoldings(): void {
+    this.#try(() => this.#holdings.check());
+  }
+
+  /** The caps, looked at now and then. */
+  lookAtCaps(): void {
+    this.#rings.look();
+    const { coordinatorsMax, replica } = this.#scenario.config;
+    for (const { id, node } of this.#world.hosts) {
+      if (node === undefined) continue;
+      const { coordinators, nodes } = node.status();
+      const hints = nodes.find((each) => each.id === id)?.hints ?? 0;
+      this.#try(() =>
+        demand(
+          coordinators <= coordinatorsMax && hints <= replica.hintsMax,
+          'bounded',
+          '',
+          () => `${id} has ${coordinators} coordinators and ${hints} hints`,
+        ),
+      );
+    }
+  }
+
+  #judgeValues({ key, values, shown }: ReadFate): void {
+    const history = this.#history;
+    const stranger = [...values, ...shown].find((name) => history.get(name)?.key !== key);
+    demand(stranger === undefined, 'no invention', key, () => `${stranger} was never put`);
+    demand(
+      new Set(values).size === values.length,
+      'no false sibling',
+      key,
+      () => `a put appears twice in ${values.join()}`,
+    );
+    if (this.#scenario.limits === 'tiny') return;
+    for (const name of shown) {
+      const past = shown.find((other) => history.get(name)!.past.has(other));
+      demand(
+        past === undefined,
+        'no false sibling',
+        key,
+        () => `${past} lies in the past of ${name}, and both are shown`,
+      );
+    }
+  }
+
+  /** Whether a node that acked must show a write: it has lost nothing since. */
+  #shouldHold(host: Host, write: WriteFate): boolean {
+    if (write.durable.includes(host.id)) return !this.#history.mayHaveLost(host.id, write, 'disk');
+    return write.acks.includes(host.id) && !this.#history.mayHaveLost(host.id, write, 'memory');
+  }
+
+  #overlap(write: WriteFate, read: ReadFate): boolean {
+    const diskLost = this.#history.losses.some(
+      ({ of, atMs }) => of === 'disk' && atMs >= write.startedMs,
+    );
+    // C9: while the ring is stable.
+    const isStable = this.#rings.restlessMs < write.startedMs;
+    const n = this.#rings.ownersNow(write.key).length;
+    return write.strict && read.strict && write.w + read.r > n && !diskLost && isStable;
+  }
+
+  #demandOnDisk(host: Host, write: WriteFate): void {
+    if (this.#history.mayHaveLost(host.id, write, 'disk')) return;
+    const record = this.#holdings.onPlatter(host, write.key);
+    this.#demandHeld(write, record, () => `${host.id} is said to have ${write.name} on disk`);
+  }
+
+  #demandInMemory(host: Host, write: WriteFate): void {
+    if (host.node === undefined || this.#history.mayHaveLost(host.id, write, 'memory')) return;
+    const record = host.node.recordOf(keyOfText(write.key));
+    this.#demandHeld(write, record, () => `${host.id} is said to have ${write.name}`);
+  }
+
+  #demandHeld(write: WriteFate, record: RecordOfKey | undefined, claim: () => string): void {
+    const names = (record?.siblings ?? []).map(({ putId }) => this.#history.ofPut(putId)?.name);
+    const there = names.filter((name) => name !== undefined);
+    demand(
+      this.#history.isAccountedFor(write, there),
+      'acks are true',
+      write.key,
+      () => `${claim()}, and has ${there.join() || 'nothing'}`,
+    );
+  }
+
+  #hear(event: SimEvent): void {
+    if (event.type === 'lost') {
+      const { node, of, atMs } = event;
+      this.#history.losses.push({ node, of, atMs });
+    } else if (event.type === 'committed') {
+      for (const op of event.ops) {
+        if (op.type === 'put' && op.table === 'records') this.#try(() => this.#judgeRow(op.value));
+      }
+    } else if (event.type === 'said' && isCrash(event.text)) {
+      this.#try(() => demand(false, 'no crash', '', () => event.text));
+    }
+  }
+
+  #judgeRow(row: Uint8Array): void {
+    const found = decodeStored(this.#digest, row);
+    if (found === 'corrupt') throw new InvariantBroken('no crash', '', 'a damaged row was written');
+    const { vector, siblings, seen } = found.stored.record;
+    const { vectorEntriesMax, seenPutsMax } = this.#scenario.config.replica.record;
+    if (vector.length >= vectorEntriesMax || seen.length >= seenPutsMax) this.atLimits += 1;
+    const key = this.#history.ofPut(siblings[0]?.putId ?? ('' as PutId))?.key ?? '';
+    demand(
+      vector.length <= vectorEntriesMax + siblings.length && seen.length <= seenPutsMax,
+      'vectors are bounded',
+      key,
+      () => `${vector.length} entries and ${seen.length} seen puts`,
+    );
+    for (const { dot, putId } of siblings) {
+      const name = `${dot.actor} ${dot.n}`;
+      const earlier = this.#putOfDot.get(name);
+      this.#putOfDot.set(name, putId);
+      demand(earlier === undefined || earlier === putId, 'dots are unique', key, () => {
+        const puts = [earlier!, putId].map((put) => this.#history.ofPut(put)?.name);
+        return `one dot names ${puts.join(' and ')}`;
+      });
+    }
+  }
+
+  /** A throw inside a node's call would be the node's: it is kept, and the run looks for it. */
+  #try(judge: () => void): void {
+    if (this.broken !== undefined) return;
+    try {
+      judge();
+    } catch (error) {
+      if (!(error instanceof InvariantBroken)) throw error;
+      this.broken = error;
+    }
+  }
+}
+
+/** Every warning and error of a node, but those that its faults and limits must lead to. */
+const isCrash = (line: string): boolean =>
+  / (?:error|warn) (?!node\.failed|disk\.low|hint\.refused|request\.slow)/.test(line) ||
+  / fails: (?!commit failed)/.test(line);

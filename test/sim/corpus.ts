@@ -1,0 +1,7 @@
+/** Seeds that once failed, each with what it found; a cause that was understood has a story too. */
+export const CORPUS: readonly { readonly seed: number; readonly found: string }[] = [
+  { seed: 1, found: 'a node that forgot a peer dialled it again when the connection broke' },
+  { seed: 10, found: 'a coordinator acknowledged a put it had only read of' },
+  { seed: 15, found: 'the second of two changes at one node had the name of the first' },
+  { seed: 20, found: 'in a full hint store a hint for a former owner blocked all others' },
+];
