@@ -20,6 +20,8 @@ import {
   recordRefusal,
   replaceSilent,
   toSync,
+  durableLacking,
+  isCounted,
   writeVerdict,
 } from '../src/core/quorum.ts';
 import type { Placement, WriteTally } from '../src/core/quorum.ts';
@@ -102,7 +104,8 @@ export const putMachine = setup({
       // Max(1, dw) of the N replica writes are marked durable; the minting one is the first.
       let durable = Math.max(1, context.tally.dw) - 1;
       for (const to of placements(context.tally)) {
-        if (to.node !== context.self) sendTo(context, to, durable-- > 0);
+        if (to.node === context.self) continue;
+        sendTo(context, to, isCounted(context.tally, to.node) && durable-- > 0);
       }
     },
     recordAck: assign(({ context, event }) =>
@@ -114,7 +117,7 @@ export const putMachine = setup({
       event.type === 'replica.refused' ? { tally: recordRefusal(context.tally, event.node) } : {},
     ),
     sendToSpares: ({ context }, which: 'refused' | 'all-silent') => {
-      const lacking = context.tally.dw - context.tally.durable.length;
+      const lacking = durableLacking(context.tally);
       replaceSilent(context.tally, which).placed.forEach((to, index) =>
         sendTo(context, to, index < lacking),
       );
@@ -124,7 +127,7 @@ export const putMachine = setup({
     })),
     syncMore: ({ context }) => {
       const { ports, request, put, tally } = context;
-      const lacking = tally.dw - tally.durable.length;
+      const lacking = durableLacking(tally);
       // The one already asked may be stuck on a slow disk, so one more than is lacking is asked.
       if (lacking > 0) {
         for (const node of toSync(tally).slice(0, lacking + 1)) ports.sync(request, put, node);

@@ -92,12 +92,11 @@ export const replaceSilent = (
 };
 
 export const writeVerdict = (tally: WriteTally): Verdict => {
-  const counts = (node: NodeId): boolean =>
-    tally.counting === 'anyone' ? !tally.newcomers.includes(node) : isOwner(tally, node);
+  const counts = (node: NodeId): boolean => isCounted(tally, node);
   const acked = tally.acked.filter(counts).length;
   const inTarget = tally.acked.filter((node) => tally.target.includes(node)).length;
   const holdsAcross = inTarget >= Math.min(tally.w, tally.target.length);
-  if (acked >= tally.w && tally.durable.filter(counts).length >= tally.dw && holdsAcross) {
+  if (acked >= tally.w && durableLacking(tally) <= 0 && holdsAcross) {
     return 'won';
   }
   const waiting = waitingFor(tally).filter(counts).length;
@@ -116,11 +115,15 @@ export const ownersWithout = (tally: WriteTally): readonly NodeId[] => [
 
 /** Nodes that acked without fsync and could be asked to sync, as many as `dw` still lacks. */
 export const toSync = (tally: WriteTally): readonly NodeId[] =>
-  tally.acked
-    .filter((node) => !tally.durable.includes(node))
-    .filter((node) =>
-      tally.counting === 'anyone' ? !tally.newcomers.includes(node) : isOwner(tally, node),
-    );
+  tally.acked.filter((node) => !tally.durable.includes(node) && isCounted(tally, node));
+
+/** Durable acks that are still wanted, of nodes that count. */
+export const durableLacking = (tally: WriteTally): number =>
+  tally.dw - tally.durable.filter((node) => isCounted(tally, node)).length;
+
+/** Whether an ack of `node` counts: strict takes owners only, and a newcomer never does. */
+export const isCounted = (tally: WriteTally, node: NodeId): boolean =>
+  tally.counting === 'anyone' ? !tally.newcomers.includes(node) : isOwner(tally, node);
 
 const waitingFor = (tally: WriteTally): readonly NodeId[] => [
   ...new Set(

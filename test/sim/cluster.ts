@@ -13,8 +13,14 @@ const nextPut = () =>
   putId(hexOf(new Uint8Array([0, 0, 0, 0, 0, 0, ++lastPut >> 8, lastPut & 255])));
 
 /** A simulated cluster, warmed up, and short ways to ask it; each question waits for its answer. */
-export const cluster = (nodes = 3, seed = 1, config: Partial<Config> = {}, founders = nodes) => {
-  const world = new World({ seed, nodes, founders, digest: nodeDigest, config });
+export const cluster = (
+  nodes = 3,
+  seed = 1,
+  config: Partial<Config> = {},
+  founders = nodes,
+  zones = 1,
+) => {
+  const world = new World({ seed, nodes, founders, zones, digest: nodeDigest, config });
   for (const host of world.hosts) world.start(host);
   world.clock.advance(3000);
   const ask = (at: number, request: HandledRequest, waitMs = 7000): HandledReply => {

@@ -56,6 +56,27 @@ suspicion('a peer that goes silent is asked last before half a second has passed
   assert.equal(beliefOf(a, silent), 'healthy');
 });
 
+suspicion('with three zones the loss of any one leaves every key readable and writable', () => {
+  for (const lost of [0, 1, 2]) {
+    const c = cluster(6, 5, {}, 6, 3);
+    const zoneOf = (host: Host): number => c.world.hosts.indexOf(host) % 3;
+    const keys = Array.from({ length: 20 }, (_, i) => `k${i}`);
+    const survivor = c.world.hosts.findIndex((host) => zoneOf(host) !== lost);
+    for (const key of keys) {
+      const put = c.put(survivor, `kept of ${key}`, { key: keyOfText(key), w: 2 }, 200);
+      assert.equal(codeOf(put), 'applied');
+    }
+    c.world.clock.advance(2000);
+    for (const host of c.world.hosts) if (zoneOf(host) === lost) c.world.crash(host);
+    c.world.clock.advance(3000);
+    for (const key of keys) {
+      assert.deepEqual(c.get(survivor, 2, key, 200).texts, [`kept of ${key}`]);
+      const again = c.put(survivor, 'again', { key: keyOfText(key), strict: true, w: 2 }, 2000);
+      assert.equal(codeOf(again), 'applied', `${key} without zone ${lost}`);
+    }
+  }
+});
+
 suspicion('flapping moves no data and changes no owner', () => {
   const c = cluster(4, 3);
   assert.equal(codeOf(c.put(0, 'kept', { key: keyOfText('k'), w: 3 }, 300)), 'applied');
