@@ -123,8 +123,12 @@ export class ClusterMap {
     if (applyEvent(before, event) === before) {
       return `${change.type} changes nothing: the node is not as it would have to be`;
     }
-    this.#issued = [...this.#issued, event];
     return event;
+  }
+
+  /** What `eventOf` made was issued: the next change comes on top of it. */
+  noteIssued(event: MembershipEvent): void {
+    this.#issued = [...this.#issued, event];
   }
 
   /** C5: this newcomer holds these partitions; it takes its place among their owners. */

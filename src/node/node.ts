@@ -8,7 +8,7 @@ import type { AnyActorRef } from 'xstate';
 import type { NodePorts } from '../../actors/node.ts';
 import { hexOf, partitionId, startId } from '../core/ids.ts';
 import type { Key, NodeId, PartitionId } from '../core/ids.ts';
-import type { MembershipChange } from '../core/members.ts';
+import type { MembershipChange, MembershipEvent } from '../core/members.ts';
 import type { RecordOfKey } from '../core/record.ts';
 import type { ClientHandler } from '../wire/client-messages.ts';
 import type { PeerMessage } from '../wire/peer-messages.ts';
@@ -133,8 +133,13 @@ export class Node {
   changeMembership(change: MembershipChange): string | undefined {
     const event = this.#organs.map.eventOf(change);
     if (typeof event === 'string') return event;
-    this.#tell('membership', { type: 'change.issued', event });
+    this.#issue(event);
     return undefined;
+  }
+
+  #issue(event: MembershipEvent): void {
+    this.#organs.map.noteIssued(event);
+    this.#tell('membership', { type: 'change.issued', event });
   }
 
   /** Refuses new requests, finishes those in flight, commits what is buffered; then `done`. */
@@ -231,7 +236,7 @@ export class Node {
       ...membershipCommands({
         ...{ self, digest, ...this.#organs },
         fileBytes: () => storage.usage().fileBytes,
-        issue: (event) => this.#tell('membership', { type: 'change.issued', event }),
+        issue: (event) => this.#issue(event),
       }),
     };
   }
