@@ -281,7 +281,7 @@ const adminOf = async (
     port,
     routes: {
       pages: new Map([...pages, ...watchRoutes(node, credentials)]),
-      sockets: new Map([['/inspector/feed', viewers.accept]]),
+      sockets: viewers.sockets,
     },
     admits: (bearer, path) => mayWatch(credentials.tokens(), bearer, path),
     ...(token === undefined ? {} : { token }),

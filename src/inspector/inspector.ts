@@ -9,6 +9,7 @@ import type { FaultDesk } from './desk.ts';
 import { Feed } from './feed.ts';
 import { Recorder } from './recorder.ts';
 import type { RecorderLimits } from './recorder.ts';
+import { StatelyFeed } from './stately.ts';
 
 export type InspectorParts = {
   readonly self: NodeId;
@@ -26,7 +27,8 @@ export type Inspector = {
   readonly recorder: Recorder;
   /** Once the node is there: takes viewers from then on. */
   attach(node: Node): {
-    readonly accept: (socket: AdminSocket) => AdminSocketEvents;
+    /** By path: the pages' feed, and what Stately's receivers read. */
+    readonly sockets: ReadonlyMap<string, (socket: AdminSocket) => AdminSocketEvents>;
     close(): void;
   };
 };
@@ -40,10 +42,15 @@ export const createInspector = (parts: InspectorParts): Inspector => {
       const desk = new Desk({ ...parts, node, recorder });
       const shown = { mayFault: faults !== undefined, valuesShown: values === 'shown' };
       const feed = new Feed({ self, clock, node, desk, ...shown });
+      const stately = new StatelyFeed({ self, clock, desk });
       recorder.receive = (from, message) => feed.receive(from, message);
       return {
-        accept: feed.accept,
+        sockets: new Map([
+          ['/inspector/feed', feed.accept],
+          ['/inspector/stately', stately.accept],
+        ]),
         close: () => {
+          stately.close();
           feed.close();
           desk.close();
         },

@@ -3,23 +3,18 @@
  * virtual clock and with ports that only tell what would have been asked of them.
  */
 import { createActor } from 'xstate';
-import type { AnyActorLogic } from 'xstate';
-import { forwardMachine } from '../../actors/forward.ts';
-import { getMachine } from '../../actors/get.ts';
-import { putMachine } from '../../actors/put.ts';
-import { scanMachine } from '../../actors/scan.ts';
+import { machineOf } from './machines.ts';
 import type { InspectionRecord } from './records.ts';
 import type { Story } from './story.ts';
 import { inputFacts, listenedPorts, translator } from './translate.ts';
 import type { Happening } from './translate.ts';
 
-type Replayable = { readonly logic: AnyActorLogic; readonly ports: readonly string[] };
-
-const MACHINES: Readonly<Record<string, Replayable>> = {
-  put: { logic: putMachine, ports: ['mint', 'write', 'sync', 'keepHint', 'reply'] },
-  get: { logic: getMachine, ports: ['read', 'repair', 'reply'] },
-  forward: { logic: forwardMachine, ports: ['forward', 'reply'] },
-  scan: { logic: scanMachine, ports: ['list', 'reply'] },
+/** What a coordinator asks of its node; in a replay nobody answers but the story. */
+const PORTS: Readonly<Record<string, readonly string[]>> = {
+  put: ['mint', 'write', 'sync', 'keepHint', 'reply'],
+  get: ['read', 'repair', 'reply'],
+  forward: ['forward', 'reply'],
+  scan: ['list', 'reply'],
 };
 
 /** The records of `story` as its coordinator's node would have made them; seq counts from 0. */
@@ -30,8 +25,9 @@ export const replay = ({
   endedAtMs,
 }: Story): readonly InspectionRecord[] => {
   const { machine, node, request, cause, bornAtMs } = summary;
-  const found = MACHINES[machine];
-  if (found === undefined) return [];
+  const logic = machineOf(machine);
+  const ports = PORTS[machine];
+  if (logic === undefined || ports === undefined) return [];
   const records: InspectionRecord[] = [];
   const clock = new ReplayClock(bornAtMs);
   const tell = (happening: Happening): void => {
@@ -39,11 +35,11 @@ export const replay = ({
     const actor = `${machine} ${request}`;
     records.push({ seq: records.length, atMs, node, actor, cause, ...happening });
   };
-  const silent = Object.fromEntries(found.ports.map((name) => [name, () => undefined]));
-  const ports = listenedPorts(silent, node, tell, (task) => task());
+  const silent = Object.fromEntries(ports.map((name) => [name, () => undefined]));
+  const listened = listenedPorts(silent, node, tell, (task) => task());
   tell({ type: 'born', what: machine, facts: inputFacts(input).facts });
-  const actor = createActor(found.logic, {
-    input: { ...input, ports },
+  const actor = createActor(logic, {
+    input: { ...input, ports: listened },
     clock,
     inspect: translator(tell),
   });

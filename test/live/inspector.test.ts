@@ -3,6 +3,8 @@ import * as assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createWebSocketReceiver } from '@statelyai/inspect';
+import type { StatelyInspectionEvent } from '@statelyai/inspect';
 import { suite } from 'uvu';
 import { startNode } from '../../src/index.ts';
 import type { RunningNode } from '../../src/index.ts';
@@ -34,6 +36,8 @@ inspector.before(async (context) => {
         bootstrap: ids.join(','),
         seeds: nodes.map(({ url }) => url),
         logLevel: 'silent',
+        // However slow this machine is: a replay cannot know that a timer was late.
+        config: { patienceMs: 4000 },
       }),
     );
   }
@@ -243,6 +247,36 @@ inspector('when the last viewer leaves, nothing is sampled any more', async ({ n
     );
   });
   later.close();
+});
+
+// Last: the receiver has no way to hang up.
+inspector("Stately's own receiver is told actors, events and states", async ({ nodes }) => {
+  const server = nodes[0]!.inspectorUrl!.replace('http', 'ws');
+  const heard: StatelyInspectionEvent[] = [];
+  const complete = new Promise<void>((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(JSON.stringify(heard).slice(-2000))), 15_000);
+    createWebSocketReceiver({ server: `${server}/stately` }).subscribe((event) => {
+      heard.push(event);
+      const types = new Set(heard.map(({ type }) => type));
+      if (types.size < 3 || heard.length < 20) return;
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+  await complete;
+  const told = new Set<string>();
+  for (const event of heard) {
+    if (event.type === '@xstate.actor') {
+      told.add(event.sessionId);
+      const { initial, states, type } = JSON.parse(event.definition!) as Record<string, unknown>;
+      assert.ok(type === 'parallel' || initial !== undefined, event.name);
+      assert.ok(Object.keys(states as object).length > 0, event.name);
+    } else assert.ok(told.has(event.sessionId), `${event.sessionId} was never introduced`);
+    if (event.type === '@xstate.snapshot') {
+      const { value } = event.snapshot as { readonly value?: unknown };
+      assert.ok(typeof value === 'string' || typeof value === 'object');
+    }
+  }
 });
 
 inspector.run();

@@ -1,41 +1,8 @@
 /** The charts of all machines, laid out at build time by ELK from the machines themselves. */
 import ElkConstructor from 'elkjs/lib/elk.bundled.js';
 import type { ElkExtendedEdge, ElkNode } from 'elkjs/lib/elk-api.js';
-import { admissionMachine } from '../../../actors/admission.ts';
-import { antiEntropyMachine } from '../../../actors/anti-entropy.ts';
-import { exchangeMachine } from '../../../actors/exchange.ts';
-import { failureDetectorMachine } from '../../../actors/failure-detector.ts';
-import { forwardMachine } from '../../../actors/forward.ts';
-import { getMachine } from '../../../actors/get.ts';
-import { handoffMachine } from '../../../actors/handoff.ts';
-import { membershipMachine } from '../../../actors/membership.ts';
-import { nodeMachine } from '../../../actors/node.ts';
-import { putMachine } from '../../../actors/put.ts';
-import { reapMachine } from '../../../actors/reap.ts';
-import { scanMachine } from '../../../actors/scan.ts';
-import { scrubMachine } from '../../../actors/scrub.ts';
-import { transferMachine } from '../../../actors/transfer.ts';
-import { writeBufferMachine } from '../../../actors/write-buffer.ts';
+import { MACHINES } from '../machines.ts';
 import type { Chart, ChartEdge, ChartState } from '../charts.ts';
-
-/** By the name that records call an actor. */
-const MACHINES = {
-  put: putMachine,
-  get: getMachine,
-  forward: forwardMachine,
-  scan: scanMachine,
-  node: nodeMachine,
-  membership: membershipMachine,
-  failureDetector: failureDetectorMachine,
-  writeBuffer: writeBufferMachine,
-  handoff: handoffMachine,
-  antiEntropy: antiEntropyMachine,
-  exchange: exchangeMachine,
-  transfer: transferMachine,
-  scrub: scrubMachine,
-  reap: reapMachine,
-  admission: admissionMachine,
-} as const;
 
 type StateNode = {
   readonly id: string;
