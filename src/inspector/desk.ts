@@ -263,7 +263,8 @@ export class Desk {
   }
 
   #gauges(): Gauges {
-    const { node, recorder, faults } = this.#parts;
+    const { node, recorder, faults, clock } = this.#parts;
+    const wallMs = clock.wallMs();
     const status = node.status() as unknown as NodeStatusView;
     const delays = [...this.#loopDelays].sort((a, b) => a - b);
     return {
@@ -271,9 +272,13 @@ export class Desk {
       status,
       ringVersion: ringVersionOf(node.ringView.ring),
       loopDelay: { p50: delays[delays.length >> 1] ?? 0, max: delays.at(-1) ?? 0 },
-      hintsByTarget: status.nodes
-        .filter(({ id, hints }) => id !== status.node && hints > 0)
-        .map(({ id, hints }) => ({ target: id, count: hints })),
+      hintsByTarget: node
+        .hintGauges()
+        .filter(({ count }) => count > 0)
+        .map(({ target, count, sinceMs }) => ({
+          ...{ target, count },
+          ...(sinceMs === undefined ? {} : { oldestMs: Math.max(0, wallMs - sinceMs) }),
+        })),
       ...recorder.gauges(),
       ...(faults === undefined ? {} : { faults: faults.view() }),
     };

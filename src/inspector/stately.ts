@@ -1,5 +1,5 @@
 /**
- * What this node records, as the events of `@statelyai/inspect` (0.7): any program that connects its
+ * What this node records, as the events of `@statelyai/inspect` (0.7): a program that connects its
  * WebSocket receiver to `/inspector/stately` sees the actors, their events and their states. Like a
  * page it has a lease and a window, and is told less when it takes less.
  */

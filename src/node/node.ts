@@ -23,6 +23,7 @@ import { handOn } from './mailroom.ts';
 import { metered, Meters } from './meters.ts';
 import { metricsOf } from './metrics.ts';
 import type { Metric } from './metrics.ts';
+import type { HintGauge } from './hint-store.ts';
 import type { NodeParts } from './node-parts.ts';
 import { membershipCommands } from './membership-commands.ts';
 import { composeOrgans } from './organs.ts';
@@ -190,6 +191,11 @@ export class Node {
       .gauges()
       .map(({ target }) => target)
       .filter((target) => this.#organs.store.hints.find(target, key) !== undefined);
+  }
+
+  /** How many hints this node keeps for whom, and since when. */
+  hintGauges(): readonly HintGauge[] {
+    return this.#organs.store.hints.gauges();
   }
 
   /** Hands `message` to another node, if there is a link. */

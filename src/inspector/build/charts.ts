@@ -182,10 +182,11 @@ const collect = (
   inner: Map<string, readonly string[]>,
   states: ChartState[],
 ): void => {
-  const [x, y] = [left + (node.x ?? 0), top + (node.y ?? 0)];
+  const [x, y] = [Math.round(left + (node.x ?? 0)), Math.round(top + (node.y ?? 0))];
   const path = node.id.slice(rootId.length + 1);
   const name = path.split('.').at(-1)!;
-  const box = { x, y, width: node.width ?? 0, height: node.height ?? 0 };
+  const [width, height] = [Math.round(node.width ?? 0), Math.round(node.height ?? 0)];
+  const box = { x, y, width, height };
   const compound = (node.children ?? []).length > 0;
   const handles = inner.get(node.id) ?? [];
   states.push({ id: node.id, path, name, ...box, compound, initial: false, handles });

@@ -183,7 +183,10 @@ export const HealthView = () => {
 const Debts = ({ id, gauges }: { readonly id: string; readonly gauges: Gauges }) => {
   const { repair, peerMailDropped } = gauges.status;
   const rows = repair.length === 0 ? [undefined] : repair;
-  const hints = gauges.hintsByTarget.map(({ target, count }) => `${target}: ${count}`);
+  const hints = gauges.hintsByTarget.map(
+    ({ target, count, oldestMs }) =>
+      `${target}: ${count}${oldestMs === undefined ? '' : `, for ${duration(oldestMs)}`}`,
+  );
   return (
     <tbody data-debts={id}>
       {rows.map((report, i) => (

@@ -16,7 +16,7 @@ const HEAD_PX = 34;
 const TIME_PX = 54;
 /** Lanes share the width there is, but labels must fit between two of them. */
 const LANE_PX = { least: 112, most: 190 } as const;
-const MARGIN_PX = 16;
+const MARGIN_PX = 44;
 
 /** The client, then the nodes in the order of their ids. */
 const lanesOf = (steps: readonly Step[]): readonly string[] => {
@@ -29,7 +29,7 @@ export const Sequence = ({ steps, cursor, onSelect }: Props) => {
   const [place, roomPx] = useWidth();
   const share = (roomPx - TIME_PX - MARGIN_PX) / lanes.length;
   const lanePx = Math.max(LANE_PX.least, Math.min(LANE_PX.most, share));
-  const width = TIME_PX + lanes.length * lanePx;
+  const width = TIME_PX + lanes.length * lanePx + MARGIN_PX - 16;
   const height = HEAD_PX + steps.length * ROW_PX + 10;
   const x = (lane: string): number => TIME_PX + (Math.max(0, lanes.indexOf(lane)) + 0.5) * lanePx;
   return (
