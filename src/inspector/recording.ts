@@ -10,9 +10,10 @@ import type { Watch } from './watch.ts';
 
 /** A run of a minute makes about 20,000. */
 const RECORDS_MAX = 200_000;
-/** Lines of a transcript that the world itself has said: starts, deaths, faults, phases. */
-const WORLD_LINE =
-  /^(\d+\.\d+) ((?:(n\d+)(?:'s | starts| dies| fails| pauses| is )|phase:|cut |clog |partition |congestion|operator ).*)$/;
+/** A line of a transcript: when, and what, perhaps of which node. */
+const LINE = /^(\d+\.\d+) ((n\d+)?.*)$/;
+/** What nodes log and clients do is recorded where it happens; the rest the world itself has said. */
+const NOT_OF_THE_WORLD = /^(?:n\d+ (?:debug|info|warn|error) |client |final )/;
 
 export type RunToTell = {
   readonly seed: number;
@@ -49,8 +50,8 @@ export class RunRecorder {
 
   recording({ seed, virtualMs, transcript, broken }: RunToTell): Recording {
     for (const line of transcript) {
-      const [, at, what, node] = WORLD_LINE.exec(line) ?? [];
-      if (what === undefined) continue;
+      const [, at, what, node] = LINE.exec(line) ?? [];
+      if (what === undefined || NOT_OF_THE_WORLD.test(what)) continue;
       const world = { atMs: Number(at), node: node ?? '', actor: 'world', type: 'log' } as const;
       this.#keep({ ...world, what, state: 'warn', seq: 0 });
     }

@@ -26,7 +26,8 @@ export const RecordedMoment = () => {
     const node = then.get(record.node);
     if (record.actor === 'world') {
       world.push(record);
-      if (node !== undefined && /starts|dies|fails/.test(record.what)) begin(node, record.what);
+      if (node !== undefined && /^n\d+ (?:starts|dies|fails|stops)/.test(record.what))
+        begin(node, record.what);
     } else if (node !== undefined) follow(node, record);
   }
   return (

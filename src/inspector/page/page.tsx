@@ -29,10 +29,10 @@ import {
 } from './store.ts';
 
 const RATES = [
-  [1, 'every request'],
+  [1, 'record all'],
   [10, '1 in 10'],
   [100, '1 in 100'],
-  [0, 'slow and failed only'],
+  [0, 'only odd ones'],
 ] as const;
 
 const helping = signal(false);

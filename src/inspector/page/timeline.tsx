@@ -75,7 +75,7 @@ export const Timeline = () => {
       <span class="track">
         {marks.value.map(({ atMs, what }) => (
           <i
-            class={`mark ${/dies|fails|wipe|power/.test(what) ? 'bad' : ''}`}
+            class={`mark ${/dies|fails|disk|backup|partition/.test(what) ? 'bad' : ''}`}
             style={{ left: place(atMs) }}
             title={what}
           />
