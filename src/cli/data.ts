@@ -1,8 +1,9 @@
-/** `coterie get`, `put` and `delete`. */
+/** `coterie get`, `put`, `delete` and `scan`. */
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { CoterieError, connect } from '../client/index.ts';
 import type { Applied, Client } from '../client/index.ts';
+import { keyOfBytes, showKey } from '../core/ids.ts';
 import { CommandFailure, EXIT, usage } from './exit.ts';
 import { integer } from './start.ts';
 
@@ -21,6 +22,8 @@ export type DataFlags = {
   readonly lww?: boolean;
   readonly ttl?: number;
 };
+
+type ScanFlags = DataFlags & { readonly partition?: number; readonly limit?: number };
 
 export const DEFAULT_URL = 'ws://127.0.0.1:7400';
 
@@ -46,6 +49,15 @@ export const addDataCommands = (program: Command): void => {
     .addHelpText('after', '\nExample:\n  coterie delete cart:alice\n')
     .action((key: string, flags: DataFlags) =>
       withClient(flags, (client) => write(flags, client.delete(key, putOptions(flags)))),
+    );
+
+  withConnection(program.command('scan').argument('[prefix]'))
+    .description('print the keys, in no order; with a prefix only those that begin with it')
+    .option('--partition <p>', 'only this partition', integer)
+    .option('--limit <n>', 'stop after so many', integer)
+    .addHelpText('after', '\nExample:\n  coterie scan cart: --json\n')
+    .action((prefix: string | undefined, flags: ScanFlags) =>
+      withClient(flags, (client) => scan(client, prefix, flags)),
     );
 };
 
@@ -146,6 +158,26 @@ const get = async (client: Client, key: string, flags: DataFlags): Promise<void>
     }
   }
   if (read.values.length === 0) throw new CommandFailure(`${key}: ${read.state}`, EXIT.notFound);
+};
+
+/** A line each: the key as it is shown everywhere, or a JSON object. */
+const scan = async (
+  client: Client,
+  prefix: string | undefined,
+  { partition, limit = Infinity, json }: ScanFlags,
+): Promise<void> => {
+  let left = limit;
+  const options = {
+    ...(prefix === undefined ? {} : { prefix }),
+    ...(partition === undefined ? {} : { partition }),
+  };
+  for await (const key of client.scan(options)) {
+    if (left <= 0) return;
+    left -= 1;
+    const text = textOf(key);
+    if (json !== true) process.stdout.write(`${showKey(keyOfBytes(key))}\n`);
+    else print(text === undefined ? { key: base64(key), encoding: 'base64' } : { key: text });
+  }
 };
 
 const write = async (flags: DataFlags, applying: Promise<Applied>): Promise<void> => {

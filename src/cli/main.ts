@@ -8,6 +8,7 @@ import { CommandFailure, EXIT } from './exit.ts';
 import { addInspectCommand } from './inspect.ts';
 import { addMembershipCommands } from './membership.ts';
 import { addRepairCommand } from './repair.ts';
+import { addShellCommand } from './shell.ts';
 import { addSimulateCommand } from './simulate.ts';
 import { addStartCommand } from './start.ts';
 import { addStatusCommand } from './status.ts';
@@ -24,6 +25,7 @@ for (const add of [
   addStartCommand,
   addClusterCommand,
   addDataCommands,
+  addShellCommand,
   addStatusCommand,
   addMembershipCommands,
   addTransfersCommand,

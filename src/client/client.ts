@@ -10,12 +10,12 @@
  * unknown: it may have been), and who acked in `details.acks`.
  */
 import { CoterieError } from '../core/errors.ts';
-import { bytesOfKey, hexOf, putId } from '../core/ids.ts';
+import { hexOf, putId } from '../core/ids.ts';
 import type { Key } from '../core/ids.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { Random } from '../ports/random.ts';
 import { checkedTimeoutMs } from '../wire/fields.ts';
-import type { HandledRequest, PartReply, RingReply } from '../wire/client-messages.ts';
+import type { HandledRequest, KeysReply, RingReply } from '../wire/client-messages.ts';
 import type { Codec } from './codecs.ts';
 import { Events } from './events.ts';
 import type { ClientEvent } from './events.ts';
@@ -24,7 +24,8 @@ import type { KeyInput, ValueInput } from './inputs.ts';
 import { mergedState } from './mergeable.ts';
 import type { Mergeable, Own, Stamp } from './mergeable.ts';
 import { runMany } from './many.ts';
-import type { GotOne, ManyPlan, PutOne } from './many.ts';
+import type { GotOne, PutOne } from './many.ts';
+import { planOfGets, planOfPuts } from './many-plans.ts';
 import { jitteredMs, runOperation } from './operation.ts';
 import type { Answered, OperationPlan } from './operation.ts';
 import type {
@@ -55,6 +56,8 @@ import type { AnyMergeable, Earlier, NewPut } from './requests.ts';
 import { RetryBudget } from './restraint.ts';
 import { Session } from './session.ts';
 import type { Transport } from './transport.ts';
+import { Stamps } from './stamps.ts';
+import { keysOf, repeated } from './streams.ts';
 import { TypedClient } from './typed.ts';
 import { Values } from './values.ts';
 
@@ -74,6 +77,7 @@ const RETRIES_MAX = 10;
 /** Rounds of read and write in one update; each needs a refusal of the one before. */
 const UPDATE_ROUNDS_MAX = 10;
 const DRAIN_MS = 2000;
+const STATUS_EVERY_MS = 1000;
 /** Keys of which a client remembers what it was as a writer of mergeable values. */
 const OWN_MAX = 4096;
 
@@ -95,6 +99,7 @@ export class Client {
   readonly #events: Events;
   readonly #own = new Map<Key, Own>();
   readonly #session: Session | undefined;
+  readonly #stamps = new Stamps();
   #state: 'open' | 'closing' | 'closed' = 'open';
   #underWay = 0;
   #drained = (): void => undefined;
@@ -210,26 +215,16 @@ export class Client {
    * there, each with the index of its key. A key that failed is a result with an `error`.
    */
   getMany(keys: readonly KeyInput[], options: GetOptions = {}): AsyncIterableIterator<GotOne> {
-    const gets = keys.map((key) => newGet(keyOf(key), options));
     const deadlineMs = this.#deadlineOf(options);
-    const plan: ManyPlan<Values> = {
-      sizes: gets.map(({ key }) => key.length),
-      batch: async (indexes, hear) => {
-        const requests = indexes.map((index) => gets[index]!);
-        const build = (timeoutMs: number): HandledRequest => ({
-          type: 'get-many',
-          requests: requests.map((get) => ({ ...get, timeoutMs })),
-        });
-        const part = ({ index, answer }: PartReply): void => {
-          if (answer.type !== 'value') return;
-          const [at, values] = [indexes[index]!, new Values(answer)];
-          // One that is behind is left to be read again by itself.
-          if (this.#notice(gets[at]!.key, values) === 'fresh') hear(at, values);
-        };
-        await this.#run(build, options, deadlineMs, { part, tries: 'one' });
+    const plan = planOfGets(
+      keys.map((key) => newGet(keyOf(key), options)),
+      {
+        run: (build, part) => this.#run(build, options, deadlineMs, { part, tries: 'one' }),
+        // One that is behind is left to be read again by itself.
+        notice: ({ key }, values) => this.#notice(key, values),
+        single: ({ key }) => this.#read(key, options, deadlineMs),
       },
-      single: (index) => this.#read(gets[index]!.key, options, deadlineMs),
-    };
+    );
     return runMany(plan, (index, values) => ({ index, values }));
   }
 
@@ -246,40 +241,11 @@ export class Client {
     const puts = entries.map(({ key, value, context }) =>
       this.#newPut(keyOf(key), bytesOf(value), { ...options, ...(context ? { context } : {}) }),
     );
-    const unknown = new Map<number, CoterieError>();
-    const plan: ManyPlan<Applied> = {
-      sizes: puts.map(({ key, value }) => key.length + value.length),
-      batch: async (indexes, hear) => {
-        const requests = indexes.map((index) => puts[index]!);
-        const build = (timeoutMs: number): HandledRequest => ({
-          type: 'put-many',
-          requests: requests.map((put) => ({ ...put, timeoutMs, attempt: 1 })),
-        });
-        const left = new Set(indexes);
-        const part = ({ index, answer }: PartReply): void => {
-          const at = indexes[index]!;
-          left.delete(at);
-          if (answer.type === 'applied') return hear(at, this.#applied(puts[at]!, answer));
-          if (answer.type !== 'failed') return;
-          const error = new CoterieError(answer.code, answer.message, answer.details);
-          if (error.outcome === 'unknown') unknown.set(at, error);
-        };
-        try {
-          await this.#run(build, options, deadlineMs, { part, tries: 'one' });
-        } catch (error) {
-          // Of what was not answered the outcome is that of the whole.
-          if (error instanceof CoterieError && error.outcome === 'unknown') {
-            for (const at of left) unknown.set(at, error);
-          }
-          throw error;
-        }
-      },
-      single: (index) =>
-        this.#send(puts[index]!, options, deadlineMs, {
-          attempts: 1,
-          unknown: unknown.get(index),
-        }),
-    };
+    const plan = planOfPuts(puts, {
+      run: (build, part) => this.#run(build, options, deadlineMs, { part, tries: 'one' }),
+      applied: (put, reply) => this.#applied(put, reply),
+      single: (put, earlier) => this.#send(put, options, deadlineMs, earlier),
+    });
     return runMany(plan, (index, applied) => ({ index, applied }));
   }
 
@@ -289,30 +255,19 @@ export class Client {
    * to stop scanning.
    */
   async *scan(options: ScanOptions = {}): AsyncGenerator<Uint8Array, void, void> {
-    const { partition } = options;
+    const { partition, prefix, pageSize: limit = 1000 } = options;
     const { partitions } = await this.ring(options);
     const all = Array.from({ length: partitions }, (_, each) => each);
-    for (const each of partition === undefined ? all : [partition])
-      yield* this.#scanOne(each, options);
-  }
-
-  async *#scanOne(partition: number, options: ScanOptions): AsyncGenerator<Uint8Array, void, void> {
-    const { pageSize: limit = 1000, prefix } = options;
-    const wanted = prefix === undefined ? '' : keyOf(prefix);
-    let after: Uint8Array | undefined;
-    do {
-      const page = {
-        type: 'scan',
-        partition,
-        limit,
-        ...(after === undefined ? {} : { after }),
-      } as const;
-      const build = (timeoutMs: number): HandledRequest => ({ ...page, timeoutMs });
+    const page = async (of: number, after: Uint8Array | undefined): Promise<KeysReply> => {
+      const cursor = after === undefined ? {} : { after };
+      const request = { type: 'scan', partition: of, limit, ...cursor } as const;
+      const build = (timeoutMs: number): HandledRequest => ({ ...request, timeoutMs });
       const reply = await this.#run(build, options, this.#deadlineOf(options));
       if (reply.type !== 'keys') throw unexpected(reply);
-      for (const key of reply.keys) if (key.startsWith(wanted)) yield bytesOfKey(key);
-      after = reply.next;
-    } while (after !== undefined);
+      return reply;
+    };
+    const wanted = prefix === undefined ? '' : keyOf(prefix);
+    yield* keysOf(partition === undefined ? all : [partition], wanted, page);
   }
 
   /** Who owns which partition, as the connected node knows it. */
@@ -335,6 +290,20 @@ export class Client {
     const reply = await this.#run(() => ({ type: 'status' }), options, this.#deadlineOf(options));
     if (reply.type !== 'status-is') throw unexpected(reply);
     return reply.status;
+  }
+
+  /**
+   * The status every `everyMs` (by default a second), until the client is closed or `signal` ends it;
+   * a status that could not be had ends it with that error.
+   */
+  statuses({
+    everyMs = STATUS_EVERY_MS,
+    ...options
+  }: OperationOptions & { readonly everyMs?: number } = {}): AsyncIterableIterator<
+    Readonly<Record<string, unknown>>
+  > {
+    const parts = { clock: this.#parts.clock, events: this.#events };
+    return repeated(() => this.status(options), parts, { everyMs, signal: options.signal });
   }
 
   /**
@@ -448,7 +417,7 @@ export class Client {
   #newPut(key: Key, value: Uint8Array | 'tombstone', options: WriteOptions): NewPut {
     const { context, w, dw, strict = false, lastWriteWins, traceparent } = options;
     const { clock, random } = this.#parts;
-    const writtenAt = Math.floor(clock.wallMs());
+    const writtenAt = this.#stamps.next(key, Math.floor(clock.wallMs()));
     return {
       type: 'put',
       key,
