@@ -4,6 +4,14 @@ import { hexOf, writeHex } from './ids.ts';
 const utf8 = new TextEncoder();
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true });
 
+const decodedText = (bytes: Uint8Array): string => {
+  try {
+    return strictUtf8.decode(bytes);
+  } catch {
+    throw new RangeError('text that is no UTF-8');
+  }
+};
+
 /**
  * An array buffer of its own costs more than all else about a small result, so results share
  * blocks; a kept one keeps its block. Larger ones stand alone.
@@ -207,7 +215,10 @@ export class ByteReader {
     for (;;) {
       const byte = this.byte();
       value += (byte & 0x7f) * scale;
-      if (value > Number.MAX_SAFE_INTEGER) throw new RangeError('an integer beyond 2^53');
+      // The scale, too: zeros that go on and on would make it infinite, and the value NaN.
+      if (value > Number.MAX_SAFE_INTEGER || scale > Number.MAX_SAFE_INTEGER) {
+        throw new RangeError('an integer beyond 2^53');
+      }
       if (byte < 0x80) return value;
       scale *= 0x80;
     }
@@ -237,10 +248,10 @@ export class ByteReader {
   text(): string {
     const bytes = this.raw(this.varint());
     // Names are short and ASCII: no decoder has to be called for them.
-    if (bytes.length > 64) return strictUtf8.decode(bytes);
+    if (bytes.length > 64) return decodedText(bytes);
     let text = '';
     for (const byte of bytes) {
-      if (byte >= 0x80) return strictUtf8.decode(bytes);
+      if (byte >= 0x80) return decodedText(bytes);
       text += String.fromCharCode(byte);
     }
     return text;

@@ -82,6 +82,55 @@ coordination('owners and nodes that die and return under load cost no operation'
   }
 });
 
+coordination(
+  'clients with default options meet no error while each node dies and returns',
+  async () => {
+    const cluster = await LiveCluster.start(3);
+    try {
+      const ways = ['server', 'client'] as const;
+      const clients = ways.map((each) => connect(cluster.urls, { coordination: each }));
+      let state: 'changing' | 'calm' = 'changing';
+      const changing = (async () => {
+        for (const id of cluster.ids) {
+          await cluster.kill(id);
+          await cluster.until(({ nodes }) => nodes.some(({ health }) => health === 'down'));
+          await cluster.startNode(id);
+          await cluster.until(
+            ({ nodes, incomplete }) =>
+              incomplete === 0 && nodes.every(({ health }) => health === 'healthy'),
+          );
+        }
+      })().finally(() => (state = 'calm'));
+      const worstMs = [0, 0];
+      const timed = async <T>(at: number, task: Promise<T>): Promise<T> => {
+        const startMs = performance.now();
+        const result = await task;
+        worstMs[at] = Math.max(worstMs[at]!, performance.now() - startMs);
+        return result;
+      };
+      const work = async (at: number, lane: number): Promise<number> => {
+        const [client, key] = [clients[at]!, `${ways[at]}:${lane}`];
+        let rounds = 0;
+        for (; state === 'changing'; rounds++) {
+          const { context } = await timed(at, client.get(key));
+          await timed(at, client.put(key, `${rounds}`, { context }));
+        }
+        assert.deepEqual((await client.get(key, { r: 3 })).texts(), [`${rounds - 1}`]);
+        return rounds;
+      };
+      const lanes = Array.from({ length: 8 }, (_, lane) => work(lane % 2, lane));
+      const rounds = await Promise.all(lanes);
+      await changing;
+      const worst = ways.map((way, at) => `${way} ${Math.round(worstMs[at]!)} ms`).join(', ');
+      const all = rounds.reduce((sum, each) => sum + each, 0);
+      process.stdout.write(`  slowest of ${2 * all} operations by who coordinates: ${worst}\n`);
+      await Promise.all(clients.map((client) => client.close()));
+    } finally {
+      await cluster.end();
+    }
+  },
+);
+
 coordination('keys of a prefix with defaults of its own go by way of a node', async () => {
   const cluster = await LiveCluster.start(3, ['--defaults', 'session:=lww']);
   try {

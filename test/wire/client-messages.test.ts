@@ -11,6 +11,7 @@ import { CONTEXTS_MAX, OPS } from '../../src/wire/client-messages.ts';
 import type { ClientRequest, ServerReply } from '../../src/wire/client-messages.ts';
 import { decodeServerReply, encodeServerReply, failedReply } from '../../src/wire/reply-codec.ts';
 import { decodeClientRequest, encodeClientRequest } from '../../src/wire/request-codec.ts';
+import { PROTOCOL, examples } from './examples.ts';
 
 const messages = suite('client messages');
 
@@ -197,15 +198,7 @@ const REPLIES: readonly (readonly [string, number, ServerReply])[] = [
   ['RING_CHANGED', 0, { type: 'ring-changed', ringVersion: 8 }],
 ];
 
-// From the root of the repository, where the tests run.
-const PROTOCOL = readFileSync('src/wire/PROTOCOL.md', 'utf8');
 const CDDL = readFileSync('src/wire/protocol.cddl', 'utf8');
-
-/** The blocks ```hex NAME: on each line the hex ends where two spaces or a word begin a comment. */
-const examples = [...PROTOCOL.matchAll(/```hex (\S+)\n([^`]*)```/g)].map(([, name, block]) => {
-  const hex = block!.split('\n').map((line) => /^(?:\s*[0-9a-f]{2,}(?=\s|$))*/.exec(line)![0]);
-  return [name!, hex.join('').replace(/\s/g, '')] as const;
-});
 
 messages('are worked out in PROTOCOL.md, each once and byte for byte', () => {
   const requests = REQUESTS.map(
