@@ -60,7 +60,8 @@ export const forwardMachine = setup({
     forwardToNext: ({ context }) => {
       const { ports, request, put, coordinators, tried } = context;
       const to = coordinators[tried];
-      if (to !== undefined) ports.forward(request, { ...put, attempt: put.attempt + tried }, to);
+      const attempt = Math.min(put.attempt + tried, Number.MAX_SAFE_INTEGER);
+      if (to !== undefined) ports.forward(request, { ...put, attempt }, to);
     },
     recordTried: assign(({ context }) => ({ tried: context.tried + 1 })),
     recordRefusal: assign(({ context, event }) => ({

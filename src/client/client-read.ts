@@ -9,7 +9,7 @@ import type { GetPorts, GetReply } from '../../actors/get.ts';
 import type { NodeId } from '../core/ids.ts';
 import { startRead } from '../core/read-tally.ts';
 import { decodeRecord } from '../core/record-bytes.ts';
-import { liveSiblings, newestOf, sameRecord } from '../core/record.ts';
+import { sameRecord, shownSiblings } from '../core/record.ts';
 import type { RecordOfKey } from '../core/record.ts';
 import type { Clock } from '../ports/clock.ts';
 import type {
@@ -114,8 +114,7 @@ const readOf = (
   get: GetRequest,
   answers: ReadonlyMap<NodeId, { context: Uint8Array; record: RecordOfKey | undefined }>,
 ): ClientRead => {
-  const live = liveSiblings(record);
-  const shown = get.mode === 'last-write-wins' ? newestOf(live) : live;
+  const shown = shownSiblings(record, get.mode ?? 'causal');
   const values = shown.flatMap(({ value }) => (value instanceof Uint8Array ? [value] : []));
   const known = record.vector.length > 0 || record.siblings.length > 0;
   const all = [...answers.values()];

@@ -206,13 +206,23 @@ export const unseenIn = (record: RecordOfKey, context: CausalContext): readonly 
     (sibling) => sibling.value !== 'expired' && !isInContext(sibling, context),
   );
 
-/** The newest of several siblings by the writers' clocks: what a last-write-wins reader sees (A8). */
-export const newestOf = (siblings: readonly Sibling[]): readonly Sibling[] =>
+/** What a reader sees: live values hide tombstones; expired and deleted are nothing. */
+export const liveSiblings = ({ siblings }: Pick<RecordOfKey, 'siblings'>): readonly Sibling[] =>
+  siblings.filter((sibling) => sibling.value !== 'tombstone' && sibling.value !== 'expired');
+
+/** A last-write-wins reader sees the newest by the writers' clocks: nothing, if that is a delete (A8). */
+export const shownSiblings = (
+  { siblings }: Pick<RecordOfKey, 'siblings'>,
+  mode: Mint['mode'],
+): readonly Sibling[] =>
+  liveSiblings({ siblings: mode === 'last-write-wins' ? newestOf(siblings) : siblings });
+
+const newestOf = (siblings: readonly Sibling[]): readonly Sibling[] =>
   siblings.length < 2 ? siblings : [siblings.reduce((a, b) => (isOlder(a, b) ? b : a))];
 
-/** What a reader sees: live values hide tombstones; expired and deleted are nothing. */
-export const liveSiblings = (record: RecordOfKey): readonly Sibling[] =>
-  record.siblings.filter((sibling) => sibling.value !== 'tombstone' && sibling.value !== 'expired');
+/** Whether the outcome of this put is part of the record: it holds it, or has seen it overwritten. */
+export const knowsPut = ({ siblings, seen }: RecordOfKey, put: PutId): boolean =>
+  siblings.some(({ putId }) => putId === put) || seen.some(({ putId }) => putId === put);
 
 export const isEmpty = (record: RecordOfKey): boolean =>
   record.vector.length === 0 && record.siblings.length === 0 && record.seen.length === 0;

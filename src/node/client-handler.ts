@@ -2,7 +2,7 @@
 import type { GetReply } from '../../actors/get.ts';
 import type { NodeId } from '../core/ids.ts';
 import { decodeRecord } from '../core/record-bytes.ts';
-import { EMPTY_RECORD, liveSiblings, newestOf, withoutExpired } from '../core/record.ts';
+import { EMPTY_RECORD, shownSiblings, withoutExpired } from '../core/record.ts';
 import { unreachable } from '../core/errors.ts';
 import type { Clock } from '../ports/clock.ts';
 import { MANY_MAX } from '../wire/client-messages.ts';
@@ -20,7 +20,7 @@ import type {
 } from '../wire/client-messages.ts';
 import type { FailedReply } from '../wire/peer-messages.ts';
 import type { Config } from './config.ts';
-import { failed } from './refusals.ts';
+import { failed, stateRefusal } from './refusals.ts';
 import type { Replica } from './replica.ts';
 import type { Router } from './router.ts';
 import type { Scans } from './scans.ts';
@@ -67,7 +67,7 @@ export const clientHandler = (parts: ClientHandlerParts): ClientHandler => ({
     };
     // What people need to see or to mend a node is answered in every state of it.
     const always = request.type === 'status' || request.type === 'admin';
-    const refusal = always ? undefined : refusalIn(parts.state());
+    const refusal = always ? undefined : stateRefusal(parts.state());
     if (refusal !== undefined) answer(refusal);
     else handle(parts, request, answer);
     return {
@@ -133,12 +133,6 @@ const many = (parts: ClientHandlerParts, { requests }: ManyRequest, answer: Answ
   );
 };
 
-const refusalIn = (state: NodeState): FailedReply | undefined => {
-  if (state === 'serving') return undefined;
-  const code = state === 'joining' ? 'NOT_READY' : 'GOING_AWAY';
-  return failed(code, `this node is ${state}`, { outcome: 'refused' });
-};
-
 const valueReply = (
   { self, replica, router, clock }: ClientHandlerParts,
   { key, mode = router.readingModeOf(key) }: GetRequest,
@@ -147,8 +141,7 @@ const valueReply = (
   if (reply.type === 'failed') return reply;
   const { fastest } = reply;
   const record = withoutExpired(reply.record, clock.wallMs());
-  const live = liveSiblings(record);
-  const shown = mode === 'last-write-wins' ? newestOf(live) : live;
+  const shown = shownSiblings(record, mode);
   const values = shown.flatMap(({ value }) => (value instanceof Uint8Array ? [value] : []));
   const known = record.vector.length > 0 || record.siblings.length > 0;
   return {

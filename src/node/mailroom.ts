@@ -4,6 +4,8 @@ import type { Watch } from '../inspector/watch.ts';
 import type { PeerMessage } from '../wire/peer-messages.ts';
 import type { Organs } from './organs.ts';
 import type { Reply } from './peers.ts';
+import { stateRefusal } from './refusals.ts';
+import type { NodeState } from './status.ts';
 import type { Tell } from './mail.ts';
 import { answerTreeQuestion } from './tree-answers.ts';
 
@@ -11,18 +13,19 @@ export type MailParts = {
   readonly organs: Organs;
   readonly tell: Tell;
   readonly watch: Watch | undefined;
-  /** Before it knows its ring, and once it was removed, a node answers for nothing (C8). */
-  readonly takesPart: boolean;
+  readonly state: NodeState;
 };
 
 export const handOn = (
-  { organs, tell, watch, takesPart }: MailParts,
+  { organs, tell, watch, state }: MailParts,
   from: NodeId,
   message: PeerMessage,
   reply: Reply,
 ): void => {
   const { replica, router, scans, handoff, exchanges, transfers, trees, map } = organs;
   const { reaping, rounds } = organs;
+  // Before it knows its ring, and once it was removed, a node answers for nothing (C8).
+  const takesPart = state !== 'joining' && state !== 'removed';
   // What it brings may have been deleted and forgotten since (C8); it may still learn that it is out.
   const isLate = map.isTooLate(from);
   if (isLate && !LEARNING.has(message.type)) return;
@@ -39,6 +42,8 @@ export const handOn = (
       return;
     case 'forward': {
       const { request, put } = message;
+      const refusal = stateRefusal(state);
+      if (refusal !== undefined) return reply({ type: 'forwarded', request, reply: refusal });
       router.forwarded(put, (result) => reply({ type: 'forwarded', request, reply: result }));
       return;
     }
@@ -98,7 +103,8 @@ export const handOn = (
     case 'round.open':
     case 'fence':
     case 'forget':
-      if (takesPart) reaping.asked(from, message, reply);
+      // Also of one that left and started anew: it has to say that it brings nothing back.
+      if (state !== 'removed') reaping.asked(from, message, reply);
       return;
     case 'round.entered':
     case 'fence.up':

@@ -274,7 +274,7 @@ export class Node {
       organs: this.#organs,
       tell: this.#tell,
       watch: this.#parts.watch,
-      takesPart: this.#state !== 'joining' && this.#state !== 'removed',
+      state: this.#state,
     };
     handOn(mail, from, message, reply);
   }

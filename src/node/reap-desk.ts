@@ -128,14 +128,14 @@ export class ReapDesk implements ReapPorts {
   }
 
   openRound(): void {
-    const { self, ring, rounds, map, tell } = this.#parts;
+    const { self, rounds, map, tell } = this.#parts;
     const returning = map.mayReturn();
     if (returning !== undefined) {
       this.#block(`${returning} was removed and may still return`);
       return tell({ type: 'round.refused' });
     }
     const round = Math.max(rounds.current, this.#round?.round ?? 0) + 1;
-    const members = ring.nodes().filter((node) => node !== self);
+    const members = this.#everybody().filter((node) => node !== self);
     this.#round = {
       round,
       entering: new Set([self, ...members]),
@@ -288,6 +288,12 @@ export class ReapDesk implements ReapPorts {
     });
   }
 
+  /** Whoever may hold a copy: the members, and those that left. */
+  #everybody(): readonly NodeId[] {
+    const { ring } = this.#parts;
+    return [...new Set([...ring.nodes(), ...ring.leavers()])];
+  }
+
   #entered(node: NodeId, round: number): void {
     const current = this.#round;
     if (current === undefined || current.round !== round || !current.entering.delete(node)) return;
@@ -295,7 +301,7 @@ export class ReapDesk implements ReapPorts {
   }
 
   #nextBatch(round: Round): Batch | undefined {
-    const { self, ring, rounds, watch, config, clock } = this.#parts;
+    const { self, rounds, watch, config, clock } = this.#parts;
     const sinceMs = rounds.adoptedAtMs(round.round) ?? -Infinity;
     const entries: Watched[] = [];
     let bytes = 0;
@@ -314,7 +320,7 @@ export class ReapDesk implements ReapPorts {
       number: ++this.#lastNumber,
       partition,
       entries,
-      waiting: new Set([self, ...ring.nodes()]),
+      waiting: new Set([self, ...this.#everybody()]),
       agreed: new Set(entries.keys()),
     };
   }

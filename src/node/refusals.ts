@@ -2,6 +2,7 @@
 import type { ErrorCode, ErrorDetails } from '../core/errors.ts';
 import type { PreferenceEntry } from '../core/preference.ts';
 import type { FailedReply, PutCommand } from '../wire/peer-messages.ts';
+import type { NodeState } from './status.ts';
 
 export const failed = (
   code: ErrorCode,
@@ -13,6 +14,13 @@ export const failed = (
   message,
   details,
 });
+
+/** A node that does not serve takes no request, neither from clients nor handed on by nodes. */
+export const stateRefusal = (state: NodeState): FailedReply | undefined => {
+  if (state === 'serving') return undefined;
+  const code = state === 'joining' ? 'NOT_READY' : 'GOING_AWAY';
+  return failed(code, `this node is ${state}`, { outcome: 'refused' });
+};
 
 export const overloaded = (alive: number): FailedReply =>
   failed('OVERLOADED', `${alive} requests are in flight on this node`, { retryAfterMs: 100 });
@@ -26,6 +34,15 @@ export const valueRefusal = (put: PutCommand, valueBytesMax: number): FailedRepl
     'VALUE_TOO_LARGE',
     `a value is at most ${valueBytesMax} bytes, found ${put.value.length}`,
   );
+};
+
+/** The last moment of a Date: what is meant to stay for ever has no expiry. */
+const EXPIRES_AT_MS_MAX = 8.64e15;
+
+export const expiryRefusal = ({ expiresAt = 0 }: PutCommand): FailedReply | undefined => {
+  if (Number.isSafeInteger(expiresAt) && expiresAt <= EXPIRES_AT_MS_MAX) return undefined;
+  const message = `expires is at most ${EXPIRES_AT_MS_MAX} ms since 1970, found ${expiresAt}`;
+  return failed('BAD_ARGUMENT', message);
 };
 
 /** r and w from 1, dw from 0, none above n, and strict only with dw ≥ w. */

@@ -15,6 +15,7 @@ import {
   contextAfter,
   contextOf,
   joinContexts,
+  knowsPut,
   liveSiblings,
   merge,
   sameRecord,
@@ -150,8 +151,10 @@ export class Replica {
         return;
       }
       case 'sync': {
-        // Only what is held can be made durable: after a crash the asker must not be misled.
-        if (this.read(key) === undefined) return;
+        // Only what is held can be made durable: a crash may have left an older record, without it.
+        const held = this.read(key);
+        if (held === undefined) return;
+        if (message.putId !== undefined && !knowsPut(held, message.putId)) return;
         this.#whenDurable(key, () => reply({ type: 'written', request, durable: true }));
         return;
       }

@@ -113,6 +113,11 @@ export class RingView {
     return [...new Set([...members.map(({ id }) => id), ...table.flat()])];
   }
 
+  /** Those that left and were not declared dead: they may still hold something, and bring it back. */
+  leavers(): readonly NodeId[] {
+    return this.#ring.retired.filter((node) => !this.isRemoved(node));
+  }
+
   isRemoved(node: NodeId): boolean {
     return isRemoved(this.#ring, node);
   }

@@ -37,6 +37,7 @@ import { defaultsOf } from './prefix-defaults.ts';
 import type { PrefixDefaults } from './prefix-defaults.ts';
 import {
   crashed,
+  expiryRefusal,
   failed,
   overloaded,
   quorumRefusal,
@@ -100,6 +101,7 @@ export class Router {
     const dw = put.dw ?? (put.strict ? w : Math.min(config.defaultDw, owners.length));
     const refusal =
       valueRefusal(put, config.valueBytesMax) ??
+      expiryRefusal(put) ??
       quorumRefusal({ w, dw }, owners.length, put.strict) ??
       reachRefusal(list, Math.max(w, dw), put.strict);
     if (refusal !== undefined) return reply(refusal);
@@ -308,7 +310,7 @@ export class Router {
         ...(hintFor === undefined ? {} : { hintFor }),
         ...(register === undefined ? {} : { register }),
       }),
-    sync: (request, { key }, to) => this.#ask(to, { type: 'sync', request, key }),
+    sync: (request, { key, putId }, to) => this.#ask(to, { type: 'sync', request, key, putId }),
     keepHint: ({ key }, owner) => this.#parts.replica.keepHint(key, owner),
     reply: (request, reply) => this.#replyPut(request, reply),
   };

@@ -43,6 +43,8 @@ type Batch = {
 
 export class TransferDesk implements TransferPorts {
   readonly #parts: TransferDeskParts;
+  /** An owner of these did not confirm: the others come first. */
+  readonly #passedOver = new Set<PartitionId>();
   #batch: Batch | undefined;
   #lastNumber: number;
   #given = 0;
@@ -83,7 +85,10 @@ export class TransferDesk implements TransferPorts {
     admission.begin('transfer');
     const batch = this.#paused ? undefined : this.#nextBatch();
     this.#batch = batch;
-    if (batch === undefined) return tell({ type: 'batch.none' });
+    if (batch === undefined) {
+      this.#passedOver.clear();
+      return tell({ type: 'batch.none' });
+    }
     const { number, partition, version } = batch;
     const entries = batch.entries.map(({ key, hash }) => ({ key, hash: encodeHashes([hash]) }));
     for (const owner of ring.ring.table[partition]!) {
@@ -113,7 +118,9 @@ export class TransferDesk implements TransferPorts {
   }
 
   giveUpBatch(number: number): void {
-    if (this.#batch?.number === number) this.#batch = undefined;
+    if (this.#batch?.number !== number) return;
+    this.#passedOver.add(this.#batch.partition);
+    this.#batch = undefined;
   }
 
   /** What an owner says to the offer under way; anything else is ignored. */
@@ -172,6 +179,7 @@ export class TransferDesk implements TransferPorts {
   #nextBatch(): Batch | undefined {
     const { ring, store } = this.#parts;
     for (const partition of this.departing()) {
+      if (this.#passedOver.has(partition)) continue;
       const owners = ring.ring.table[partition]!;
       // A copy that stands in for an owner is handed off by its hint.
       const isHinted = (key: Key): boolean => owners.some((o) => store.hints.find(o, key));

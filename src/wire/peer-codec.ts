@@ -151,7 +151,7 @@ const message = variants<PeerMessage>({
     cause,
     register: optional(uint),
   },
-  sync: { request: uint, key, cause },
+  sync: { request: uint, key, cause, putId: optional(putId) },
   read: { request: uint, key, want: oneOf('with-values', 'header'), cause },
   written: { request: uint, durable: flag },
   answer: {

@@ -47,8 +47,14 @@ export type ReplicaRequest = Caused &
         /** Strict: acknowledge only under this version of the partition's register (RULES C2). */
         readonly register?: number;
       }
-    /** Make durable what you hold of this key, and say so. */
-    | { readonly type: 'sync'; readonly request: RequestId; readonly key: Key }
+    /** Make durable what you hold of this put, and say so. */
+    | {
+        readonly type: 'sync';
+        readonly request: RequestId;
+        readonly key: Key;
+        /** Absent only from nodes that do not know this field yet. */
+        readonly putId?: PutId;
+      }
     | {
         readonly type: 'read';
         readonly request: RequestId;

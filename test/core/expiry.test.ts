@@ -8,8 +8,8 @@ import {
   expired,
   liveSiblings,
   merge,
-  newestOf,
   sameRecord,
+  shownSiblings,
   unseenIn,
   withoutExpired,
 } from '../../src/core/record.ts';
@@ -74,10 +74,15 @@ expiry('what has expired is in nobody’s way, what a context has not seen is', 
   );
   assert.deepEqual(unseenIn(record, contextOf(record)), []);
   assert.deepEqual(
-    newestOf(record.siblings).map(({ dot }) => dot.n),
+    shownSiblings(record, 'last-write-wins').map(({ dot }) => dot.n),
     [3],
   );
-  assert.deepEqual(newestOf([]), []);
+  assert.deepEqual(
+    shownSiblings(withoutExpired(record, 250), 'last-write-wins'),
+    [],
+    'what was newest has expired: what is older does not come back',
+  );
+  assert.deepEqual(shownSiblings({ siblings: [] }, 'last-write-wins'), []);
 });
 
 expiry.run();

@@ -1,10 +1,135 @@
 /** Narrow escapes: histories in which something that was promised could be broken after all. */
 import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
-import { nodeId } from '../../src/core/ids.ts';
+import { keyOfText, nodeId } from '../../src/core/ids.ts';
+import { DEFAULT_CONFIG } from '../../src/node/config.ts';
+import type { Host, World } from '../../src/sim/world.ts';
 import { cluster, codeOf } from './cluster.ts';
 
 const narrow = suite('narrow escapes');
+
+const KEY = keyOfText('k');
+const QUIET = { exchangeIntervalMs: 86_400_000 };
+
+const until = (world: World, what: string, met: () => boolean, msMax = 60_000): void => {
+  for (let ms = 0; !met(); ms += 10) {
+    assert.ok(ms < msMax, `waited in vain: ${what}`);
+    world.clock.advance(10);
+  }
+};
+
+const textsAt = ({ node }: Host): readonly string[] =>
+  (node!.recordOf(KEY)?.siblings ?? []).map(({ value }) =>
+    value instanceof Uint8Array ? new TextDecoder().decode(value) : value,
+  );
+
+const isolate = (world: World, at: number): void => {
+  const name = ({ address }: Host): string => address.slice(5);
+  const alone = name(world.hosts[at]!);
+  for (const [i, host] of world.hosts.entries()) {
+    if (i === at) continue;
+    world.network.cut(alone, name(host));
+    world.network.cut(name(host), alone);
+  }
+};
+
+narrow('an expiry beyond what a record can hold is refused, and the key stays usable', () => {
+  const { world, put, get } = cluster();
+  assert.equal(codeOf(put(0, 'v', { expiresAt: Number.MAX_SAFE_INTEGER })), 'BAD_ARGUMENT');
+  assert.equal(codeOf(put(0, 'w', { expiresAt: 8.64e15 })), 'applied');
+  world.clock.advance(1000);
+  assert.deepEqual(get(1, 3).texts, ['w']);
+});
+
+narrow('a retry that only others have seen is kept here before it counts as held here', () => {
+  const { world, ask, putOf } = cluster(3, 1, {
+    ...QUIET,
+    replica: { ...DEFAULT_CONFIG.replica, hintsMax: 0 },
+  });
+  const [, , late] = world.hosts as [Host, Host, Host];
+  world.crash(late);
+  world.clock.advance(2000);
+  const first = putOf(0, 'v', { mode: 'last-write-wins' });
+  assert.equal(codeOf(ask(0, first)), 'applied');
+  world.start(late);
+  until(world, 'it serves', () => late.node!.state === 'serving');
+  until(world, 'it is linked', () =>
+    late.node!.status().nodes.every(({ health }) => health === 'healthy'),
+  );
+  assert.equal(late.node!.recordOf(KEY), undefined, 'nobody has told it');
+  let durable: readonly string[] | undefined;
+  world.ask(late, { ...first, attempt: 2 }, (reply) => {
+    assert.ok(reply.type === 'applied', JSON.stringify(reply));
+    ({ durable } = reply);
+  });
+  until(world, 'an answer', () => durable !== undefined);
+  for (const host of world.hosts) world.crash(host, 'power-loss');
+  world.start(late);
+  world.clock.advance(100);
+  assert.ok(durable!.includes(late.id));
+  assert.deepEqual(textsAt(late), ['v']);
+});
+
+narrow('a node that lost a write in a crash does not call it durable for an older one', () => {
+  const { world, put, putOf, get } = cluster(3, 1, QUIET);
+  const [a, b, gone] = world.hosts as [Host, Host, Host];
+  until(world, 'the new cluster is complete', () =>
+    world.hosts.every(({ node }) => node!.status().incomplete === 0),
+  );
+  assert.equal(codeOf(put(0, 'old', { w: 3, dw: 3 })), 'applied');
+  world.crash(gone);
+  world.clock.advance(2000);
+  a.disk.faults.commitMs = [3000, 3000];
+  const { context } = get(1, 1);
+  let answer: string | undefined;
+  world.ask(a, putOf(0, 'new', { contexts: [context], w: 2, dw: 1 }), (reply) => {
+    answer = codeOf(reply);
+  });
+  until(world, 'the second copy is in memory', () => textsAt(b).includes('new'));
+  world.crash(b, 'power-loss');
+  world.start(b);
+  until(world, 'an answer', () => answer !== undefined);
+  world.crash(a, 'power-loss');
+  world.clock.advance(3000);
+  if (answer === 'applied') assert.deepEqual(textsAt(b), ['new']);
+});
+
+narrow(
+  'the newest of last-write-wins is the delete, though an older value survives beside it',
+  () => {
+    const { world, put, ask } = cluster();
+    isolate(world, 2);
+    world.clock.advance(3000);
+    const lww = { mode: 'last-write-wins' } as const;
+    assert.equal(codeOf(put(2, 'older', { ...lww, w: 1, dw: 1 })), 'applied');
+    assert.equal(codeOf(put(0, '', { ...lww, value: 'tombstone' })), 'applied');
+    world.network.heal();
+    world.clock.advance(20_000);
+    const reply = ask(1, { type: 'get', key: KEY, r: 3, strict: false, timeoutMs: 3000, ...lww });
+    assert.ok(reply.type === 'value');
+    assert.equal(reply.state, 'deleted');
+  },
+);
+
+narrow('hints for a node that was removed drain, though the hint store is full', () => {
+  const replica = { ...DEFAULT_CONFIG.replica, hintsMax: 3 };
+  const c = cluster(4, 4, { replica });
+  const n4 = nodeId('n4');
+  c.world.clock.advance(1000);
+  c.world.crash(c.world.hosts[3]!);
+  c.world.clock.advance(3000);
+  for (let i = 0; i < 60; i++) c.put(0, 'v', { key: keyOfText(`k${i}`) }, 200);
+  c.world.clock.advance(3000);
+  const hints = (): number =>
+    c.world.hosts.reduce(
+      (sum, { node }) =>
+        sum + (node?.status().nodes.reduce((all, each) => all + each.hints, 0) ?? 0),
+      0,
+    );
+  assert.ok(hints() >= 3, 'the store is full');
+  c.world.hosts[0]!.node!.changeMembership({ type: 'remove', node: n4 });
+  until(c.world, 'hints drained', () => hints() === 0, 120_000);
+});
 
 narrow('two changes of membership in one breath are both made', () => {
   const { world } = cluster(5, 1, {}, 3);
@@ -30,6 +155,75 @@ narrow('a plan that was only looked at is no change, and the change can be made 
   c.world.clock.advance(3000);
   const { members } = c.world.hosts[2]!.node!.ringView.ring;
   assert.ok(members.some(({ id }) => id === 'n4'));
+});
+
+narrow('one owner that is down holds up its own partitions only when a node leaves', () => {
+  const c = cluster(6, 3);
+  for (let i = 0; i < 60; i++) c.put(0, 'v', { key: keyOfText(`k${i}`), w: 3 }, 100);
+  const [, dead, , , , leaver] = c.world.hosts as [Host, Host, Host, Host, Host, Host];
+  const tell = (command: string) =>
+    c.ask(5, { type: 'admin', command, args: {}, timeoutMs: 1000 }, 50);
+  tell('transfers.pause');
+  c.world.hosts[0]!.node!.changeMembership({ type: 'leave', node: leaver.id });
+  const view = () => c.world.hosts[0]!.node!.ownership();
+  until(c.world, 'its places are taken', () =>
+    view().table.every((owners) => !owners.includes(leaver.id)),
+  );
+  c.world.crash(dead);
+  c.world.clock.advance(3000);
+  tell('transfers.resume');
+  c.world.clock.advance(60_000);
+  const left = leaver.node!.ringView.ring.table.flatMap((owners, p) =>
+    leaver.node!.merkleRoots()[p]!.kept === 0n || owners.includes(dead.id) ? [] : [p],
+  );
+  assert.deepEqual(left, []);
+});
+
+narrow('a put handed to a node that does not serve yet goes to the next owner', () => {
+  const c = cluster(4, 1, { gossipIntervalMs: 5000 });
+  const owners = c.world.hosts[0]!.node!.ownersOf(KEY);
+  const wiped = c.world.hosts.find(({ id }) => id === owners[0])!;
+  const outside = c.world.hosts.findIndex(({ id }) => !owners.includes(id));
+  c.world.crash(wiped);
+  wiped.disk.wipe();
+  c.world.clock.advance(2000);
+  c.world.start(wiped, 'newcomer');
+  until(c.world, 'it is linked', () =>
+    c.world.hosts[outside]!.node!.status().nodes.every(({ health }) => health === 'healthy'),
+  );
+  assert.equal(wiped.node!.state, 'joining');
+  assert.equal(codeOf(c.put(outside, 'v')), 'applied');
+});
+
+narrow('a delete is not forgotten while a node that left may bring back what was deleted', () => {
+  const HELD_MS = 6000;
+  const c = cluster(4, 3, {
+    replica: { ...DEFAULT_CONFIG.replica, retryHorizonMs: HELD_MS, writtenAtAheadMs: 0 },
+    reap: {
+      ...DEFAULT_CONFIG.reap,
+      ...{ scanIntervalMs: 1000, intervalMs: 1000, fenceDelayMs: 1000 },
+    },
+  });
+  const owners = c.world.hosts[0]!.node!.ownersOf(KEY);
+  assert.equal(codeOf(c.put(0, 'cart', { w: 3, dw: 3 }, 300)), 'applied');
+  const leaver = c.world.hosts.find(({ id }) => id === owners[2])!;
+  const at = c.world.hosts.findIndex(({ id }) => id === owners[0]);
+  c.world.crash(leaver);
+  c.world.clock.advance(1000);
+  c.world.hosts[at]!.node!.changeMembership({ type: 'leave', node: leaver.id });
+  const { context } = c.get(at, 2, 'k', 300);
+  const gone = { value: 'tombstone', contexts: [context] } as const;
+  assert.equal(codeOf(c.put(at, '', gone, 300)), 'applied');
+  c.world.clock.advance(40_000);
+  const reasons = c.world.hosts.map(({ node }) => node?.status().reaping.blockedBy);
+  assert.ok(reasons.includes(`no answer from ${leaver.id}`), reasons.join());
+  c.world.start(leaver);
+  c.world.clock.advance(30_000);
+  assert.notEqual(c.get(at, 2, 'k', 300).state, 'found');
+  assert.ok(
+    c.world.hosts.every(({ node }) => node!.recordOf(KEY) === undefined),
+    'it has given away what it held: now the delete is forgotten',
+  );
 });
 
 narrow.run();
