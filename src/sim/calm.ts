@@ -64,11 +64,8 @@ export const settle = (
   watch.advance(LINGER_MS);
   checkHints(world);
   checkOwnership(world);
-  // Without a lost memory, a refused hint or a move every owner has every write by hints alone,
-  // before anybody reads. (Truncated records become equal only when replicas meet.)
-  const hintsSuffice =
-    history.losses.length === 0 && paths.counts.get('hint refused') === 0 && !world.hasMoved;
-  if (hintsSuffice && scenario.limits === 'roomy') checkConvergence(world, scenario.keys);
+  // Before anybody reads.
+  if (scenario.hintsOnly) checkConvergence(world, scenario.keys);
   // And whatever was lost on the way, anti-entropy finds: still nobody has read.
   watch.advanceUntil('owners become equal', () => rootsAreEqual(world));
   const values = readAll(watch, scenario);

@@ -60,6 +60,8 @@ export type Scenario = {
   readonly config: Config;
   /** `tiny`: K and M of A6 so small that records are truncated all the time. */
   readonly limits: 'roomy' | 'tiny';
+  /** Nothing is ever lost, and anti-entropy rests: hints alone must make owners equal. */
+  readonly hintsOnly: boolean;
   readonly network: NetworkFaults;
   /** How far each client's clock is off, ms. */
   readonly clientSkewMs: readonly number[];
@@ -107,11 +109,17 @@ export const scenarioOf = (seed: number, options: ScenarioOptions = {}): Scenari
     leftDead: pick(random, [0, 0, 0, 0, 1, 2]),
     spares: pick(random, [0, 1, 1, 2, 3]),
     removesDead: random.fraction() < 0.5,
+    hintsOnly: random.fraction() < 0.12,
   };
+  const hintsOnly = drawn.hintsOnly && options.limits !== 'tiny';
   const founders = options.nodes ?? drawn.nodes;
-  const limits = options.limits ?? drawn.limits;
+  const limits = hintsOnly ? 'roomy' : (options.limits ?? drawn.limits);
   const calm = options.faults === 'none';
   const clients = options.clients ?? drawn.clients;
+  const config = configOf(seed, limits, calm);
+  const strikes = strikesOf(seed).filter(
+    ({ kind }) => mayStrike(options, kind) && (!hintsOnly || LOSES_NOTHING.includes(kind)),
+  );
   return {
     seed,
     founders,
@@ -120,18 +128,18 @@ export const scenarioOf = (seed: number, options: ScenarioOptions = {}): Scenari
     clients,
     zones: Math.min(drawn.zones, founders),
     keys: keysOf(options.keys ?? drawn.keys),
-    config: configOf(seed, limits, calm),
+    config: hintsOnly ? withHintsOnly(config) : config,
     network: networkOf(seed, mayStrike(options, 'network')),
     clientSkewMs: Array.from({ length: clients }, () =>
       calm ? 0 : Math.floor((random.fraction() - 0.5) * 2000),
     ),
-    strikes: strikesOf(seed)
-      .filter(({ kind }) => mayStrike(options, kind))
-      .filter(({ index }) => options.onlyStrikes?.includes(index) ?? true),
+    strikes: strikes.filter(({ index }) => options.onlyStrikes?.includes(index) ?? true),
+    hintsOnly,
     operations: operationsOf(seed, clients, options.operations ?? OPERATIONS).filter(
       ({ index }) => options.onlyOperations?.includes(index) ?? true,
     ),
-    leftDead: mayStrike(options, 'power-loss') ? Math.min(drawn.leftDead, founders - 2) : 0,
+    leftDead:
+      mayStrike(options, 'power-loss') && !hintsOnly ? Math.min(drawn.leftDead, founders - 2) : 0,
     removesDead: drawn.removesDead,
   };
 };
@@ -172,6 +180,19 @@ const configOf = (seed: number, limits: 'roomy' | 'tiny', calm: boolean): Config
     hintBatchMax: rarely(256, 1),
   };
 };
+
+/** Faults after which every owner still has every write by hints alone. */
+const LOSES_NOTHING: readonly FaultName[] = [
+  ...(['cut', 'clog', 'partition', 'reset', 'congestion', 'pause'] as const),
+  ...(['clock-jump', 'clock-drift', 'slow-disk'] as const),
+];
+const NEVER_MS = 600_000;
+
+const withHintsOnly = (config: Config): Config => ({
+  ...config,
+  exchangeIntervalMs: NEVER_MS,
+  replica: { ...config.replica, hintsMax: DEFAULT_CONFIG.replica.hintsMax },
+});
 
 const networkOf = (seed: number, mayFail: boolean): NetworkFaults => {
   const random = randomStream(seed, 'network faults');
