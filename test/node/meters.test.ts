@@ -13,6 +13,7 @@ import type {
   HandledReply,
   HandledRequest,
 } from '../../src/wire/client-messages.ts';
+import type { FailedReply } from '../../src/wire/peer-messages.ts';
 
 const meters = suite('meters');
 
@@ -21,6 +22,8 @@ const put = (key: string): HandledRequest => ({
   ...{ putId: putId('0123456789abcdef'), writtenAt: 1, attempt: 1, mode: 'causal' },
   ...{ strict: false, timeoutMs: 1000 },
 });
+
+const failed: FailedReply = { type: 'failed', code: 'OVERLOADED', message: '', details: {} };
 
 /** A handler that answers after `tookMs`, and what was logged. */
 const world = (keys: KeyDisplay = 'escaped') => {
@@ -69,6 +72,48 @@ meters('a slow request is logged with its key escaped, never with its value', ()
   assert.deepEqual([event, op, ms, outcome], ['request.slow', 'put', 100, 'ok']);
   assert.equal(key, 'slow\\n\\"\\u0000');
   assert.ok(!JSON.stringify(logged).includes('SECRET'));
+});
+
+meters('one of many is counted as the put it is, and the whole when it is done', () => {
+  const meters = new Meters();
+  const whole: HandledRequest = {
+    type: 'put-many',
+    requests: [put('a'), put('b')] as (HandledRequest & { type: 'put' })[],
+  };
+  const answers: HandledReply[] = [
+    {
+      type: 'part',
+      index: 1,
+      answer: { type: 'applied', acks: [], durable: [], context: new Uint8Array() },
+    },
+    { type: 'part', index: 0, answer: failed },
+    { type: 'done' },
+  ];
+  const handler = metered(
+    {
+      welcome: () => assert.fail('nobody says hello'),
+      handle: (_, answer) => {
+        for (const each of answers) answer(each);
+        return { cancel: () => undefined };
+      },
+    },
+    {
+      ...{ meters, digest: nodeDigest, keys: 'escaped', slowRequestMs: () => 100 },
+      clock: systemClock,
+      trace: { log: () => undefined },
+    },
+  );
+  const heard: HandledReply[] = [];
+  handler.handle(whole, (reply) => heard.push(reply));
+  assert.deepEqual(heard, answers, 'the client is told as ever');
+  assert.deepEqual(
+    meters.durations.map(({ labels }) => [labels['op'], labels['outcome']]),
+    [
+      ['put', 'ok'],
+      ['put', 'OVERLOADED'],
+      ['put-many', 'ok'],
+    ],
+  );
 });
 
 meters('a long key is cut; hashed keys are equal where the keys are', () => {
