@@ -97,8 +97,7 @@ export const handOn = (
       transfers.answered(from, message);
       return;
     case 'round.at':
-      rounds.adopt(message.round);
-      rounds.raiseFloor(message.floor);
+      rounds.hear(message.round, message.floor);
       return;
     case 'round.open':
     case 'fence':

@@ -143,7 +143,7 @@ export class ReapDesk implements ReapPorts {
       done: new Set(),
     };
     for (const node of members) this.#parts.send(node, { type: 'round.open', round });
-    rounds.adopt(round, () => this.#entered(self, round));
+    rounds.enter(round, () => this.#entered(self, round));
   }
 
   fenceBatch(): void {
@@ -218,7 +218,7 @@ export class ReapDesk implements ReapPorts {
   asked(from: NodeId, message: Reaping, reply: (answer: Reaping) => void): void {
     const { rounds, store, map } = this.#parts;
     if (message.type === 'round.open') {
-      rounds.adopt(message.round, () =>
+      rounds.enter(message.round, () =>
         reply({ type: 'round.entered', round: rounds.current, history: map.historyDigest() }),
       );
     } else if (message.type === 'fence') {

@@ -8,7 +8,8 @@
  *   floor         ─────────────▲ 5              a write of request 18 comes too late from here on
  *
  * A round counts only once it is durable: no former life of this node can have used one that this
- * life calls its own.
+ * life calls its own. And a disk that brings records and was never in a round that others have
+ * fenced is an older image of itself: what it holds may have been deleted and forgotten since.
  */
 import { ByteReader, ByteWriter } from '../core/bytes.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -32,6 +33,9 @@ const MARKS_MAX = 16;
 export class Rounds {
   readonly #parts: RoundsParts;
   readonly #atStart: number;
+  readonly #broughtRecords: boolean;
+  /** The last round this node was asked to enter, or led: nothing was fenced without it. */
+  #entered: number;
   #marks: readonly Mark[] = [];
   #floor = 0;
   #isCommitting = false;
@@ -41,6 +45,8 @@ export class Rounds {
     this.#parts = parts;
     const held = parts.storage.get('meta', ROUND);
     this.#atStart = held === undefined ? 0 : new ByteReader(held).varint();
+    this.#entered = this.#atStart;
+    this.#broughtRecords = parts.storage.range('records', { limit: 1 }).length > 0;
   }
 
   /** The round in force here: what is read now is stamped with it. */
@@ -75,6 +81,24 @@ export class Rounds {
       this.#waiting = [];
       for (const each of waiting) this.adopt(each.round, each.done);
     });
+  }
+
+  /** Enters a round of agreement as one of those that are asked. */
+  enter(round: number, done: () => void): void {
+    this.#entered = Math.max(this.#entered, round);
+    this.adopt(round, done);
+  }
+
+  /** Where a peer is, and the lowest round it takes records of. */
+  hear(round: number, floor: number): void {
+    if (this.#broughtRecords && floor > this.#entered) {
+      return this.#parts.failed(
+        `this data directory is an old image: others have forgotten deletes since (round ${floor}, ` +
+          `here ${this.#entered}); start with an empty one, and it is refilled`,
+      );
+    }
+    this.adopt(round);
+    this.raiseFloor(floor);
   }
 
   /** From here on nothing of an earlier round is taken. */

@@ -11,6 +11,15 @@ const narrow = suite('narrow escapes');
 const KEY = keyOfText('k');
 const QUIET = { exchangeIntervalMs: 86_400_000 };
 
+/** Deletes are forgotten soon. */
+const REAPING = {
+  replica: { ...DEFAULT_CONFIG.replica, retryHorizonMs: 6000, writtenAtAheadMs: 0 },
+  reap: {
+    ...DEFAULT_CONFIG.reap,
+    ...{ scanIntervalMs: 1000, intervalMs: 1000, fenceDelayMs: 1000 },
+  },
+};
+
 const until = (world: World, what: string, met: () => boolean, msMax = 60_000): void => {
   for (let ms = 0; !met(); ms += 10) {
     assert.ok(ms < msMax, `waited in vain: ${what}`);
@@ -196,14 +205,7 @@ narrow('a put handed to a node that does not serve yet goes to the next owner', 
 });
 
 narrow('a delete is not forgotten while a node that left may bring back what was deleted', () => {
-  const HELD_MS = 6000;
-  const c = cluster(4, 3, {
-    replica: { ...DEFAULT_CONFIG.replica, retryHorizonMs: HELD_MS, writtenAtAheadMs: 0 },
-    reap: {
-      ...DEFAULT_CONFIG.reap,
-      ...{ scanIntervalMs: 1000, intervalMs: 1000, fenceDelayMs: 1000 },
-    },
-  });
+  const c = cluster(4, 3, REAPING);
   const owners = c.world.hosts[0]!.node!.ownersOf(KEY);
   assert.equal(codeOf(c.put(0, 'cart', { w: 3, dw: 3 }, 300)), 'applied');
   const leaver = c.world.hosts.find(({ id }) => id === owners[2])!;
@@ -224,6 +226,36 @@ narrow('a delete is not forgotten while a node that left may bring back what was
     c.world.hosts.every(({ node }) => node!.recordOf(KEY) === undefined),
     'it has given away what it held: now the delete is forgotten',
   );
+});
+
+narrow('an old image of a disk does not bring back what was deleted and forgotten since', () => {
+  const c = cluster(3, 1, REAPING);
+  const [, , host] = c.world.hosts as [Host, Host, Host];
+  assert.equal(codeOf(c.put(0, 'cart', { w: 3, dw: 3 }, 300)), 'applied');
+  const restore = host.disk.snapshot();
+  const { context } = c.get(0, 2, 'k', 300);
+  const gone = { value: 'tombstone', contexts: [context] } as const;
+  assert.equal(codeOf(c.put(0, '', gone, 300)), 'applied');
+  c.world.clock.advance(40_000);
+  assert.equal(c.get(0, 3, 'k', 300).state, 'never-seen', 'it is forgotten');
+  c.world.crash(host);
+  restore();
+  c.world.start(host);
+  c.world.clock.advance(10_000);
+  assert.equal(host.node, undefined, 'it has seen what its disk is, and stopped');
+  assert.match(c.world.transcript.join(), /n3 fails: this data directory is an old image/);
+  assert.equal(c.get(0, 2, 'k', 300).state, 'never-seen');
+  host.disk.wipe();
+  c.world.start(host);
+  until(c.world, 'refilled', () => host.node!.status().incomplete === 0);
+  assert.equal(c.get(2, 3, 'k', 300).state, 'never-seen');
+  // Whoever took part in the rounds is no image, also after a crash.
+  for (const each of c.world.hosts) {
+    c.world.crash(each, 'power-loss');
+    c.world.start(each);
+    c.world.clock.advance(5000);
+  }
+  assert.ok(c.world.hosts.every(({ node }) => node?.state === 'serving'));
 });
 
 narrow.run();
