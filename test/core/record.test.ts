@@ -207,11 +207,16 @@ const steps = fc.array(
   { maxLength: 40 },
 );
 
-/** Plays a history; each replica mints with its own actor, as A4 demands. */
+/** Plays a history; each replica mints as A4 demands: with an actor of its own, a new one once the
+ * record has forgotten what the old one wrote last. */
 const play = (history: readonly Step[], limits: RecordLimits) => {
   const replicas = [EMPTY_RECORD, EMPTY_RECORD, EMPTY_RECORD];
   const contexts: CausalContext[] = [BLIND];
   const writes: { id: number; context: CausalContext }[] = [];
+  const mes = [0, 1, 2].map((birth) => ({ birth, n: 0 }));
+  let born = mes.length;
+  const nOf = (record: RecordOfKey, birth: number): number =>
+    record.vector.find((dot) => dot.actor === actor(birth))?.n ?? 0;
   for (const step of history) {
     const here = replicas[step.at]!;
     if (step.kind === 'meet') {
@@ -225,7 +230,12 @@ const play = (history: readonly Step[], limits: RecordLimits) => {
       context: contexts[contexts.length - 1 - (step.seesWhat % contexts.length)]!,
     };
     if (retried === undefined) writes.push({ id, context });
-    const now = wrote(here, context, { by: step.at, id, text: `w${id}`, at: 1000 + id }, limits);
+    const me = mes[step.at]!;
+    if (nOf(here, me.birth) !== me.n) me.birth = born++;
+    const draft = { by: me.birth, id, text: `w${id}`, at: 1000 + id };
+    const now = wrote(here, context, draft, limits);
+    // Forgotten at once, perhaps: then what it wrote last is not known, and never 0.
+    me.n = nOf(now, me.birth) || -1;
     replicas[step.at] = now;
     if (step.seesWhat === 0) contexts.push(contextOf(now));
   }
