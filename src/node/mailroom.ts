@@ -29,6 +29,10 @@ export const handOn = (
   // What it brings may have been deleted and forgotten since (C8); it may still learn that it is out.
   const isLate = map.isTooLate(from);
   if (isLate && !LEARNING.has(message.type)) return;
+  if (carriesRecords(message) && message.round < rounds.floor) {
+    // Read before the fence (A9): not taken, but its sender should know where everybody is.
+    return reply({ type: 'round.at', round: rounds.current, floor: rounds.floor });
+  }
   switch (message.type) {
     case 'write':
     case 'sync':
@@ -122,6 +126,11 @@ export const handOn = (
       return;
   }
 };
+
+const carriesRecords = (
+  message: PeerMessage,
+): message is Extract<PeerMessage, { type: 'write' | 'deliver' | 'surrender' }> =>
+  message.type === 'write' || message.type === 'deliver' || message.type === 'surrender';
 
 /** What tells a node of the cluster it is in, or was in, and carries no records. */
 const LEARNING: ReadonlySet<PeerMessage['type']> = new Set([

@@ -187,7 +187,7 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
   });
   const reaping = new ReapDesk(
     {
-      ...{ ...common, clock, watch: reapWatch, map },
+      ...{ ...common, clock, trace, watch: reapWatch, map },
       tell: (event) => tell('reap', event),
     },
     firstNumber(random),

@@ -4,12 +4,13 @@
  * removed so lately that it may come back, keeps everything from being forgotten: status says who.
  */
 import type { ReapEvent, ReapPorts } from '../../actors/reap.ts';
-import { partitionId } from '../core/ids.ts';
+import { partitionId, showKey } from '../core/ids.ts';
 import type { NodeId, PartitionId } from '../core/ids.ts';
 import { sameBytes } from '../core/bytes.ts';
 import { decodeHashes, encodeHashes } from '../core/merkle.ts';
 import { pruned } from '../core/reap.ts';
 import type { Clock } from '../ports/clock.ts';
+import type { Trace } from '../ports/trace.ts';
 import type { Reaping } from '../wire/peer-messages.ts';
 import type { Admission } from './admission-desk.ts';
 import type { ClusterMap } from './cluster-map.ts';
@@ -22,6 +23,7 @@ import type { Rounds } from './rounds.ts';
 export type ReapDeskParts = {
   readonly self: NodeId;
   readonly clock: Clock;
+  readonly trace: Trace;
   readonly ring: RingView;
   readonly store: RecordStore;
   readonly config: Config;
@@ -268,7 +270,7 @@ export class ReapDesk implements ReapPorts {
     const testimony = this.#testimonies.get(from);
     if (testimony?.batch !== batch) return;
     this.#testimonies.delete(from);
-    const { store, watch, ring } = this.#parts;
+    const { store, watch, ring, trace } = this.#parts;
     store.change(() => {
       for (const index of agreed) {
         const watched = testimony.entries[index];
@@ -279,6 +281,8 @@ export class ReapDesk implements ReapPorts {
         if (watched.excess === 'dead') {
           store.put(slot, 'removed');
           store.hints.forgetAll(watched.key);
+          const puts = slot.held.record.siblings.map(({ putId }) => putId).join();
+          trace.log('debug', 'delete.forgotten', { key: showKey(watched.key), puts });
           this.#reaped += 1;
         } else {
           store.put(slot, { ...slot.held, record: pruned(slot.held.record) });

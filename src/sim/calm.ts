@@ -28,6 +28,8 @@ import type { World } from './world.ts';
 
 /** After so long without settling an operator removes the dead, if nothing else did. */
 const OPERATOR_COMES_MS = 15_000;
+/** Long enough for the owners to agree on what to forget. */
+const FORGETTING_MS = 12_000;
 /** What is lost by reads and by hints alone is known so long after the last hint. */
 const LINGER_MS = 3000;
 
@@ -68,11 +70,17 @@ export const settle = (
   if (scenario.hintsOnly) checkConvergence(world, scenario.keys);
   // And whatever was lost on the way, anti-entropy finds: still nobody has read.
   watch.advanceUntil('owners become equal', () => rootsAreEqual(world));
+  if (scenario.forgets) {
+    watch.advance(FORGETTING_MS);
+    watch.advanceUntil('owners become equal again', () => rootsAreEqual(world));
+  }
   const values = readAll(watch, scenario);
   checkHistory(world, scenario, history, values);
   checkConvergence(world, scenario.keys);
   checkIdle(world);
   checkTrees(world);
+  // What is forgotten meanwhile is no reader's doing.
+  if (scenario.forgets) return;
   const commits = commitsOf(world);
   readAll(watch, scenario);
   demand(

@@ -60,6 +60,8 @@ const BUFFERED_MS_MAX = 10_000;
 export class History {
   readonly writes: WriteFate[] = [];
   readonly losses: Loss[] = [];
+  /** By key, deletes that the owners agreed to forget: they account for their past for ever. */
+  readonly #forgotten = new Map<string, Set<string>>();
   readonly #byName = new Map<string, WriteFate>();
   readonly #byPut = new Map<PutId, WriteFate>();
   readonly #byKey = new Map<string, WriteFate[]>();
@@ -71,6 +73,16 @@ export class History {
     const ofKey = this.#byKey.get(write.key);
     if (ofKey === undefined) this.#byKey.set(write.key, [write]);
     else ofKey.push(write);
+  }
+
+  /** Owners forgot a record of nothing but these deletes (A9). */
+  forget(puts: readonly PutId[]): void {
+    for (const put of puts) {
+      const write = this.#byPut.get(put);
+      if (write === undefined) continue;
+      const ofKey = this.#forgotten.get(write.key) ?? new Set();
+      this.#forgotten.set(write.key, ofKey.add(write.name));
+    }
   }
 
   ofKey(key: string): readonly WriteFate[] {
@@ -101,7 +113,7 @@ export class History {
    * last-write-wins put that is there or was itself rightly replaced (A8).
    */
   isAccountedFor(write: WriteFate, there: readonly string[]): boolean {
-    const past = this.pastOf(there);
+    const past = this.pastOf([...there, ...(this.#forgotten.get(write.key) ?? [])]);
     if (past.has(write.name)) return true;
     const known = new Set(past);
     const queue = [...past];

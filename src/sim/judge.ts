@@ -177,6 +177,9 @@ export class OnlineJudge implements Judge {
       for (const op of event.ops) {
         if (op.type === 'put' && op.table === 'records') this.#try(() => this.#judgeRow(op.value));
       }
+    } else if (event.type === 'said' && event.text.includes(' delete.forgotten ')) {
+      const { puts } = JSON.parse(event.text.slice(event.text.indexOf('{'))) as { puts: string };
+      this.#history.forget(puts.split(',') as PutId[]);
     } else if (event.type === 'said' && isCrash(event.text)) {
       this.#try(() => demand(false, 'no crash', '', () => event.text));
     }

@@ -39,6 +39,7 @@ export const PATHS = [
   'old retry',
   'clock refused',
   'sibling cap',
+  'delete forgotten',
 ] as const;
 
 export type PathName = (typeof PATHS)[number];
@@ -85,6 +86,7 @@ export class Paths {
         return;
       case 'said':
         if (event.text.includes(' warn hint.refused')) this.add('hint refused');
+        if (event.text.includes(' delete.forgotten ')) this.add('delete forgotten');
         return;
       default:
         return;

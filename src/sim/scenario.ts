@@ -58,6 +58,8 @@ export type Scenario = {
   readonly keys: readonly string[];
   readonly clients: number;
   readonly config: Config;
+  /** Whether deletes are old enough to be forgotten within the run. */
+  readonly forgets: boolean;
   /** `tiny`: K and M of A6 so small that records are truncated all the time. */
   readonly limits: 'roomy' | 'tiny';
   /** Nothing is ever lost, and anti-entropy rests: hints alone must make owners equal. */
@@ -112,19 +114,24 @@ export const scenarioOf = (seed: number, options: ScenarioOptions = {}): Scenari
     hintsOnly: random.fraction() < 0.12,
   };
   const hintsOnly = drawn.hintsOnly && options.limits !== 'tiny';
+  const forgets = !hintsOnly && randomStream(seed, 'forgets').fraction() < 0.4;
   const founders = options.nodes ?? drawn.nodes;
   const limits = hintsOnly ? 'roomy' : (options.limits ?? drawn.limits);
   const calm = options.faults === 'none';
   const clients = options.clients ?? drawn.clients;
-  const config = configOf(seed, limits, calm);
+  const config = { ...configOf(seed, limits, calm, forgets), ...(forgets ? FORGETFUL : {}) };
   const strikes = strikesOf(seed).filter(
-    ({ kind }) => mayStrike(options, kind) && (!hintsOnly || LOSES_NOTHING.includes(kind)),
+    ({ kind }) =>
+      mayStrike(options, kind) &&
+      (!hintsOnly || LOSES_NOTHING.includes(kind)) &&
+      !(forgets && UNFORGETTING.has(kind)),
   );
   return {
     seed,
     founders,
     spares: mayStrike(options, 'join') || mayStrike(options, 'replace') ? drawn.spares : 0,
     limits,
+    forgets,
     clients,
     zones: Math.min(drawn.zones, founders),
     keys: keysOf(options.keys ?? drawn.keys),
@@ -158,7 +165,24 @@ export const modeOn = (key: string, planned: OperationPlan['mode']): OperationPl
   return key.startsWith('last') ? 'last-write-wins' : 'causal';
 };
 
-const configOf = (seed: number, limits: 'roomy' | 'tiny', calm: boolean): Config => {
+/** Deletes are forgotten within seconds: rounds and walks follow each other, retries grow old soon. */
+const FORGETFUL: Partial<Config> = {
+  reap: { ...DEFAULT_CONFIG.reap, scanIntervalMs: 1000, intervalMs: 1000, fenceDelayMs: 1000 },
+};
+const RETRIES_MS = { retryHorizonMs: 3000, writtenAtAheadMs: 3000 };
+
+/**
+ * What undoes an agreement by its nature: a clock set back takes older retries for young ones, and
+ * an old backup brings back what was forgotten.
+ */
+const UNFORGETTING: ReadonlySet<FaultName> = new Set(['clock-jump', 'old-backup']);
+
+const configOf = (
+  seed: number,
+  limits: 'roomy' | 'tiny',
+  calm: boolean,
+  forgets: boolean,
+): Config => {
   const random = randomStream(seed, 'config');
   const rarely = <T>(usual: T, ...rare: readonly T[]): T =>
     calm || random.fraction() < 0.75 ? usual : pick(random, rare);
@@ -167,6 +191,7 @@ const configOf = (seed: number, limits: 'roomy' | 'tiny', calm: boolean): Config
     exchangeIntervalMs: rarely(1000, 200, 5000),
     replica: {
       ...DEFAULT_CONFIG.replica,
+      ...(forgets ? RETRIES_MS : {}),
       record: RECORD_LIMITS[limits],
       bufferedObjectsMax: rarely(1000, 1, 6),
       hintsMax: rarely(1_000_000, 0, 2, 10),
