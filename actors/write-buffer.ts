@@ -77,6 +77,11 @@ export const writeBufferMachine = setup({
   id: 'write-buffer',
   context: ({ input }) => ({ ...input, meanwhile: 'nothing' }),
   initial: 'resuming',
+  on: {
+    // Of a commit that was under way when this actor crashed and began anew.
+    'commit.done': { actions: 'tellCommitted' },
+    'commit.failed': { target: '.failed', actions: 'failStop' },
+  },
   states: {
     resuming: {
       always: [{ guard: 'somethingBuffered', target: 'committing' }, { target: 'empty' }],
@@ -109,6 +114,7 @@ export const writeBufferMachine = setup({
         { target: 'empty' },
       ],
     },
-    failed: {},
+    // Whatever the disk says now, nobody is told.
+    failed: { on: { 'commit.done': {}, 'commit.failed': {} } },
   },
 });

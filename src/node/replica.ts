@@ -251,6 +251,8 @@ export class Replica {
     } catch {
       return 'BAD_ARGUMENT';
     }
+    // A header is no record: what it withholds could never be read here.
+    if (incoming.siblings.some(({ value }) => value === 'withheld')) return 'BAD_ARGUMENT';
     const slot = this.#open(key);
     const stored = slot.held === 'nothing' ? NOTHING : slot.held;
     const record = merge(stored.record, incoming, limits.record);

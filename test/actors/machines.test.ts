@@ -55,6 +55,17 @@ machines('a durable write hurries it; those that come meanwhile share the next c
   assert.deepEqual(log, ['commit', 'committed', 'commit']);
 });
 
+machines('what was under way when the buffer crashed is told as well', () => {
+  const { world, log, actor } = buffer(1);
+  assert.deepEqual(log, ['commit'], 'what is buffered, beside a commit of the life before');
+  actor.send({ type: 'commit.done' });
+  actor.send({ type: 'commit.done' });
+  assert.deepEqual(log, ['commit', 'committed', 'committed']);
+  actor.send({ type: 'commit.failed', reason: 'EIO' });
+  assert.deepEqual(log.at(-1), 'stop: EIO');
+  world.advance(1000);
+});
+
 machines('a failed commit stops the node, and nobody is told anything any more', () => {
   const { world, log, actor } = buffer();
   actor.send({ type: 'buffer.full' });

@@ -2,6 +2,7 @@
 import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { keyOfText, nodeId } from '../../src/core/ids.ts';
+import { encodeRecord } from '../../src/core/record-bytes.ts';
 import { DEFAULT_CONFIG } from '../../src/node/config.ts';
 import type { Host, World } from '../../src/sim/world.ts';
 import { cluster, codeOf } from './cluster.ts';
@@ -256,6 +257,19 @@ narrow('an old image of a disk does not bring back what was deleted and forgotte
     c.world.clock.advance(5000);
   }
   assert.ok(c.world.hosts.every(({ node }) => node?.state === 'serving'));
+});
+
+narrow('a record without its values is not taken from a peer', () => {
+  const { world, put, get } = cluster();
+  const [a, b] = world.hosts as [Host, Host];
+  assert.equal(codeOf(put(0, 'v', { w: 3 })), 'applied');
+  const record = encodeRecord(a.node!.recordOf(KEY)!, 'header');
+  const write = { type: 'write', request: 1, durable: false, round: 0, record } as const;
+  const other = keyOfText('other');
+  a.node!.sendTo(b.id, { ...write, key: other });
+  world.clock.advance(1000);
+  assert.equal(b.node!.recordOf(other), undefined);
+  assert.equal(get(1, 2, 'other').state, 'never-seen');
 });
 
 narrow.run();
