@@ -8,20 +8,20 @@
  *                    cause that travels with its messages; long-lived actors are observed
  */
 import type { AnyActorRef, InspectionEvent } from 'xstate';
-import { liveSiblings } from '../core/record.ts';
-import type { RecordOfKey } from '../core/record.ts';
 import type { NodeId } from '../core/ids.ts';
 import { parseTraceparent } from '../core/traceparent.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { Trace, TraceFacts } from '../ports/trace.ts';
+import type { Trace } from '../ports/trace.ts';
 import type { PeerMessage, RequestId } from '../wire/peer-messages.ts';
+import { Ear } from './ear.ts';
+import { messageFacts, plain, shortFacts } from './facts.ts';
 import { Histogram } from './histogram.ts';
 import { HotKeys } from './hot-keys.ts';
-import type { ActorGauge, Facts, InspectionRecord, Percentiles, StorySummary } from './records.ts';
+import type { ActorGauge, InspectionRecord, Percentiles, StorySummary } from './records.ts';
 import { replay } from './replay.ts';
 import { withoutValues } from './story.ts';
-import type { KeptEvent, Story } from './story.ts';
-import { inputFacts, listenedPorts, replyFacts, stateText, translator } from './translate.ts';
+import type { Story } from './story.ts';
+import { stateText, translator } from './translate.ts';
 import type { Happening } from './translate.ts';
 import type { CoordinatorWatch, Watch } from './watch.ts';
 
@@ -350,151 +350,9 @@ export class Recorder implements Watch {
   }
 }
 
-/** The ear of one coordinator: keeps its events, and tells them at once if it is recorded. */
-class Ear implements CoordinatorWatch {
-  readonly input: unknown;
-  readonly inspect: ((event: InspectionEvent) => void) | undefined;
-  readonly #recorder: Recorder;
-  readonly #machine: string;
-  readonly #request: RequestId;
-  readonly #given: object;
-  readonly #cause: string | undefined;
-  readonly #bornAtMs: number;
-  readonly #events: KeptEvent[] = [];
-  #replyMs: number | undefined;
-  #reply: object | undefined;
-
-  constructor(
-    recorder: Recorder,
-    machine: string,
-    request: RequestId,
-    input: object,
-    cause: string | undefined,
-    sampled: boolean,
-  ) {
-    this.#recorder = recorder;
-    this.#machine = machine;
-    this.#request = request;
-    this.#given = input;
-    this.#bornAtMs = recorder.nowMs();
-    this.input = input;
-    if (recorder.isWatched) recorder.touched(keyOf(input));
-    if (!sampled) return;
-    this.#cause = cause ?? recorder.causeOf(request);
-    const tell = (happening: Happening): void =>
-      recorder.tellOf(`${machine} ${request}`, { ...happening, cause: this.#cause! });
-    const { facts } = inputFacts(input);
-    tell({ type: 'born', what: machine, facts });
-    const { ports } = input as { readonly ports: object };
-    const within = (task: () => void): void => recorder.within(this.#cause, task);
-    this.input = { ...input, ports: listenedPorts(ports, recorder.self, tell, within) };
-    this.inspect = translator(tell);
-  }
-
-  heard(event: { readonly type: string }): void {
-    this.#events.push({ atMs: this.#recorder.nowMs(), event });
-  }
-
-  replied(reply: object): void {
-    this.#replyMs = this.#recorder.nowMs() - this.#bornAtMs;
-    this.#reply = reply;
-    this.#recorder.replied(this.#machine, this.#replyMs);
-  }
-
-  ended(how: 'done' | 'crashed' | 'stopped'): void {
-    const endedAtMs = this.#recorder.nowMs();
-    if (this.#cause !== undefined) {
-      const actor = `${this.#machine} ${this.#request}`;
-      this.#recorder.tellOf(actor, { type: 'ended', what: how, cause: this.#cause });
-    }
-    this.#recorder.buried(this.#machine, () => {
-      const why = this.#why();
-      if (why === undefined) return undefined;
-      const input = withoutValues(this.#given);
-      const events = withoutValues(this.#events);
-      return { summary: this.#summary(why, how), input, events, endedAtMs };
-    });
-  }
-
-  #why(): StorySummary['why'] | undefined {
-    const { type, record } = (this.#reply ?? {}) as { type?: string; record?: RecordOfKey };
-    if (type === undefined || type === 'failed') return 'failed';
-    if (type === 'value' && record !== undefined && liveSiblings(record).length > 1) {
-      return 'siblings';
-    }
-    if (this.#replyMs! > this.#recorder.slowMs) return 'slow';
-    return this.#cause === undefined ? undefined : 'sampled';
-  }
-
-  #summary(why: StorySummary['why'], how: string): StorySummary {
-    const outcome = this.#reply === undefined ? how : String(replyFacts(this.#reply)['outcome']);
-    return {
-      cause: this.#cause ?? this.#recorder.causeOf(this.#request),
-      node: this.#recorder.self,
-      machine: this.#machine,
-      request: this.#request,
-      key: inputFacts(this.#given).key,
-      bornAtMs: this.#bornAtMs,
-      ...(this.#replyMs === undefined ? {} : { replyMs: this.#replyMs }),
-      outcome,
-      why,
-    };
-  }
-}
-
 /** Long-lived actors by their system id, what they spawn by its machine. */
 const nameOf = (ref: AnyActorRef, supervisor: AnyActorRef): string => {
   if (ref === supervisor) return 'node';
   const { systemId, logic } = ref as { systemId?: string; logic?: { readonly id?: string } };
   return systemId ?? logic?.id ?? 'child';
-};
-
-const keyOf = (input: object): string => {
-  const { key, put } = input as { readonly key?: string; readonly put?: { readonly key: string } };
-  return put?.key ?? key ?? '';
-};
-
-const messageFacts = (message: PeerMessage): { readonly facts?: Facts } => {
-  switch (message.type) {
-    case 'write':
-      return {
-        facts: {
-          bytes: message.record.length,
-          durable: message.durable,
-          ...(message.hintFor === undefined ? {} : { hintFor: message.hintFor }),
-        },
-      };
-    case 'written':
-      return { facts: { durable: message.durable } };
-    case 'read':
-      return { facts: { want: message.want } };
-    case 'answer':
-      return { facts: { role: message.role, bytes: message.record?.length ?? 0 } };
-    case 'refused':
-      return { facts: { code: message.code } };
-    default:
-      return {};
-  }
-};
-
-const shortFacts = (facts: TraceFacts | undefined): Facts =>
-  Object.fromEntries(
-    Object.entries(facts ?? {}).map(([name, value]) => [
-      name,
-      typeof value === 'number' || typeof value === 'boolean' ? value : String(value).slice(0, 200),
-    ]),
-  );
-
-/** Maps and sets as lists, nothing deep, nothing long: fit for JSON. */
-const plain = (value: unknown, depth: number): unknown => {
-  if (value instanceof Map) return plain([...value], depth);
-  if (value instanceof Set) return plain([...value], depth);
-  if (typeof value === 'bigint') return String(value);
-  if (typeof value === 'function') return undefined;
-  if (typeof value !== 'object' || value === null) return value;
-  if (depth > 5) return '…';
-  if (Array.isArray(value)) return value.slice(0, 32).map((each) => plain(each, depth + 1));
-  return Object.fromEntries(
-    Object.entries(value).map(([name, inner]) => [name, plain(inner, depth + 1)]),
-  );
 };

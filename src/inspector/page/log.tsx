@@ -4,7 +4,7 @@ import type { InspectionRecord, Recording } from '../records.ts';
 import { Empty, NodeName, Panel, clockTime, factsText, shortActor } from './bits.tsx';
 import { spansOf } from '../spans.ts';
 import { perfettoOf } from './perfetto.ts';
-import { selectStory } from './requests.tsx';
+import { moveFocus, selectStory } from './requests.tsx';
 import { show } from './views.ts';
 import { droppedTotal, happened, memberIds, records, stories, tick } from './store.ts';
 
@@ -89,7 +89,12 @@ export const Log = () => {
                   <tr
                     key={`${row.node} ${row.seq}`}
                     class={`${row.type} ${row.type === 'log' ? row.state : ''}`}
-                    onClick={() => row.cause !== undefined && openStory(row.cause)}
+                    tabIndex={stories.has(row.cause ?? '') ? 0 : undefined}
+                    onClick={() => openStory(row.cause ?? '')}
+                    onKeyDown={(event) => {
+                      if (event.key === 'Enter') openStory(row.cause ?? '');
+                      moveFocus(event);
+                    }}
                   >
                     <td class="mono muted">{clockTime(row.atMs)}</td>
                     <td>

@@ -1,7 +1,7 @@
 /** What the tour does and says: each step acts on the cluster, then waits until the effect is seen. */
 import type { KeyPicture } from '../records.ts';
 import { breakIt, nextId, operate, processes, serving } from './hands.ts';
-import { lookUp, refreshKey, replicas } from './ring.tsx';
+import { lookUp, refreshKey, replicas } from './key.tsx';
 import { playStory, selectStory } from './requests.tsx';
 import { SILENT_MS, ask, memberIds, nodes, stories } from './store.ts';
 import { show } from './views.ts';

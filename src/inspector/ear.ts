@@ -1,0 +1,109 @@
+/** What listens to one coordinator, and what it leaves behind if the request was worth a look. */
+import type { InspectionEvent } from 'xstate';
+import { liveSiblings } from '../core/record.ts';
+import type { RecordOfKey } from '../core/record.ts';
+import type { RequestId } from '../wire/peer-messages.ts';
+import type { Recorder } from './recorder.ts';
+import type { StorySummary } from './records.ts';
+import { withoutValues } from './story.ts';
+import type { KeptEvent } from './story.ts';
+import { inputFacts, listenedPorts, replyFacts, translator } from './translate.ts';
+import type { Happening } from './translate.ts';
+import type { CoordinatorWatch } from './watch.ts';
+
+/** The ear of one coordinator: keeps its events, and tells them at once if it is recorded. */
+export class Ear implements CoordinatorWatch {
+  readonly input: unknown;
+  readonly inspect: ((event: InspectionEvent) => void) | undefined;
+  readonly #recorder: Recorder;
+  readonly #machine: string;
+  readonly #request: RequestId;
+  readonly #given: object;
+  readonly #cause: string | undefined;
+  readonly #bornAtMs: number;
+  readonly #events: KeptEvent[] = [];
+  #replyMs: number | undefined;
+  #reply: object | undefined;
+
+  constructor(
+    recorder: Recorder,
+    machine: string,
+    request: RequestId,
+    input: object,
+    cause: string | undefined,
+    sampled: boolean,
+  ) {
+    this.#recorder = recorder;
+    this.#machine = machine;
+    this.#request = request;
+    this.#given = input;
+    this.#bornAtMs = recorder.nowMs();
+    this.input = input;
+    if (recorder.isWatched) recorder.touched(keyOf(input));
+    if (!sampled) return;
+    this.#cause = cause ?? recorder.causeOf(request);
+    const tell = (happening: Happening): void =>
+      recorder.tellOf(`${machine} ${request}`, { ...happening, cause: this.#cause! });
+    const { facts } = inputFacts(input);
+    tell({ type: 'born', what: machine, facts });
+    const { ports } = input as { readonly ports: object };
+    const within = (task: () => void): void => recorder.within(this.#cause, task);
+    this.input = { ...input, ports: listenedPorts(ports, recorder.self, tell, within) };
+    this.inspect = translator(tell);
+  }
+
+  heard(event: { readonly type: string }): void {
+    this.#events.push({ atMs: this.#recorder.nowMs(), event });
+  }
+
+  replied(reply: object): void {
+    this.#replyMs = this.#recorder.nowMs() - this.#bornAtMs;
+    this.#reply = reply;
+    this.#recorder.replied(this.#machine, this.#replyMs);
+  }
+
+  ended(how: 'done' | 'crashed' | 'stopped'): void {
+    const endedAtMs = this.#recorder.nowMs();
+    if (this.#cause !== undefined) {
+      const actor = `${this.#machine} ${this.#request}`;
+      this.#recorder.tellOf(actor, { type: 'ended', what: how, cause: this.#cause });
+    }
+    this.#recorder.buried(this.#machine, () => {
+      const why = this.#why();
+      if (why === undefined) return undefined;
+      const input = withoutValues(this.#given);
+      const events = withoutValues(this.#events);
+      return { summary: this.#summary(why, how), input, events, endedAtMs };
+    });
+  }
+
+  #why(): StorySummary['why'] | undefined {
+    const { type, record } = (this.#reply ?? {}) as { type?: string; record?: RecordOfKey };
+    if (type === undefined || type === 'failed') return 'failed';
+    if (type === 'value' && record !== undefined && liveSiblings(record).length > 1) {
+      return 'siblings';
+    }
+    if (this.#replyMs! > this.#recorder.slowMs) return 'slow';
+    return this.#cause === undefined ? undefined : 'sampled';
+  }
+
+  #summary(why: StorySummary['why'], how: string): StorySummary {
+    const outcome = this.#reply === undefined ? how : String(replyFacts(this.#reply)['outcome']);
+    return {
+      cause: this.#cause ?? this.#recorder.causeOf(this.#request),
+      node: this.#recorder.self,
+      machine: this.#machine,
+      request: this.#request,
+      key: inputFacts(this.#given).key,
+      bornAtMs: this.#bornAtMs,
+      ...(this.#replyMs === undefined ? {} : { replyMs: this.#replyMs }),
+      outcome,
+      why,
+    };
+  }
+}
+
+const keyOf = (input: object): string => {
+  const { key, put } = input as { readonly key?: string; readonly put?: { readonly key: string } };
+  return put?.key ?? key ?? '';
+};
