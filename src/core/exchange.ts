@@ -33,10 +33,10 @@ export type Step =
 /** What is still to be done, the next step last. */
 export type Walk = readonly Step[];
 
-/** Leaves in one question: 1/16 of a partition, so that an answer stays far below a frame. */
-const LEAVES_PER_QUESTION = 64;
+/** Records in one answer; after them it ends with the leaf, and the other leaves are asked for anew. */
+export const KEYS_PER_ANSWER = 256;
 /** Keys in one repair. */
-const KEYS_PER_REPAIR = 64;
+const KEYS_PER_REPAIR = 128;
 
 /** One side's view of a partition, as roots are compared. */
 export type Root = {
@@ -46,13 +46,15 @@ export type Root = {
   readonly complete: boolean;
 };
 
-/** A walk over partitions; where one side holds nothing, every leaf is asked for at once. */
+/** A walk over partitions; where one side holds nothing, every leaf is asked for. */
 export const walkOver = (
   partitions: readonly { readonly partition: PartitionId; readonly oneSideEmpty: boolean }[],
 ): Walk =>
   partitions.flatMap(({ partition, oneSideEmpty }): Step[] => [
     { type: 'settled', partition },
-    ...(oneSideEmpty ? everyLeaf(partition) : [{ type: 'branches', partition } as const]),
+    oneSideEmpty
+      ? { type: 'records', partition, leaves: EVERY_LEAF }
+      : { type: 'branches', partition },
   ]);
 
 /** The walk after the answer to its last step, a question for hashes. */
@@ -70,15 +72,20 @@ export const descend = (walk: Walk, ours: readonly bigint[], theirs: readonly bi
   return [...rest, { type: 'records', partition, leaves }];
 };
 
-/** The walk after its last step, a question for records, has shown these differences to repair. */
-export const repairing = (walk: Walk, found: readonly Difference[]): Walk => {
+/**
+ * The walk after its last step, a question for records, has shown these differences to repair in the
+ * first `looked` of its leaves.
+ */
+export const repairing = (walk: Walk, found: readonly Difference[], looked: number): Walk => {
   const step = walk.at(-1);
   const rest = walk.slice(0, -1);
   if (step?.type !== 'records') return rest;
   const { partition } = step;
+  const leaves = step.leaves.slice(looked);
   const repairs = slices(found, KEYS_PER_REPAIR);
   return [
     ...rest,
+    ...(leaves.length === 0 ? [] : [{ ...step, leaves }]),
     ...repairs.map((part): Step => ({ type: 'repair', partition, differences: part })),
   ];
 };
@@ -101,11 +108,7 @@ export const differencesOf = (
   return found;
 };
 
-const everyLeaf = (partition: PartitionId): readonly Step[] =>
-  slices(
-    Array.from({ length: LEAVES }, (_, leaf) => leaf),
-    LEAVES_PER_QUESTION,
-  ).map((leaves) => ({ type: 'records', partition, leaves }));
+const EVERY_LEAF = Array.from({ length: LEAVES }, (_, leaf) => leaf);
 
 const slices = <T>(list: readonly T[], size: number): readonly (readonly T[])[] =>
   Array.from({ length: Math.ceil(list.length / size) }, (_, i) =>

@@ -240,7 +240,7 @@ export const LIMITS = {
   repairPaceMs: live.ms(
     0,
     [0, 60_000],
-    'Least rest after each batch of 64 repaired or moved keys. More: slower and gentler than admission grants.',
+    'Least rest after each batch of repaired (128) or moved (64) keys. More: slower and gentler than admission grants.',
   ),
   scrubIntervalMs: live.ms(
     24 * HOUR_MS,

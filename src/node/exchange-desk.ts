@@ -119,7 +119,6 @@ export class ExchangeDesk implements AntiEntropyPorts, ExchangePorts {
       theirRoots: new Map(),
       differing: 0,
       walk: [],
-      ours: new Map(),
       looksBefore: new Map(),
     };
     tell({ type: 'peer.chosen' });
@@ -211,9 +210,7 @@ export class ExchangeDesk implements AntiEntropyPorts, ExchangePorts {
       exchange.walk = descend(exchange.walk, this.#ourHashes(step), hashes);
       this.#parts.tellExchange({ type: 'answer.heard' });
     } else if (answer.type === 'records') {
-      if (step?.type === 'records' && !answer.complete) forgetComplete(exchange, step.partition);
-      const theirs = new Map(answer.entries.map(({ key, hash }) => [key, decodeHashes(hash)[0]!]));
-      exchange.walk = repairing(exchange.walk, differencesOf(exchange.ours, theirs));
+      this.#compare(exchange, answer);
       this.#parts.tellExchange({ type: 'answer.heard' });
     } else this.#repairs.fetched(exchange, answer);
   }
@@ -281,9 +278,20 @@ export class ExchangeDesk implements AntiEntropyPorts, ExchangePorts {
     } else if (step.type === 'leaves') {
       this.#ask(exchange, { type: 'leaves.ask', partition, branch: step.branch });
     } else {
-      exchange.ours = soundHashesIn(this.#parts, partition, step.leaves);
       this.#ask(exchange, { type: 'records.ask', partition, leaves: step.leaves });
     }
+  }
+
+  /** Their records of the leaves asked for, or of the first of them, beside ours. */
+  #compare(exchange: Exchange, answer: Extract<TreeAnswer, { type: 'records' }>): void {
+    const step = exchange.walk.at(-1);
+    if (step?.type !== 'records') return;
+    if (!answer.complete) forgetComplete(exchange, step.partition);
+    // At least one: whatever the other side says, the walk comes to its end.
+    const looked = Math.max(1, answer.looked);
+    const { hashes } = soundHashesIn(this.#parts, step.partition, step.leaves.slice(0, looked));
+    const theirs = new Map(answer.entries.map(({ key, hash }) => [key, decodeHashes(hash)[0]!]));
+    exchange.walk = repairing(exchange.walk, differencesOf(hashes, theirs), looked);
   }
 
   #ourHashes(step: Step | undefined): readonly bigint[] {

@@ -32,8 +32,6 @@ export type Exchange = {
   /** Partitions whose roots differed. */
   differing: number;
   walk: Walk;
-  /** The hashes of our records that the question under way is about. */
-  ours: ReadonlyMap<Key, bigint>;
   looksBefore: ReadonlyMap<Key, Look>;
 };
 

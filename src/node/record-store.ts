@@ -17,6 +17,8 @@ import type { Trace } from '../ports/trace.ts';
 import { Audit } from './audit.ts';
 import { Forest, leafHash } from './forest.ts';
 import { HintStore } from './hint-store.ts';
+import { rowsOfLeaves } from './leaf-rows.ts';
+import type { LeafRows } from './leaf-rows.ts';
 import { Memtable } from './memtable.ts';
 import type { Layer, Place, RecordChange, StoredRecord } from './memtable.ts';
 import type { RingView } from './ring-view.ts';
@@ -29,7 +31,6 @@ import {
   hashOfRow,
   hintKey,
   keyOfRecordKey,
-  leafRange,
   partitionRange,
   recordKey,
 } from './stored.ts';
@@ -169,29 +170,9 @@ export class RecordStore {
   }
 
   /** Hashes of the records in some leaves of a partition, by key, as buffered right now. */
-  hashesIn(
-    partition: PartitionId,
-    leaves: readonly number[],
-  ): { readonly hashes: ReadonlyMap<Key, bigint>; readonly damaged: readonly Key[] } {
-    const { storage, digest, ring } = this.#parts;
-    const hashes = new Map<Key, bigint>();
-    const damaged: Key[] = [];
-    for (const leaf of leaves) {
-      const range = leafRange(partition, leaf, ring.ring.partitions);
-      for (const { key, value } of eachEntry(storage, 'records', range)) {
-        const hash = hashOfRow(digest, value);
-        if (hash === 'corrupt') damaged.push(keyOfRecordKey(key));
-        else hashes.set(keyOfRecordKey(key), hash);
-      }
-    }
-    const wanted = new Set(leaves);
-    for (const [key, change] of this.#memtable.records()) {
-      const { place, stored } = change;
-      if (place.partition !== partition || !wanted.has(place.leaf)) continue;
-      if (stored === 'removed') hashes.delete(key);
-      else hashes.set(key, change.hash ?? hashOfRecord(digest, key, stored.record));
-    }
-    return { hashes, damaged: damaged.filter((key) => this.#memtable.record(key) === undefined) };
+  hashesIn(partition: PartitionId, leaves: readonly number[], keysMax = Infinity): LeafRows {
+    const parts = { ...this.#parts, memtable: this.#memtable };
+    return rowsOfLeaves(parts, partition, leaves, keysMax);
   }
 
   /** The hash of what lies in a slot; NO_HASH for nothing. */

@@ -52,8 +52,13 @@ export const partitionRange = (partition: PartitionId): Bounds => {
   return next > 0xffff ? { from } : { from, to: new Uint8Array([next >> 8, next & 0xff]) };
 };
 
-/** Storage bounds of one leaf of a partition, in a ring of `partitions`. */
-export const leafRange = (partition: PartitionId, leaf: number, partitions: number): Bounds => {
+/** Storage bounds of one leaf of a partition, or of `count` in a row, in a ring of `partitions`. */
+export const leafRange = (
+  partition: PartitionId,
+  leaf: number,
+  partitions: number,
+  count = 1,
+): Bounds => {
   const edge = (at: number): Uint8Array => {
     const start = leafStart(partition, at, partitions);
     return new Uint8Array([
@@ -66,7 +71,8 @@ export const leafRange = (partition: PartitionId, leaf: number, partitions: numb
     ]);
   };
   const from = edge(leaf);
-  return leaf + 1 < LEAVES ? { from, to: edge(leaf + 1) } : { ...partitionRange(partition), from };
+  const end = leaf + count;
+  return end < LEAVES ? { from, to: edge(end) } : { ...partitionRange(partition), from };
 };
 
 /** The committed entries of a table within bounds, some at a time; no snapshot stays open. */

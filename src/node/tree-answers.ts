@@ -4,6 +4,7 @@
  */
 import type { Key, NodeId, PartitionId } from '../core/ids.ts';
 import { partitionId } from '../core/ids.ts';
+import { KEYS_PER_ANSWER } from '../core/exchange.ts';
 import type { Root } from '../core/exchange.ts';
 import { BRANCHES, LEAVES, encodeHashes } from '../core/merkle.ts';
 import { encodeRecord } from '../core/record-bytes.ts';
@@ -13,6 +14,7 @@ import type { TreeAnswer, TreeQuestion } from '../wire/peer-messages.ts';
 import type { Completeness } from './completeness.ts';
 import type { RecordStore } from './record-store.ts';
 import type { Replica } from './replica.ts';
+import type { LeafRows } from './leaf-rows.ts';
 import type { RingView } from './ring-view.ts';
 import type { Rounds } from './rounds.ts';
 
@@ -66,11 +68,16 @@ export const answerTreeQuestion = (
     }
     case 'records.ask': {
       const { partition, leaves } = question;
-      if (!isPartition(ring, partition) || !leaves.every((leaf) => isIndex(leaf, LEAVES))) return;
-      const hashes = soundHashesIn(parts, partitionId(partition), leaves);
+      if (!isPartition(ring, partition) || !areLeaves(leaves)) return;
+      const { hashes, looked } = soundHashesIn(
+        parts,
+        partitionId(partition),
+        leaves,
+        KEYS_PER_ANSWER,
+      );
       const entries = [...hashes].map(([key, hash]) => ({ key, hash: encodeHashes([hash]) }));
       const complete = parts.completeness.isComplete(partitionId(partition));
-      reply({ type: 'records', request, entries, complete });
+      reply({ type: 'records', request, looked, entries, complete });
       return;
     }
     case 'fetch':
@@ -88,10 +95,11 @@ export const soundHashesIn = (
   { store, replica }: Pick<TreeParts, 'store' | 'replica'>,
   partition: PartitionId,
   leaves: readonly number[],
-): ReadonlyMap<Key, bigint> => {
-  const { hashes, damaged } = store.hashesIn(partition, leaves);
-  for (const key of damaged) replica.read(key);
-  return hashes;
+  keysMax = Infinity,
+): LeafRows => {
+  const rows = store.hashesIn(partition, leaves, keysMax);
+  for (const key of rows.damaged) replica.read(key);
+  return rows;
 };
 
 /** Roots of the partitions that this node and `peer` both hold, by this node's ring. */
@@ -157,6 +165,10 @@ const fetched = (
   }
   return { entries, looked };
 };
+
+/** Ascending, so that none is looked at twice. */
+const areLeaves = (leaves: readonly number[]): boolean =>
+  leaves.every((leaf, i) => isIndex(leaf, LEAVES) && leaf > (leaves[i - 1] ?? -1));
 
 const isPartition = (ring: RingView, partition: number): partition is PartitionId =>
   isIndex(partition, ring.ring.table.length);

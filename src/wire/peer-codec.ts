@@ -175,7 +175,7 @@ const message = variants<PeerMessage>({
   fetch: { request: uint, keys: list(key) },
   roots: { request: uint, roots: optional(bytes) },
   hashes: { request: uint, hashes: bytes },
-  records: { request: uint, entries: list(hashed), complete: flag },
+  records: { request: uint, looked: uint, entries: list(hashed), complete: flag },
   fetched: { request: uint, round: uint, looked: uint, entries: list(record) },
   'inspect.ask': { viewer: text, ask: plain },
   'inspect.tell': { viewer: text, tell: plain },

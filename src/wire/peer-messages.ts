@@ -158,6 +158,8 @@ export type TreeAnswer =
   | {
       readonly type: 'records';
       readonly request: RequestId;
+      /** How many of the leaves asked for were looked at; there was no room for more. */
+      readonly looked: number;
       readonly entries: readonly { readonly key: Key; readonly hash: Uint8Array }[];
       /** Whether these are all that this side ever acknowledged (C7). */
       readonly complete: boolean;

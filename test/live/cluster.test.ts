@@ -4,14 +4,10 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
-import { openLmdbStorage } from '../../src/adapters/lmdb-storage.ts';
 import { connect } from '../../src/client/index.ts';
 import type { Client } from '../../src/client/index.ts';
-import { sameRecord } from '../../src/core/record.ts';
-import type { RecordOfKey } from '../../src/core/record.ts';
 import { startNode } from '../../src/index.ts';
-import { nodeDigest } from '../../src/adapters/node-digest.ts';
-import { decodeStored } from '../../src/node/stored.ts';
+import { assertEqualOnDisk } from './disks.ts';
 import { LiveCluster, cli } from './harness.ts';
 
 const live = suite('three live nodes');
@@ -92,31 +88,6 @@ live('a node is killed and restarted under load, and no acknowledged file is los
     await cluster.end();
   }
 });
-
-/** After one get of each key with r = 3 the three replicas of every key are the same record. */
-const assertEqualOnDisk = async (cluster: LiveCluster, count: number): Promise<void> => {
-  const replicas = await Promise.all(cluster.ids.map((id) => recordsOf(cluster.dataDir(id))));
-  assert.deepEqual(
-    replicas.map((records) => records.size),
-    cluster.ids.map(() => count),
-  );
-  const [first, ...others] = replicas;
-  for (const [key, record] of first!) {
-    for (const other of others) assert.ok(sameRecord(record, other.get(key)!), `a replica differs`);
-  }
-};
-
-const recordsOf = async (dataDir: string): Promise<Map<string, RecordOfKey>> => {
-  const storage = openLmdbStorage(dataDir);
-  const records = new Map<string, RecordOfKey>();
-  for (const { key, value } of storage.range('records', { limit: 1_000_000 })) {
-    const row = decodeStored(nodeDigest, value);
-    assert.ok(row !== 'corrupt');
-    records.set(Buffer.from(key).toString('hex'), row.stored.record);
-  }
-  await new Promise<void>((resolve) => storage.close(resolve));
-  return records;
-};
 
 live(
   'dw = 1: all nodes are killed right after an acknowledgement, and the write is there',

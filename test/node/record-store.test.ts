@@ -5,9 +5,10 @@ import { suite } from 'uvu';
 import { nodeDigest } from '../../src/adapters/node-digest.ts';
 import { keyOfText } from '../../src/core/ids.ts';
 import type { Key } from '../../src/core/ids.ts';
+import { LEAVES } from '../../src/core/merkle.ts';
 import { hashOfRecord } from '../../src/node/stored.ts';
 import { randomStream } from '../../src/sim/random.ts';
-import { StoreBench, recordOf } from './store-bench.ts';
+import { PARTS, StoreBench, recordOf } from './store-bench.ts';
 
 const stores = suite('the record store');
 
@@ -61,6 +62,31 @@ stores('hashes of a leaf include what is buffered and exclude what is being remo
   assert.equal(hash(b), hashOfRecord(nodeDigest, b, recordOf(3)));
   bench.put(a, 'removed');
   assert.equal(hash(a), undefined);
+});
+
+stores('rows of leaves are the same, however many are read at once', () => {
+  const bench = new StoreBench();
+  for (let i = 0; i < 300; i++) bench.put(keyOfText(`key ${i}`), recordOf(i + 1));
+  bench.commit();
+  for (let i = 0; i < 40; i++)
+    bench.put(keyOfText(`key ${i * 7}`), i % 2 ? 'removed' : recordOf(i));
+  for (const partition of PARTS) {
+    const some = Array.from({ length: LEAVES }, (_, leaf) => leaf).filter((leaf) => leaf % 5 > 0);
+    const whole = bench.store.hashesIn(partition, some);
+    assert.equal(whole.looked, some.length);
+    const pieces = new Map<Key, bigint>();
+    let reads = 0;
+    for (let at = 0; at < some.length; reads++) {
+      const piece = bench.store.hashesIn(partition, some.slice(at), 10);
+      assert.ok(piece.looked > 0, 'every read gets on');
+      at += piece.looked;
+      for (const [key, hash] of piece.hashes) pieces.set(key, hash);
+    }
+    assert.ok(reads > 2, `${reads} reads`);
+    assert.deepEqual(pieces, new Map(whole.hashes));
+    const single = some.flatMap((leaf) => [...bench.store.hashesIn(partition, [leaf]).hashes]);
+    assert.deepEqual(new Map(single), pieces);
+  }
 });
 
 stores(

@@ -25,11 +25,13 @@ const change = (c: ReturnType<typeof cluster>, at: number, what: MembershipChang
   c.world.clock.advance(50);
 };
 
+/** Returns a moment after it is met: links are made and buffers written by then. */
 const until = (world: World, what: string, met: () => boolean, msMax = 60_000): void => {
   for (let ms = 0; !met(); ms += 100) {
     assert.ok(ms < msMax, `waited in vain: ${what}`);
     world.clock.advance(100);
   }
+  world.clock.advance(1000);
 };
 
 /** Every living node sees the same owners everywhere, and they are the target. */
@@ -125,7 +127,7 @@ moves('a new machine replaces a dead one: only its partitions move', () => {
 });
 
 moves('source and newcomer crash in the middle of a move, and it goes on', () => {
-  const c = cluster(4, 6, { repairPaceMs: 300 }, 3);
+  const c = cluster(4, 6, { repairPaceMs: 1500 }, 3);
   putAll(c, 'kept');
   c.world.clock.advance(1000);
   change(c, 0, { type: 'join', node: n4, zone: 'default', weight: 1 });
