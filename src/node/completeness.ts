@@ -109,6 +109,11 @@ export class Completeness {
     this.#parts.lost();
   }
 
+  /** Anything may have been lost here. */
+  forgetAll(): void {
+    this.forget([...this.#complete, ...this.missing(), ...this.arriving()]);
+  }
+
   #review(partitions: readonly PartitionId[]): void {
     const { ring, self, trace, filled: tellFilled } = this.#parts;
     const filled = partitions.filter(

@@ -23,7 +23,7 @@ export const handOn = (
   reply: Reply,
 ): void => {
   const { replica, router, scans, handoff, exchanges, transfers, trees, map } = organs;
-  const { reaping, rounds } = organs;
+  const { reaping, rounds, witness } = organs;
   // Before it knows its ring, and once it was removed, a node answers for nothing (C8).
   const takesPart = state !== 'joining' && state !== 'removed';
   // What it brings may have been deleted and forgotten since (C8); it may still learn that it is out.
@@ -113,6 +113,12 @@ export const handOn = (
     case 'fence.up':
       reaping.answered(from, message);
       return;
+    case 'progress':
+    case 'remembered': {
+      const answer = witness.hear(from, message);
+      if (answer !== undefined) reply(answer);
+      return;
+    }
     case 'ping':
       reply({ type: 'pong' });
       return;

@@ -157,6 +157,7 @@ export class Node {
       ring: this.#organs.ring,
       store: this.#organs.store,
       completeness: this.#organs.completeness,
+      witness: this.#organs.witness,
       exchanges: this.#organs.exchanges,
       scrub: this.#organs.scrub,
       readRepairs: this.#organs.readRepairs,
@@ -310,6 +311,8 @@ export class Node {
     const peer = linked[this.#parts.random.integer(Math.max(1, linked.length))];
     const digest = this.#organs.map.registers.digest();
     if (peer !== undefined) this.#organs.peers.send(peer, { type: 'registers.digest', digest });
+    const progress = this.#organs.witness.progress();
+    if (progress !== undefined) this.#organs.peers.broadcast(progress);
     this.#organs.map.dropLeavers((partition) => this.#organs.completeness.isComplete(partition));
   }
 

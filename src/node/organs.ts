@@ -32,10 +32,12 @@ import type { Tell } from './mail.ts';
 import { ScrubDesk } from './scrub-desk.ts';
 import { TransferDesk } from './transfer-desk.ts';
 import type { TreeParts } from './tree-answers.ts';
+import { Witness } from './witness.ts';
 
 export type Organs = {
   readonly map: ClusterMap;
   readonly ring: RingView;
+  readonly witness: Witness;
   readonly store: RecordStore;
   readonly completeness: Completeness;
   readonly replica: Replica;
@@ -93,7 +95,12 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
   const nextRequest = () => nursery.upcoming;
   const rounds = new Rounds({ storage, clock, nextRequest, failed: hooks.failed });
   const reapWatch = new ReapWatch({ self, clock, ring, store: () => store, limits: config.reap });
+  const witness = new Witness({
+    ...{ start, storage, trace },
+    behind: () => completeness.forgetAll(),
+  });
   const store: RecordStore = new RecordStore({
+    witness,
     storage,
     digest,
     trace,
@@ -102,7 +109,7 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
     changed: (key, partition) => reapWatch.changed(key, partition),
     tellBuffer: (type) => tell('writeBuffer', { type }),
   });
-  const completeness = new Completeness({
+  const completeness: Completeness = new Completeness({
     self,
     storage,
     trace,
@@ -142,7 +149,10 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
       node: self,
       start,
     }),
-    firstWord: () => ({ type: 'round.at', round: rounds.current, floor: rounds.floor }),
+    firstWords: (node) => [
+      { type: 'round.at', round: rounds.current, floor: rounds.floor },
+      ...witness.greetingOf(node),
+    ],
     receive: hooks.receive,
     linksChanged: () => tell('failureDetector', { type: 'links.changed' }),
   });
@@ -193,7 +203,7 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
     firstNumber(random),
   );
   return {
-    ...{ map, ring, store, completeness, replica, nursery, admission, rounds },
+    ...{ map, ring, witness, store, completeness, replica, nursery, admission, rounds },
     ...{ peers, router, readRepairs, scans, handoff, trees, exchanges, transfers, scrub, reaping },
   };
 };

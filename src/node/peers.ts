@@ -46,7 +46,7 @@ export type PeersParts = {
   readonly trust: PeerTrust;
   readonly hello: () => Hello;
   /** What every new link begins with, ahead of what was queued for it; every ping repeats it. */
-  readonly firstWord: () => PeerMessage;
+  readonly firstWords: (node: NodeId) => readonly PeerMessage[];
   /**
    * `reply` answers on the very link the message came by, or not at all: an answer to a former
    * life of `from` must not count in its next one.
@@ -305,7 +305,7 @@ export class Peers {
     link.askedAtMs ??= nowMs;
     if (type !== 'ping') return;
     // Said again, should it have been lost on a network that loses frames.
-    link.outbox.push(this.#parts.firstWord());
+    link.outbox.push(...this.#parts.firstWords(link.node));
     link.pingAtMs ??= nowMs;
     link.pingedAtMs = nowMs;
   }
@@ -379,7 +379,7 @@ export class Peers {
       connection.close(PEER_CLOSE.duplicate, 'already linked');
       return undefined;
     }
-    say(connection, this.#parts.firstWord());
+    for (const word of this.#parts.firstWords(hello.node)) say(connection, word);
     const outbox = earlier?.outbox.splice(0) ?? [];
     const heardAtMs = clock.monotonicMs();
     const { node, start } = hello;

@@ -22,6 +22,7 @@ import type { LeafRows } from './leaf-rows.ts';
 import { Memtable } from './memtable.ts';
 import type { Layer, Place, RecordChange, StoredRecord } from './memtable.ts';
 import type { RingView } from './ring-view.ts';
+import type { Witness } from './witness.ts';
 import {
   decodeStored,
   eachEntry,
@@ -40,6 +41,8 @@ export type RecordStoreParts = {
   readonly digest: Digest;
   readonly trace: Trace;
   readonly ring: RingView;
+  /** Counts commits; whoever only looks at records needs none. */
+  readonly witness?: Witness;
   readonly limits: StoreLimits;
   /** The record of `key` is another one from here on, or gone. */
   readonly changed: (key: Key, partition: PartitionId) => void;
@@ -140,9 +143,15 @@ export class RecordStore {
 
   /** Begins a commit of all that is buffered; `done` hears once whether it is durable. */
   commit(done: (failure: string | undefined) => void): void {
-    this.#parts.storage.commit(this.#opsOf(this.#memtable.seal()), (result) => {
+    const { storage, witness } = this.#parts;
+    const layer = this.#memtable.seal();
+    const carries = layer.records.size + layer.hints.size > 0 ? 'records' : 'none';
+    const ops = [...this.#opsOf(layer), ...(witness?.commitOps(carries) ?? [])];
+    const commits = witness?.commits ?? 0;
+    storage.commit(ops, (result) => {
       if (result.type === 'durable') {
         this.#memtable.settle();
+        witness?.committed(commits);
         done(undefined);
       } else done(result.reason);
     });

@@ -11,6 +11,7 @@ import type { RecordStore } from './record-store.ts';
 import type { RingView } from './ring-view.ts';
 import type { ScrubDesk, ScrubReport } from './scrub-desk.ts';
 import type { TransferDesk } from './transfer-desk.ts';
+import type { Witness } from './witness.ts';
 
 export type NodeState = 'joining' | 'serving' | 'removed' | 'draining' | 'stopped';
 
@@ -76,6 +77,7 @@ export type StatusParts = {
   readonly ring: RingView;
   readonly store: RecordStore;
   readonly completeness: Completeness;
+  readonly witness: Witness;
   readonly exchanges: ExchangeDesk;
   readonly scrub: ScrubDesk;
   readonly readRepairs: ReadRepairs;
@@ -132,6 +134,9 @@ export const statusOf = (parts: StatusParts): Status => {
     reaping: parts.reaping,
     admission: parts.admission,
     notes: [
+      ...(incomplete > 0 && parts.witness.isBehind
+        ? [`the disk of ${self} was wiped or put back: peers remember more than is on it`]
+        : []),
       ...(incomplete === 0
         ? []
         : [`${self} refills ${incomplete} partitions: the other owners answer reads of them`]),

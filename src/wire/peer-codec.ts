@@ -177,6 +177,8 @@ const message = variants<PeerMessage>({
   hashes: { request: uint, hashes: bytes },
   records: { request: uint, looked: uint, entries: list(hashed), complete: flag },
   fetched: { request: uint, round: uint, looked: uint, entries: list(record) },
+  progress: { start: textOf('a start id', isStartId), commits: uint },
+  remembered: { start: textOf('a start id', isStartId), commits: uint },
   'inspect.ask': { viewer: text, ask: plain },
   'inspect.tell': { viewer: text, tell: plain },
   proof: { proof: bytes },

@@ -270,6 +270,15 @@ export type Reaping =
 
 export type Heartbeat = { readonly type: 'ping' } | { readonly type: 'pong' };
 
+/** How far a node's disk has come, and what a peer remembers of that (RULES C7). */
+export type Testimony = {
+  readonly type: 'progress' | 'remembered';
+  /** The life of the node that said it. */
+  readonly start: StartId;
+  /** Commits of records, durable, in all lives of its data directory. */
+  readonly commits: number;
+};
+
 export type PeerMessage =
   | Hello
   | Proof
@@ -283,6 +292,7 @@ export type PeerMessage =
   | Inspection
   | RegisterGossip
   | Surrender
+  | Testimony
   | Scanning
   | Reaping
   | Heartbeat;

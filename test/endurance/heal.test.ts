@@ -96,7 +96,7 @@ heal(
       rmSync(cluster.dataDir('n3'), { recursive: true });
       await cluster.startNode('n3');
       const down = load.take();
-    const wipedMs = performance.now();
+      const wipedMs = performance.now();
       const fresh = await repairOf(cluster.urlOf('n3'));
       assert.ok(fresh.incomplete > 0, 'it knows that it lacks everything');
       const refilled = await whenWhole(cluster.urlOf('n3'));
