@@ -2,15 +2,14 @@
  * What the anti-entropy actors' decisions mean (paper § 4.7): what the walk of an exchange asks and
  * what the answers say.
  *
- *   exchange-turns.ts: with whom, and when     exchange-looks.ts: which differences count
- *   exchange-repairs.ts: how they are mended   repair-desk.ts: what operators asked for
+ *   exchange-turns.ts: with whom, and when     exchange-walk.ts: what is asked and answered
+ *   exchange-looks.ts: which differences count exchange-repairs.ts: how they are mended
+ *   exchange-log.ts: what is remembered        repair-desk.ts: what operators asked for
  */
 import type { AntiEntropyEvent, AntiEntropyPorts } from '../../actors/anti-entropy.ts';
 import type { ExchangeEvent, ExchangePorts } from '../../actors/exchange.ts';
-import { descend, differencesOf, repairing, stepDone, walkOver } from '../core/exchange.ts';
-import type { Root, Step } from '../core/exchange.ts';
+import { stepDone } from '../core/exchange.ts';
 import type { NodeId, PartitionId } from '../core/ids.ts';
-import { NO_HASH, decodeHashes } from '../core/merkle.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Random } from '../ports/random.ts';
 import type { Handoff, TreeAnswer, TreeQuestion } from '../wire/peer-messages.ts';
@@ -19,21 +18,19 @@ import type { Config } from './config.ts';
 import { ExchangeLog } from './exchange-log.ts';
 import type { ExchangeReport } from './exchange-log.ts';
 import { keepAllLooks, keepOtherLooks, stableDifferences } from './exchange-looks.ts';
-import { ExchangeRepairs, forgetComplete } from './exchange-repairs.ts';
-import type { Exchange, Numberless } from './exchange-repairs.ts';
+import { ExchangeRepairs } from './exchange-repairs.ts';
 import { ExchangeTurns } from './exchange-turns.ts';
+import { compareRecords, goDown, layOut, questionOf } from './exchange-walk.ts';
+import type { Exchange, Numberless, WalkParts } from './exchange-walk.ts';
 import { RepairDesk } from './repair-desk.ts';
 import type { ExchangeEnd } from './repair-run.ts';
-import { commonRoots, decodeRoots, digestOfRoots, soundHashesIn } from './tree-answers.ts';
-import type { TreeParts } from './tree-answers.ts';
+import { commonRoots, decodeRoots, digestOfRoots } from './tree-answers.ts';
 
-export type ExchangeDeskParts = TreeParts & {
+export type ExchangeDeskParts = WalkParts & {
   readonly clock: Clock;
   readonly random: Random;
   readonly config: Config;
   readonly admission: Admission;
-  /** An operator holds moves back (`coterie transfers pause`). */
-  readonly movesArePaused: () => boolean;
   readonly send: (to: NodeId, message: TreeQuestion | Handoff) => void;
   readonly tell: (event: AntiEntropyEvent) => void;
   readonly tellExchange: (event: ExchangeEvent) => void;
@@ -160,7 +157,7 @@ export class ExchangeDesk implements AntiEntropyPorts, ExchangePorts {
           return this.#repairs.begin(exchange, { ...step, differences: stable });
         }
       } else {
-        this.#askStep(exchange, step);
+        this.#ask(exchange, questionOf(step));
         return this.#parts.tellExchange({ type: 'step.asked' });
       }
     }
@@ -201,16 +198,15 @@ export class ExchangeDesk implements AntiEntropyPorts, ExchangePorts {
     if (exchange?.peer !== from || exchange.awaited !== answer.request) return;
     // Before anybody is told: the next question may be asked within that call.
     exchange.awaited = 0;
-    const step = exchange.walk.at(-1);
     if (answer.type === 'roots') {
-      this.#layOut(exchange, answer.roots === undefined ? [] : decodeRoots(answer.roots));
+      const roots = answer.roots === undefined ? [] : decodeRoots(answer.roots);
+      layOut(this.#parts, exchange, roots, (same) => this.#recordSnapshot(exchange, same));
       this.#parts.tellExchange({ type: 'roots.heard' });
     } else if (answer.type === 'hashes') {
-      const hashes = decodeHashes(answer.hashes);
-      exchange.walk = descend(exchange.walk, this.#ourHashes(step), hashes);
+      goDown(this.#parts, exchange, answer);
       this.#parts.tellExchange({ type: 'answer.heard' });
     } else if (answer.type === 'records') {
-      this.#compare(exchange, answer);
+      compareRecords(this.#parts, exchange, answer);
       this.#parts.tellExchange({ type: 'answer.heard' });
     } else this.#repairs.fetched(exchange, answer);
   }
@@ -238,67 +234,11 @@ export class ExchangeDesk implements AntiEntropyPorts, ExchangePorts {
     });
   }
 
-  /** Lays out the walk over what differs; equal partitions are settled at once. */
-  #layOut(exchange: Exchange, roots: readonly Root[]): void {
-    const { ring, self, store } = this.#parts;
-    const known = roots.filter(({ partition }) => {
-      const holders = ring.holdersOf(partition);
-      const wanted = exchange.only === undefined || exchange.only === partition;
-      // Who fills itself, from whom: held back while moves are paused.
-      const moves = ring.newcomersOf(partition).some((n) => n === self || n === exchange.peer);
-      if (moves && this.#parts.movesArePaused()) return false;
-      return wanted && holders.includes(self) && holders.includes(exchange.peer);
-    });
-    exchange.theirRoots = new Map(known.map((root) => [root.partition, root]));
-    const differing = known.filter(({ partition, root }) => {
-      const same = store.forest.tree(partition).root === root;
-      if (same) this.#recordSnapshot(exchange, partition);
-      return !same;
-    });
-    exchange.differing = differing.length;
-    exchange.walk = walkOver(
-      differing.map(({ partition, root }) => ({
-        partition,
-        oneSideEmpty: root === NO_HASH || store.forest.tree(partition).root === NO_HASH,
-      })),
-    );
-  }
-
   /** All that the peer held of the partition when it was asked for a snapshot is here (C4). */
   #recordSnapshot({ snapshotAt, theirRoots, peer }: Exchange, partition: PartitionId): void {
     const { completeness } = this.#parts;
     if (snapshotAt !== completeness.losses) return;
     completeness.recordSnapshot(partition, peer, theirRoots.get(partition)?.complete ?? false);
-  }
-
-  #askStep(exchange: Exchange, step: Exclude<Step, { type: 'settled' | 'repair' }>): void {
-    const { partition } = step;
-    if (step.type === 'branches') {
-      this.#ask(exchange, { type: 'branches.ask', partition });
-    } else if (step.type === 'leaves') {
-      this.#ask(exchange, { type: 'leaves.ask', partition, branch: step.branch });
-    } else {
-      this.#ask(exchange, { type: 'records.ask', partition, leaves: step.leaves });
-    }
-  }
-
-  /** Their records of the leaves asked for, or of the first of them, beside ours. */
-  #compare(exchange: Exchange, answer: Extract<TreeAnswer, { type: 'records' }>): void {
-    const step = exchange.walk.at(-1);
-    if (step?.type !== 'records') return;
-    if (!answer.complete) forgetComplete(exchange, step.partition);
-    // At least one: whatever the other side says, the walk comes to its end.
-    const looked = Math.max(1, answer.looked);
-    const { hashes } = soundHashesIn(this.#parts, step.partition, step.leaves.slice(0, looked));
-    const theirs = new Map(answer.entries.map(({ key, hash }) => [key, decodeHashes(hash)[0]!]));
-    exchange.walk = repairing(exchange.walk, differencesOf(hashes, theirs), looked);
-  }
-
-  #ourHashes(step: Step | undefined): readonly bigint[] {
-    const { forest } = this.#parts.store;
-    if (step?.type === 'branches') return forest.tree(step.partition).branches();
-    if (step?.type === 'leaves') return forest.tree(step.partition).leavesOf(step.branch);
-    return [];
   }
 
   #ask(exchange: Exchange, message: Numberless): void {

@@ -8,7 +8,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Completeness } from './completeness.ts';
 import type { Config } from './config.ts';
 import type { Tally } from './exchange-log.ts';
-import type { Exchange, RepairStep } from './exchange-repairs.ts';
+import type { Exchange, RepairStep } from './exchange-walk.ts';
 
 export type LookParts = {
   readonly clock: Clock;

@@ -4,38 +4,16 @@
  */
 import type { ExchangeEvent } from '../../actors/exchange.ts';
 import { stepDone } from '../core/exchange.ts';
-import type { Root, Step, Walk } from '../core/exchange.ts';
-import type { Key, NodeId, PartitionId } from '../core/ids.ts';
+import type { Walk } from '../core/exchange.ts';
+import type { Key } from '../core/ids.ts';
 import { decodeRecord, encodeRecord } from '../core/record-bytes.ts';
-import type { Handoff, RequestId, TreeAnswer, TreeQuestion } from '../wire/peer-messages.ts';
+import type { TreeAnswer } from '../wire/peer-messages.ts';
 import type { Admission } from './admission-desk.ts';
-import type { ExchangeLog, Look } from './exchange-log.ts';
+import type { ExchangeLog } from './exchange-log.ts';
+import { forgetComplete } from './exchange-walk.ts';
+import type { Exchange, Numberless, RepairStep } from './exchange-walk.ts';
 import { hashOfRecord } from './stored.ts';
 import type { TreeParts } from './tree-answers.ts';
-
-/** The exchange under way. */
-export type Exchange = {
-  readonly peer: NodeId;
-  /** The only partition an operator asked for; undefined: all that are common. */
-  readonly only: PartitionId | undefined;
-  readonly begunAtMs: number;
-  /** Records moved with this peer before. */
-  readonly moved: { readonly pulled: number; readonly pushed: number };
-  /** The number of the question, or batch, that an answer must carry. */
-  awaited: RequestId;
-  /**
-   * Whether what is seen counts as a snapshot (C4): the roots were asked for as such, and this is
-   * how much had been lost here by then. What is lost later makes it worth nothing.
-   */
-  snapshotAt: number | 'none';
-  theirRoots: Map<PartitionId, Root>;
-  /** Partitions whose roots differed. */
-  differing: number;
-  walk: Walk;
-  looksBefore: ReadonlyMap<Key, Look>;
-};
-
-export type RepairStep = Extract<Step, { type: 'repair' }>;
 
 export type ExchangeRepairsParts = TreeParts & {
   readonly admission: Admission;
@@ -43,11 +21,6 @@ export type ExchangeRepairsParts = TreeParts & {
   readonly isUnderWay: (exchange: Exchange) => boolean;
   readonly tellExchange: (event: ExchangeEvent) => void;
 };
-
-/** A question or a batch that still lacks its number. */
-export type Numberless =
-  DistributiveOmit<TreeQuestion, 'request'> | Omit<Extract<Handoff, { type: 'deliver' }>, 'batch'>;
-type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 
 export class ExchangeRepairs {
   readonly #parts: ExchangeRepairsParts;
@@ -124,9 +97,3 @@ export class ExchangeRepairs {
     this.#parts.ask(exchange, { type: 'deliver', round: rounds.current, entries });
   }
 }
-
-/** The peer is no complete source of this partition, whatever its roots said. */
-export const forgetComplete = ({ theirRoots }: Exchange, partition: PartitionId): void => {
-  const root = theirRoots.get(partition);
-  if (root !== undefined) theirRoots.set(partition, { ...root, complete: false });
-};
