@@ -67,7 +67,10 @@ export type Membership = {
   readonly removed: readonly { readonly id: NodeId; readonly atMs: number }[];
 };
 
-/** Where a member says it is: its highest incarnation counts. */
+/**
+ * Where a member says it is: its highest incarnation counts. Two of one incarnation there are only
+ * after a backup was put back: either serves, the node itself will speak up.
+ */
 export type Announcement = {
   readonly node: NodeId;
   readonly incarnation: number;
@@ -134,18 +137,21 @@ export const mergeAnnouncements = (
   const newest = new Map(a.map((announcement) => [announcement.node, announcement]));
   for (const announcement of b) {
     const held = newest.get(announcement.node);
-    if (held === undefined || held.incarnation < announcement.incarnation) {
+    if (held === undefined || isNewer(announcement, held)) {
       newest.set(announcement.node, announcement);
     }
   }
   return [...newest.values()].sort((x, y) => (x.node < y.node ? -1 : 1));
 };
 
+const isNewer = (a: Announcement, b: Announcement): boolean =>
+  a.incarnation > b.incarnation || (a.incarnation === b.incarnation && a.address > b.address);
+
 /** What two nodes compare to see whether they know the same: equal texts, equal knowledge. */
 export const digestText = (history: History, announcements: readonly Announcement[]): string =>
   JSON.stringify([
     history.map(nameOf),
-    announcements.map(({ node, incarnation }) => [node, incarnation]),
+    announcements.map(({ node, incarnation, address }) => [node, incarnation, address]),
   ]);
 
 /** Undefined before the creation event is known. */

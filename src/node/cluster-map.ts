@@ -36,6 +36,11 @@ export type ClusterMapParts = {
   readonly removedReturnMs: number;
   /** Where this life of the node is reached. */
   readonly announcement: Announcement;
+  /**
+   * Others know of a later life of this node than its directory does: it was wiped or put back. This
+   * is where it is now, to be told.
+   */
+  readonly outlived: (announcement: Announcement) => void;
   /** The ring is another one now. */
   readonly changed: () => void;
   /** To every linked node: one of our registers has changed. */
@@ -47,6 +52,7 @@ export class ClusterMap {
   readonly ring: RingView;
   readonly registers: RegisterBook;
   readonly #parts: ClusterMapParts;
+  #announcement: Announcement;
   #book: Book;
   /** Changes asked for here and not in force yet: the next one comes on top of them. */
   #issued: readonly MembershipEvent[] = [];
@@ -55,6 +61,7 @@ export class ClusterMap {
   constructor(parts: ClusterMapParts) {
     this.#parts = parts;
     const { self, storage, digest, founding, announcement } = parts;
+    this.#announcement = announcement;
     const loaded = loadBook(storage);
     const known = loaded.history.length > 0 || founding === undefined;
     this.#book = withBook(known ? loaded : foundingBook(founding), [], [announcement]);
@@ -104,6 +111,7 @@ export class ClusterMap {
     this.#issued = this.#issued.filter((event) => !book.history.includes(event));
     if (this.#origin.cluster === '') this.#origin = this.#originOf(book);
     this.#refresh();
+    this.#speakUp();
   }
 
   /** A change as the next event of this node; a refusal in words if it would be void. */
@@ -161,6 +169,16 @@ export class ClusterMap {
       return [[partition, dropLeavers(this.#registerOf(partition, table), wanted)]];
     });
     if (steps.length > 0) this.#set(steps);
+  }
+
+  /** Nobody may take a former life's word for where this one is. */
+  #speakUp(): void {
+    const { node, incarnation, address } = this.#announcement;
+    const known = this.#book.announcements.find((each) => each.node === node);
+    if (known === undefined || (known.incarnation <= incarnation && known.address === address))
+      return;
+    this.#announcement = { node, address, incarnation: known.incarnation + 1 };
+    this.#parts.outlived(this.#announcement);
   }
 
   #set(steps: readonly (readonly [PartitionId, Register])[]): void {

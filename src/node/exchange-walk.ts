@@ -43,6 +43,8 @@ type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K>
 export type WalkParts = TreeParts & {
   /** An operator holds moves back (`coterie transfers pause`). */
   readonly movesArePaused: () => boolean;
+  /** Leaves whose hashes differ though their records do not: a tree may be wrong. */
+  readonly suspect: (partition: PartitionId, leaves: readonly number[]) => void;
 };
 
 /** Lays out the walk over what differs; `same` is told of each partition that does not. */
@@ -97,7 +99,7 @@ export const goDown = (
 
 /** Their records of the leaves asked for, or of the first of them, beside ours. */
 export const compareRecords = (
-  parts: TreeParts,
+  parts: WalkParts,
   exchange: Exchange,
   answer: Extract<TreeAnswer, { type: 'records' }>,
 ): void => {
@@ -108,7 +110,10 @@ export const compareRecords = (
   const looked = Math.max(1, answer.looked);
   const { hashes } = soundHashesIn(parts, step.partition, step.leaves.slice(0, looked));
   const theirs = new Map(answer.entries.map(({ key, hash }) => [key, decodeHashes(hash)[0]!]));
-  exchange.walk = repairing(exchange.walk, differencesOf(hashes, theirs), looked);
+  const differences = differencesOf(hashes, theirs);
+  // Or they differed a moment ago: a write has arrived meanwhile.
+  if (differences.length === 0) parts.suspect(step.partition, step.leaves.slice(0, looked));
+  exchange.walk = repairing(exchange.walk, differences, looked);
 };
 
 /** It answers something else than it was asked: the walk goes on without. */

@@ -8,7 +8,8 @@ import type { AnyActorRef } from 'xstate';
 import type { NodePorts } from '../../actors/node.ts';
 import { hexOf, partitionId, startId } from '../core/ids.ts';
 import type { Key, NodeId, PartitionId } from '../core/ids.ts';
-import type { MembershipChange, MembershipEvent } from '../core/members.ts';
+import { knownOf } from '../core/members.ts';
+import type { Announcement, MembershipChange, MembershipEvent } from '../core/members.ts';
 import type { RecordOfKey } from '../core/record.ts';
 import type { ClientHandler } from '../wire/client-messages.ts';
 import type { PeerMessage } from '../wire/peer-messages.ts';
@@ -45,7 +46,7 @@ export class Node {
   readonly #clientPort: ClientPort;
   readonly #meters = new Meters();
   readonly #supervisor: Supervisor;
-  readonly #incarnation: number;
+  #incarnation: number;
   readonly #earlier: Identity | undefined;
   #state: NodeState = 'joining';
   /** The ring version clients were last told. */
@@ -69,6 +70,7 @@ export class Node {
       {
         tell: this.#tell,
         ringChanged: () => this.#ringChanged(),
+        outlived: (announcement) => this.#outlived(announcement),
         gossipRegisters: () => this.#gossipRegisters(),
         receive: (from, message, reply) => this.#hear(from, message, reply),
         failed: (reason) => this.#fail(reason),
@@ -304,6 +306,18 @@ export class Node {
     const version = ringVersionOf(this.#organs.map);
     if (version > this.#announced) this.#clientPort.announceRing(version);
     this.#announced = version;
+  }
+
+  #outlived(announcement: Announcement): void {
+    const { self, trace } = this.#parts;
+    trace.log('warn', 'node.outlived', announcement);
+    this.#incarnation = announcement.incarnation;
+    this.#mark('running');
+    const known = knownOf(this.#organs.map.book.history);
+    const message = { type: 'gossip.known', known, announcements: [announcement] } as const;
+    this.#tell('membership', {
+      ...{ type: 'gossip.heard', from: self, message: { ...message, answer: false } },
+    });
   }
 
   #gossipRegisters(): void {

@@ -7,6 +7,7 @@
  */
 import type { StartId } from '../core/ids.ts';
 import type { NodeId } from '../core/ids.ts';
+import type { Announcement } from '../core/members.ts';
 import type { Random } from '../ports/random.ts';
 import type { PeerMessage } from '../wire/peer-messages.ts';
 import { AdmissionDesk } from './admission-desk.ts';
@@ -60,6 +61,8 @@ export type OrganHooks = {
   /** Hands an event to a long-lived actor. */
   readonly tell: Tell;
   readonly ringChanged: () => void;
+  /** Where this node is, after a life that its directory knows nothing of. */
+  readonly outlived: (announcement: Announcement) => void;
   readonly gossipRegisters: () => void;
   readonly receive: (from: NodeId, message: PeerMessage, reply: Reply) => void;
   readonly failed: (reason: string) => void;
@@ -81,6 +84,7 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
     founding: parts.founding,
     removedReturnMs: config.removedReturnMs,
     announcement: { node: self, incarnation, address: parts.advertise },
+    outlived: hooks.outlived,
     changed: hooks.ringChanged,
     broadcast: (message) => peers.broadcast(message),
     failed: (reason) => hooks.failed(`commit failed: ${reason}`),
@@ -180,6 +184,7 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
       config,
       admission,
       movesArePaused: () => transfers.paused,
+      suspect: (partition, leaves) => scrub.suspect(partition, leaves),
       send,
       tell: (event) => tell('antiEntropy', event),
       tellExchange: (event) => tell('exchange', event),
@@ -191,7 +196,7 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
     { ...common, gossip: hooks.gossipRegisters, tell: (event) => tell('transfer', event) },
     firstNumber(random),
   );
-  const scrub = new ScrubDesk({
+  const scrub: ScrubDesk = new ScrubDesk({
     ...{ clock, random, trace, config, admission, ring, store, replica, completeness },
     tell: (event) => tell('scrub', event),
   });

@@ -74,6 +74,17 @@ export class ScrubDesk implements ScrubPorts {
     this.#parts.tell({ type: 'scrub.wanted' });
   }
 
+  /** Looks at these leaves at once: an exchange found something that cannot be. */
+  suspect(partition: PartitionId, leaves: readonly number[]): void {
+    let next = 0;
+    for (const leaf of leaves) {
+      if (leaf < next) continue;
+      const found = this.#parts.store.audit.look(partition, leaf, 1);
+      this.#mend(partition, found);
+      next = found.next;
+    }
+  }
+
   report(): ScrubReport {
     const endedAtMs = this.#roundEndedAtMs;
     return {

@@ -88,6 +88,19 @@ scrub('a Merkle branch that was damaged while the node was down is put right', (
   assertWhole(c, host);
 });
 
+scrub('an exchange that finds unequal leaves of equal records has them looked at', () => {
+  const c = filled({ scrubIntervalMs: 86_400_000, exchangeIntervalMs: 1000 });
+  const [, , host] = c.world.hosts as [Host, Host, Host];
+  until(c.world, 'the first round', () => scrubOf(host).rounds === 1);
+  c.world.crash(host);
+  let chosen = 0;
+  host.disk.damage('merkle', () => chosen++ === 0);
+  c.world.start(host);
+  until(c.world, 'the leaf is found', () => scrubOf(host).miscounted === 1);
+  assert.equal(scrubOf(host).rounds, 0, 'by no round');
+  assertWhole(c, host);
+});
+
 scrub('a lone node gives up what nobody can give back, and says so', () => {
   const c = cluster(1, 1, OFTEN);
   const [host] = c.world.hosts as [Host];
