@@ -114,7 +114,10 @@ export class ScrubDesk implements ScrubPorts {
     const { ring, admission, store, tell } = this.#parts;
     const { partitions, table } = ring.ring;
     // Before the ring is known nobody can say where a row belongs.
-    if (table.length === 0) return tell({ type: 'round.done' });
+    if (table.length === 0) {
+      this.#isHurried = false;
+      return tell({ type: 'round.done' });
+    }
     admission.begin('scrub');
     const cursor = (this.#cursor ??= this.#newRound(partitions));
     let rows = 0;

@@ -70,8 +70,14 @@ const p99 = (list: readonly number[]): number => {
 const seconds = (count: number): Promise<void> =>
   new Promise((resolve) => setTimeout(resolve, count * 1000));
 
-const repairOf = async (url: string): Promise<RepairStatus> =>
-  JSON.parse((await cli(['repair', 'status', '--json'], url)).stdout) as RepairStatus;
+const repairOf = async (url: string): Promise<RepairStatus> => {
+  const client = connect(url);
+  try {
+    return (await client.admin('repair.status')) as unknown as RepairStatus;
+  } finally {
+    await client.close();
+  }
+};
 
 heal(
   'a node whose directory is wiped under load is whole again, and missed by nobody',
