@@ -119,7 +119,7 @@ export class Witness {
     if (this.#isBehind) return;
     this.#isBehind = true;
     const facts = { peer: from, remembered: commits, found: this.#atStart };
-    this.#parts.trace.log('error', 'disk.behind', facts);
+    this.#parts.trace.log('warn', 'disk.behind', facts);
     this.#parts.behind();
   }
 }
