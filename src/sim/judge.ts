@@ -180,6 +180,11 @@ export class OnlineJudge implements Judge {
     } else if (event.type === 'said' && event.text.includes(' delete.forgotten ')) {
       const { puts } = JSON.parse(event.text.slice(event.text.indexOf('{'))) as { puts: string };
       this.#history.forget(puts.split(',') as PutId[]);
+    } else if (event.type === 'said' && event.text.includes(' warn disk.behind ')) {
+      const isTrue = this.#history.losses.some(
+        ({ node, of }) => of === 'disk' && event.text.startsWith(`${node} `),
+      );
+      this.#try(() => demand(isTrue, 'no crash', '', () => `a false alarm: ${event.text}`));
     } else if (event.type === 'said' && isCrash(event.text)) {
       this.#try(() => demand(false, 'no crash', '', () => event.text));
     }
@@ -223,5 +228,6 @@ export class OnlineJudge implements Judge {
 
 /** Every warning and error of a node, but those that its faults and limits must lead to. */
 const isCrash = (line: string): boolean =>
-  / (?:error|warn) (?!node\.failed|disk\.low|hint\.refused|request\.slow)/.test(line) ||
-  / fails: (?!commit failed)/.test(line);
+  / (?:error|warn) (?!node\.failed|node\.outlived|disk\.low|disk\.behind|hint\.refused|request\.slow)/.test(
+    line,
+  ) || / fails: (?!commit failed)/.test(line);
