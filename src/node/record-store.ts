@@ -72,6 +72,8 @@ export class RecordStore {
   readonly #parts: RecordStoreParts;
   readonly #memtable = new Memtable();
   readonly #waiting: { readonly sequence: number; readonly task: () => void }[] = [];
+  /** The open layer's commit is wanted: the write buffer is told once. */
+  #hurried = false;
   #spaceIsLow = false;
   #corruptFound = 0;
 
@@ -143,6 +145,7 @@ export class RecordStore {
 
   /** Begins a commit of all that is buffered; `done` hears once whether it is durable. */
   commit(done: (failure: string | undefined) => void): void {
+    this.#hurried = false;
     const { storage, witness } = this.#parts;
     const layer = this.#memtable.seal();
     const carries = layer.records.size + layer.hints.size > 0 ? 'records' : 'none';
@@ -165,17 +168,20 @@ export class RecordStore {
     }
   }
 
-  /** Calls `task` once all that is known of `key` here survives a power cut; perhaps at once. */
-  whenDurable(key: Key, task: () => void): void {
+  /**
+   * Calls `task` once all that is known of `key` here survives a power cut; perhaps at once.
+   * `in-time`: nobody waits for it, the next flush is soon enough.
+   */
+  whenDurable(key: Key, task: () => void, when: 'hurried' | 'in-time' = 'hurried'): void {
     const change = this.#memtable.record(key);
     // Nothing of the record is buffered, but a hint for it may be: then wait for all.
     const sequence = change?.sequence ?? (this.hints.total > 0 ? this.#memtable.lastSequence : 0);
-    this.#whenSequenceDurable(sequence, task);
+    this.#whenSequenceDurable(sequence, task, when);
   }
 
   /** Calls `task` once nothing is in memory only. */
   whenAllDurable(task: () => void): void {
-    this.#whenSequenceDurable(this.#memtable.lastSequence, task);
+    this.#whenSequenceDurable(this.#memtable.lastSequence, task, 'hurried');
   }
 
   /** Hashes of the records in some leaves of a partition, by key, as buffered right now. */
@@ -317,14 +323,16 @@ export class RecordStore {
     return { partition, leaf, name: recordKey(partition, position, key) };
   }
 
-  #whenSequenceDurable(sequence: number, task: () => void): void {
+  #whenSequenceDurable(sequence: number, task: () => void, when: 'hurried' | 'in-time'): void {
     if (sequence <= this.#memtable.durableSequence) {
       task();
       return;
     }
     const at = this.#waiting.findLastIndex((other) => other.sequence <= sequence);
     this.#waiting.splice(at + 1, 0, { sequence, task });
-    if (sequence > this.#memtable.sealedSequence) this.#parts.tellBuffer('sync.wanted');
+    if (when === 'in-time' || this.#hurried || sequence <= this.#memtable.sealedSequence) return;
+    this.#hurried = true;
+    this.#parts.tellBuffer('sync.wanted');
   }
 
   #opsOf(layer: Layer): readonly StorageOp[] {

@@ -161,7 +161,7 @@ export class Router {
     const input = {
       request,
       self,
-      put,
+      put: { ...put, ...wish },
       tally: startWrite(
         slots,
         spares,
@@ -295,9 +295,10 @@ export class Router {
       }
       const { record, context } = minted;
       nursery.deliver(request, { type: 'replica.minted', record, context });
-      store.whenDurable(put.key, () =>
-        this.replicaReplied(self, { type: 'written', request, durable: true }),
-      );
+      const written = { type: 'written', request, durable: true } as const;
+      // With dw = 0 nobody waits for the one durable write: it shares the next flush.
+      const when = put.dw === 0 ? 'in-time' : 'hurried';
+      store.whenDurable(put.key, () => this.replicaReplied(self, written), when);
     },
     write: (request, { key }, record, { node, hintFor }, durable, register) =>
       this.#ask(node, {

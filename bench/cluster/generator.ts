@@ -1,0 +1,284 @@
+/**
+ * The load generator: a process of its own, so that its CPU and its pauses are not the servers'.
+ * Takes orders over IPC (jobs.ts) and answers each with one message.
+ */
+import { createHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
+import type { RecordableHistogram } from 'node:perf_hooks';
+import { connect } from '../../src/client/index.ts';
+import type { Client } from '../../src/client/index.ts';
+import { chooserOf, exponential, seeded } from '../support/random.ts';
+import { OPERATIONS, PERCENTILES } from './jobs.ts';
+import type { Job, JobResult, Latencies, Operation, Order, Second } from './jobs.ts';
+
+const keyOf = (index: number): string => `user${index}`;
+
+/** Latencies in whole microseconds. */
+class Meter {
+  readonly #histogram: RecordableHistogram = createHistogram();
+
+  record(ms: number): void {
+    this.#histogram.record(Math.max(1, Math.round(ms * 1000)));
+  }
+
+  get latencies(): Latencies {
+    const histogram = this.#histogram;
+    if (histogram.count === 0) return { count: 0, meanMs: 0, percentilesMs: [] };
+    return {
+      count: histogram.count,
+      meanMs: histogram.mean / 1000,
+      percentilesMs: PERCENTILES.map((percent) => histogram.percentile(percent) / 1000),
+    };
+  }
+
+  get second(): Pick<Second, 'meanMs' | 'p99Ms' | 'p999Ms'> {
+    const histogram = this.#histogram;
+    if (histogram.count === 0) return { meanMs: 0, p99Ms: 0, p999Ms: 0 };
+    return {
+      meanMs: histogram.mean / 1000,
+      p99Ms: histogram.percentile(99) / 1000,
+      p999Ms: histogram.percentile(99.9) / 1000,
+    };
+  }
+}
+
+class Generator {
+  readonly #contexts = new Map<string, Uint8Array>();
+  #clients: readonly Client[] = [];
+  #keys = 0;
+  #turn = 0;
+  #siblingsMax = 0;
+
+  async open(addresses: readonly string[], connections: number): Promise<void> {
+    await Promise.all(this.#clients.map((client) => client.close()));
+    // Each connection begins at another node; the rest is where it goes when that one fails.
+    this.#clients = Array.from({ length: connections }, (_, i) =>
+      connect(addresses.map((_, j) => addresses[(i + j) % addresses.length]!)),
+    );
+  }
+
+  async fill(keys: number, valueBytes: number, inFlight: number): Promise<void> {
+    let next = this.#keys;
+    this.#keys = Math.max(keys, this.#keys);
+    await Promise.all(
+      Array.from({ length: inFlight }, async () => {
+        while (next < keys)
+          await this.#put(keyOf(next++), { valueBytes, timeoutMs: 30_000, dw: 0 });
+      }),
+    );
+  }
+
+  async run(job: Job): Promise<JobResult> {
+    const run = new Run(job);
+    this.#keys = Math.max(this.#keys, job.keys);
+    this.#siblingsMax = 0;
+    const delay = monitorEventLoopDelay({ resolution: 5 });
+    delay.enable();
+    const chance = seeded(job.seed);
+    const choose = chooserOf(job.choice, chance);
+    const one = (intendedMs: number): Promise<void> => {
+      const operation = run.choose(chance());
+      const index = operation === 'insert' ? this.#keys++ : choose(this.#keys);
+      return run.timed(operation, intendedMs, () => this.#operate(operation, keyOf(index), job));
+    };
+    if (job.pace.type === 'closed') await closedLoop(job.pace.inFlight, run, one);
+    else await openLoop(job.pace, run, one, chance);
+    delay.disable();
+    const ms = (ns: number): number => ns / 1e6;
+    return {
+      ...run.result(),
+      ...(job.pace.type === 'open' ? { targetPerSecond: job.pace.perSecond } : {}),
+      ownDelayMs: {
+        p50: ms(delay.percentile(50)),
+        p99: ms(delay.percentile(99)),
+        max: ms(delay.max),
+      },
+      siblingsMax: this.#siblingsMax,
+    };
+  }
+
+  async #operate(operation: Operation, key: string, job: Job): Promise<void> {
+    switch (operation) {
+      case 'read':
+        return this.#get(key, job);
+      case 'update':
+      case 'insert':
+        return this.#put(key, job);
+      case 'readModifyWrite':
+        await this.#get(key, job);
+        return this.#put(key, job);
+    }
+  }
+
+  async #get(key: string, { r, timeoutMs }: Pick<Job, 'r' | 'timeoutMs'>): Promise<void> {
+    const options = { timeoutMs, ...(r === undefined ? {} : { r }) };
+    const found = await this.#client().get(key, options);
+    this.#siblingsMax = Math.max(this.#siblingsMax, found.values.length);
+    this.#contexts.set(key, found.context);
+  }
+
+  /** With the newest context this generator has seen of the key, as an application would. */
+  async #put(
+    key: string,
+    { valueBytes, timeoutMs, w, dw }: Pick<Job, 'valueBytes' | 'timeoutMs' | 'w' | 'dw'>,
+  ): Promise<void> {
+    const context = this.#contexts.get(key);
+    const done = await this.#client().put(key, valueOf(valueBytes), {
+      timeoutMs,
+      ...(w === undefined ? {} : { w }),
+      ...(dw === undefined ? {} : { dw }),
+      ...(context === undefined ? {} : { context }),
+    });
+    this.#contexts.set(key, done.context);
+  }
+
+  #client(): Client {
+    return this.#clients[this.#turn++ % this.#clients.length]!;
+  }
+}
+
+const values = new Map<number, Uint8Array>();
+const valueOf = (bytes: number): Uint8Array => {
+  const value = values.get(bytes) ?? new Uint8Array(bytes).map((_, i) => (i * 31) & 0xff);
+  values.set(bytes, value);
+  return value;
+};
+
+/** The books of one job. */
+class Run {
+  readonly startMs = performance.now();
+  readonly endMs: number;
+  readonly #job: Job;
+  readonly #fromIntended = new Meter();
+  readonly #fromStart = new Meter();
+  readonly #byOperation = new Map<Operation, Meter>();
+  readonly #errors: Record<string, number> = {};
+  readonly #seconds: { meter: Meter; operations: number; errors: number }[] = [];
+  #operations = 0;
+
+  constructor(job: Job) {
+    this.#job = job;
+    this.endMs = this.startMs + job.seconds * 1000;
+  }
+
+  choose(fraction: number): Operation {
+    let left = fraction;
+    for (const operation of OPERATIONS) {
+      left -= this.#job.mix[operation];
+      if (left < 0) return operation;
+    }
+    return 'read';
+  }
+
+  async timed(
+    operation: Operation,
+    intendedMs: number,
+    operate: () => Promise<void>,
+  ): Promise<void> {
+    const startMs = performance.now();
+    let failure: string | undefined;
+    try {
+      await operate();
+    } catch (error) {
+      failure = String((error as { readonly code?: unknown }).code ?? error);
+    }
+    const endMs = performance.now();
+    const second = this.#second(endMs);
+    if (failure !== undefined) {
+      this.#errors[failure] = (this.#errors[failure] ?? 0) + 1;
+      second.errors += 1;
+      return;
+    }
+    this.#operations += 1;
+    second.operations += 1;
+    second.meter.record(endMs - intendedMs);
+    this.#fromIntended.record(endMs - intendedMs);
+    this.#fromStart.record(endMs - startMs);
+    const meter = this.#byOperation.get(operation) ?? new Meter();
+    this.#byOperation.set(operation, meter);
+    meter.record(endMs - intendedMs);
+  }
+
+  result(): Omit<JobResult, 'ownDelayMs' | 'siblingsMax'> {
+    const seconds = (performance.now() - this.startMs) / 1000;
+    return {
+      seconds,
+      operations: this.#operations,
+      perSecond: this.#operations / seconds,
+      errors: this.#errors,
+      fromIntended: this.#fromIntended.latencies,
+      fromStart: this.#fromStart.latencies,
+      byOperation: Object.fromEntries(
+        [...this.#byOperation].map(([operation, meter]) => [operation, meter.latencies]),
+      ),
+      timeline: this.#seconds.map(({ meter, operations, errors }, second) => ({
+        ...{ second, operations, errors },
+        ...meter.second,
+      })),
+    };
+  }
+
+  #second(nowMs: number): { meter: Meter; operations: number; errors: number } {
+    const at = Math.floor((nowMs - this.startMs) / 1000);
+    while (this.#seconds.length <= at) {
+      this.#seconds.push({ meter: new Meter(), operations: 0, errors: 0 });
+    }
+    return this.#seconds[at]!;
+  }
+}
+
+const closedLoop = async (
+  inFlight: number,
+  run: Run,
+  one: (intendedMs: number) => Promise<void>,
+): Promise<void> => {
+  await Promise.all(
+    Array.from({ length: inFlight }, async () => {
+      while (performance.now() < run.endMs) await one(performance.now());
+    }),
+  );
+};
+
+/** Looks every millisecond for what is due; each operation knows when it should have begun. */
+const openLoop = (
+  pace: Extract<Job['pace'], { type: 'open' }>,
+  run: Run,
+  one: (intendedMs: number) => Promise<void>,
+  chance: () => number,
+): Promise<void> =>
+  new Promise((resolve) => {
+    const meanPauseMs = 1000 / pace.perSecond;
+    let dueMs = run.startMs;
+    let inFlight = 0;
+    const finished = (): void => {
+      inFlight -= 1;
+      if (inFlight === 0 && dueMs >= run.endMs) resolve();
+      else launch();
+    };
+    const launch = (): void => {
+      const nowMs = performance.now();
+      while (dueMs <= nowMs && dueMs < run.endMs && inFlight < pace.inFlightMax) {
+        inFlight += 1;
+        void one(dueMs).then(finished);
+        dueMs += meanPauseMs * (pace.arrivals === 'fixed' ? 1 : exponential(chance));
+      }
+    };
+    const tick = setInterval(() => {
+      launch();
+      if (dueMs < run.endMs) return;
+      clearInterval(tick);
+      if (inFlight === 0) resolve();
+    }, 1);
+  });
+
+const generator = new Generator();
+process.on('message', (order: Order) => {
+  const answer = (value: unknown): void => void process.send!(value);
+  const refuse = (error: unknown): void => answer({ failed: String(error) });
+  if (order.type === 'open') {
+    generator.open(order.addresses, order.connections).then(() => answer({}), refuse);
+  } else if (order.type === 'fill') {
+    const { keys, valueBytes, inFlight } = order;
+    generator.fill(keys, valueBytes, inFlight).then(() => answer({}), refuse);
+  } else generator.run(order).then(answer, refuse);
+});
+process.on('disconnect', () => process.exit(0));

@@ -1,0 +1,67 @@
+/** The generator's process as its user sees it, and what servers spent while a job ran. */
+import { fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { cpuSoFar, ended } from '../support/processes.ts';
+import type { Job, JobResult, Order } from './jobs.ts';
+
+export class LoadGenerator {
+  readonly #child: ChildProcess;
+
+  constructor() {
+    this.#child = fork(fileURLToPath(new URL('./generator.js', import.meta.url)));
+  }
+
+  async open(addresses: readonly string[], connections: number): Promise<void> {
+    await this.#ask({ type: 'open', addresses, connections });
+  }
+
+  async fill(keys: number, valueBytes: number): Promise<void> {
+    await this.#ask({ type: 'fill', keys, valueBytes, inFlight: 64 });
+  }
+
+  run(job: Job): Promise<JobResult> {
+    return this.#ask(job) as Promise<JobResult>;
+  }
+
+  close(): Promise<void> {
+    return ended(this.#child);
+  }
+
+  #ask(order: Order): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const gone = (code: number | null): void =>
+        reject(new Error(`the load generator ended with ${code}`));
+      this.#child.once('exit', gone);
+      this.#child.once('message', (answer: { readonly failed?: string }) => {
+        this.#child.off('exit', gone);
+        if (answer.failed === undefined) resolve(answer);
+        else reject(new Error(answer.failed));
+      });
+      this.#child.send(order);
+    });
+  }
+}
+
+export type Measured = JobResult & {
+  /** CPU of all servers for one operation, µs. */
+  readonly serverMicroseconds: number;
+  /** Of these, on the event loops. */
+  readonly loopMicroseconds: number;
+};
+
+export const measured = async (
+  generator: LoadGenerator,
+  pids: readonly number[],
+  job: Job,
+): Promise<Measured> => {
+  const before = cpuSoFar(pids);
+  const result = await generator.run(job);
+  const after = cpuSoFar(pids);
+  const each = (seconds: number): number => (seconds * 1e6) / Math.max(1, result.operations);
+  return {
+    ...result,
+    serverMicroseconds: each(after.seconds - before.seconds),
+    loopMicroseconds: each(after.loopSeconds - before.loopSeconds),
+  };
+};

@@ -1,0 +1,145 @@
+/** A cluster of real node processes on this machine, for a benchmark: started, hurt, and removed. */
+import { fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { connect } from '../../src/client/index.ts';
+import { ended } from '../support/processes.ts';
+
+const CLI = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
+const HOST = '127.0.0.1';
+const READY_MS = 60_000;
+
+export type NodeOptions = {
+  readonly nodes: number;
+  /** Left there: one CPU profile of each process. */
+  readonly profileDir?: string | undefined;
+  /** Further settings of every node, by their names in the environment. */
+  readonly settings?: Readonly<Record<string, string>>;
+};
+
+type Running = { readonly id: string; readonly port: number; child: ChildProcess };
+
+export class Nodes {
+  readonly #dir = mkdtempSync(join(tmpdir(), 'coterie-bench-'));
+  readonly #options: NodeOptions;
+  readonly #founders: readonly string[];
+  readonly #running: Running[] = [];
+
+  private constructor(options: NodeOptions) {
+    this.#options = options;
+    this.#founders = Array.from({ length: options.nodes }, (_, i) => `n${i + 1}`);
+  }
+
+  static async start(options: NodeOptions): Promise<Nodes> {
+    const nodes = new Nodes(options);
+    const ports = await freePorts(options.nodes);
+    nodes.#founders.forEach((id, i) => nodes.#spawn(id, ports[i]!, ports));
+    try {
+      await nodes.#allServe();
+    } catch (error) {
+      await nodes.stop();
+      throw error;
+    }
+    return nodes;
+  }
+
+  get addresses(): readonly string[] {
+    return this.#running.map(({ port }) => `ws://${HOST}:${port}`);
+  }
+
+  get pids(): readonly number[] {
+    return this.#running.map(({ child }) => child.pid!);
+  }
+
+  /** kill -9. */
+  kill(index: number): void {
+    this.#running[index]?.child.kill('SIGKILL');
+  }
+
+  /** Starts a killed node again, on what its disk holds. */
+  restart(index: number): void {
+    const node = this.#running[index];
+    if (node === undefined) return;
+    const ports = this.#running.map(({ port }) => port);
+    node.child = this.#forked(node.id, node.port, ports);
+  }
+
+  /** One more node, that an operator's change makes a member. */
+  async join(): Promise<void> {
+    const [port] = await freePorts(1);
+    const id = `n${this.#running.length + 1}`;
+    this.#spawn(id, port!, [...this.#running.map((node) => node.port), port!]);
+    const operator = connect(this.addresses.slice(0, -1));
+    try {
+      await operator.admin('join', { node: id, zone: 'default', weight: 1 });
+    } finally {
+      await operator.close();
+    }
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#running.map(({ child }) => ended(child)));
+    rmSync(this.#dir, { recursive: true, force: true });
+  }
+
+  #spawn(id: string, port: number, ports: readonly number[]): void {
+    this.#running.push({ id, port, child: this.#forked(id, port, ports) });
+  }
+
+  #forked(id: string, port: number, ports: readonly number[]): ChildProcess {
+    const args = ['start', '--id', id, '--data', join(this.#dir, id)];
+    args.push('--listen', `${HOST}:${port}`, '--admin', `${HOST}:0`, '--log-level', 'error');
+    if (this.#founders.includes(id)) args.push('--bootstrap', this.#founders.join(','));
+    for (const seed of ports) if (seed !== port) args.push('--seed', `ws://${HOST}:${seed}`);
+    const { profileDir, settings } = this.#options;
+    return fork(CLI, args, {
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      env: { ...process.env, ...settings },
+      execArgv: profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`],
+    });
+  }
+
+  async #allServe(): Promise<void> {
+    const deadlineMs = performance.now() + READY_MS;
+    for (const address of this.addresses) {
+      const client = connect(address);
+      try {
+        while (!serves(await client.status(), this.#running.length)) {
+          if (performance.now() > deadlineMs) throw new Error('not all nodes serve in time');
+          await new Promise((resolve) => setTimeout(resolve, 50));
+        }
+      } finally {
+        await client.close();
+      }
+    }
+  }
+}
+
+const serves = (status: unknown, count: number): boolean => {
+  const { nodes, incomplete } = status as {
+    readonly nodes: readonly { state: string; health: string }[];
+    readonly incomplete: number;
+  };
+  const serving = nodes.filter(({ state, health }) => state === 'serving' && health === 'healthy');
+  return serving.length >= count && incomplete === 0;
+};
+
+/** Ports that were free a moment ago. */
+const freePorts = async (count: number): Promise<readonly number[]> => {
+  const servers = Array.from({ length: count }, () => createServer());
+  const ports = await Promise.all(
+    servers.map(
+      (server) =>
+        new Promise<number>((resolve) =>
+          server.listen(0, HOST, () => resolve((server.address() as AddressInfo).port)),
+        ),
+    ),
+  );
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+};
