@@ -8,7 +8,7 @@ import { connect } from '../../src/client/index.ts';
 import type { Client } from '../../src/client/index.ts';
 import { chooserOf, exponential, seeded } from '../support/random.ts';
 import { OPERATIONS, PERCENTILES } from './jobs.ts';
-import type { Job, JobResult, Latencies, Operation, Order, Second } from './jobs.ts';
+import type { Coordination, Job, JobResult, Latencies, Operation, Order, Second } from './jobs.ts';
 
 const keyOf = (index: number): string => `user${index}`;
 
@@ -48,11 +48,18 @@ class Generator {
   #turn = 0;
   #siblingsMax = 0;
 
-  async open(addresses: readonly string[], connections: number): Promise<void> {
+  async open(
+    addresses: readonly string[],
+    connections: number,
+    coordination: Coordination,
+  ): Promise<void> {
     await Promise.all(this.#clients.map((client) => client.close()));
     // Each connection begins at another node; the rest is where it goes when that one fails.
     this.#clients = Array.from({ length: connections }, (_, i) =>
-      connect(addresses.map((_, j) => addresses[(i + j) % addresses.length]!)),
+      connect(
+        addresses.map((_, j) => addresses[(i + j) % addresses.length]!),
+        { coordination },
+      ),
     );
   }
 
@@ -275,7 +282,8 @@ process.on('message', (order: Order) => {
   const answer = (value: unknown): void => void process.send!(value);
   const refuse = (error: unknown): void => answer({ failed: String(error) });
   if (order.type === 'open') {
-    generator.open(order.addresses, order.connections).then(() => answer({}), refuse);
+    const { addresses, connections, coordination } = order;
+    generator.open(addresses, connections, coordination).then(() => answer({}), refuse);
   } else if (order.type === 'fill') {
     const { keys, valueBytes, inFlight } = order;
     generator.fill(keys, valueBytes, inFlight).then(() => answer({}), refuse);

@@ -38,8 +38,16 @@ export type Job = {
   readonly dw?: number;
 };
 
+/** Who runs the coordinators of reads, and finds an owner for writes. */
+export type Coordination = 'server' | 'client';
+
 export type Order =
-  | { readonly type: 'open'; readonly addresses: readonly string[]; readonly connections: number }
+  | {
+      readonly type: 'open';
+      readonly addresses: readonly string[];
+      readonly connections: number;
+      readonly coordination: Coordination;
+    }
   /** Writes every key once. */
   | {
       readonly type: 'fill';

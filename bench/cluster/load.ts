@@ -3,7 +3,7 @@ import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { cpuSoFar, ended } from '../support/processes.ts';
-import type { Job, JobResult, Order } from './jobs.ts';
+import type { Coordination, Job, JobResult, Order } from './jobs.ts';
 
 export class LoadGenerator {
   readonly #child: ChildProcess;
@@ -12,8 +12,12 @@ export class LoadGenerator {
     this.#child = fork(fileURLToPath(new URL('./generator.js', import.meta.url)));
   }
 
-  async open(addresses: readonly string[], connections: number): Promise<void> {
-    await this.#ask({ type: 'open', addresses, connections });
+  async open(
+    addresses: readonly string[],
+    connections: number,
+    coordination: Coordination = 'server',
+  ): Promise<void> {
+    await this.#ask({ type: 'open', addresses, connections, coordination });
   }
 
   async fill(keys: number, valueBytes: number): Promise<void> {

@@ -20,15 +20,24 @@ export type NodeOptions = {
   readonly profileDir?: string | undefined;
   /** Further settings of every node, by their names in the environment. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Every connection, of clients and between nodes, is this much slower each way. */
+  readonly delayMs?: number;
 };
 
-type Running = { readonly id: string; readonly port: number; child: ChildProcess };
+/** `port` is where it listens, `door` where everybody finds it. */
+type Running = {
+  readonly id: string;
+  readonly port: number;
+  readonly door: number;
+  child: ChildProcess;
+};
 
 export class Nodes {
   readonly #dir = mkdtempSync(join(tmpdir(), 'coterie-bench-'));
   readonly #options: NodeOptions;
   readonly #founders: readonly string[];
   readonly #running: Running[] = [];
+  #delay: ChildProcess | undefined;
 
   private constructor(options: NodeOptions) {
     this.#options = options;
@@ -38,7 +47,9 @@ export class Nodes {
   static async start(options: NodeOptions): Promise<Nodes> {
     const nodes = new Nodes(options);
     const ports = await freePorts(options.nodes);
-    nodes.#founders.forEach((id, i) => nodes.#spawn(id, ports[i]!, ports));
+    const doors = options.delayMs === undefined ? ports : await freePorts(options.nodes);
+    if (options.delayMs !== undefined) nodes.#delay = await slowed(options.delayMs, doors, ports);
+    nodes.#founders.forEach((id, i) => nodes.#spawn(id, ports[i]!, doors[i]!, doors));
     try {
       await nodes.#allServe();
     } catch (error) {
@@ -49,7 +60,7 @@ export class Nodes {
   }
 
   get addresses(): readonly string[] {
-    return this.#running.map(({ port }) => `ws://${HOST}:${port}`);
+    return this.#running.map(({ door }) => `ws://${HOST}:${door}`);
   }
 
   get pids(): readonly number[] {
@@ -65,15 +76,14 @@ export class Nodes {
   restart(index: number): void {
     const node = this.#running[index];
     if (node === undefined) return;
-    const ports = this.#running.map(({ port }) => port);
-    node.child = this.#forked(node.id, node.port, ports);
+    node.child = this.#forked(node, this.#doors);
   }
 
-  /** One more node, that an operator's change makes a member. */
+  /** One more node, that an operator's change makes a member; on a wire without delay. */
   async join(): Promise<void> {
     const [port] = await freePorts(1);
     const id = `n${this.#running.length + 1}`;
-    this.#spawn(id, port!, [...this.#running.map((node) => node.port), port!]);
+    this.#spawn(id, port!, port!, this.#doors);
     const operator = connect(this.addresses.slice(0, -1));
     try {
       await operator.admin('join', { node: id, zone: 'default', weight: 1 });
@@ -84,18 +94,25 @@ export class Nodes {
 
   async stop(): Promise<void> {
     await Promise.all(this.#running.map(({ child }) => ended(child)));
+    if (this.#delay !== undefined) await ended(this.#delay);
     rmSync(this.#dir, { recursive: true, force: true });
   }
 
-  #spawn(id: string, port: number, ports: readonly number[]): void {
-    this.#running.push({ id, port, child: this.#forked(id, port, ports) });
+  get #doors(): readonly number[] {
+    return this.#running.map(({ door }) => door);
   }
 
-  #forked(id: string, port: number, ports: readonly number[]): ChildProcess {
+  #spawn(id: string, port: number, door: number, doors: readonly number[]): void {
+    const child = this.#forked({ id, port, door }, doors);
+    this.#running.push({ id, port, door, child });
+  }
+
+  #forked({ id, port, door }: Omit<Running, 'child'>, doors: readonly number[]): ChildProcess {
     const args = ['start', '--id', id, '--data', join(this.#dir, id)];
     args.push('--listen', `${HOST}:${port}`, '--admin', `${HOST}:0`, '--log-level', 'error');
     if (this.#founders.includes(id)) args.push('--bootstrap', this.#founders.join(','));
-    for (const seed of ports) if (seed !== port) args.push('--seed', `ws://${HOST}:${seed}`);
+    if (door !== port) args.push('--advertise', `ws://${HOST}:${door}`);
+    for (const seed of doors) if (seed !== door) args.push('--seed', `ws://${HOST}:${seed}`);
     const { profileDir, settings } = this.#options;
     return fork(CLI, args, {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
@@ -127,6 +144,19 @@ const serves = (status: unknown, count: number): boolean => {
   };
   const serving = nodes.filter(({ state, health }) => state === 'serving' && health === 'healthy');
   return serving.length >= count && incomplete === 0;
+};
+
+/** A wire between each door and the port behind it. */
+const slowed = async (
+  delayMs: number,
+  doors: readonly number[],
+  ports: readonly number[],
+): Promise<ChildProcess> => {
+  const pairs = doors.map((door, i) => `${door}:${ports[i]}`);
+  const script = fileURLToPath(new URL('./delay.js', import.meta.url));
+  const child = fork(script, [String(delayMs), ...pairs]);
+  await new Promise((resolve) => child.once('message', resolve));
+  return child;
 };
 
 /** Ports that were free a moment ago. */

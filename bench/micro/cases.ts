@@ -102,7 +102,7 @@ const reply: ValueReply = {
 const replyFrame = encodeServerReply(7, reply);
 const mail: readonly PeerMessage[] = Array.from({ length: 10 }, (_, i) =>
   i % 2 === 0
-    ? { type: 'write', request: 2 ** 40 + i, key, record: secondBytes, durable: false }
+    ? { type: 'write', request: 2 ** 40 + i, key, record: secondBytes, durable: false, round: 0 }
     : { type: 'written', request: 2 ** 40 + i, durable: true },
 );
 const mailFrame = encodePeerFrame(mail)[0]!;
