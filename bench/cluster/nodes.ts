@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { connect } from '../../src/client/index.ts';
+import type { Client } from '../../src/client/index.ts';
 import { ended } from '../support/processes.ts';
 
 const CLI = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
@@ -126,7 +127,7 @@ export class Nodes {
     for (const address of this.addresses) {
       const client = connect(address);
       try {
-        while (!serves(await client.status(), this.#running.length)) {
+        while (!serves(await statusOf(client), this.#running.length)) {
           if (performance.now() > deadlineMs) throw new Error('not all nodes serve in time');
           await new Promise((resolve) => setTimeout(resolve, 50));
         }
@@ -137,7 +138,12 @@ export class Nodes {
   }
 }
 
+/** Undefined while the node does not answer: it may not listen yet. */
+const statusOf = (client: Client): Promise<unknown> =>
+  client.status({ timeoutMs: 1000 }).catch(() => undefined);
+
 const serves = (status: unknown, count: number): boolean => {
+  if (status === undefined) return false;
   const { nodes, incomplete } = status as {
     readonly nodes: readonly { state: string; health: string }[];
     readonly incomplete: number;
