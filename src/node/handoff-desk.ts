@@ -111,7 +111,9 @@ export class HandoffDesk implements HandoffPorts {
    * the hint until it has given the record away (C6).
    */
   #retargetOne(hint: Hint): void {
-    const { self, store, ring } = this.#parts;
+    const { self, store, ring, replica } = this.#parts;
+    // A hint whose record is gone promises nothing any more.
+    if (replica.read(hint.key) === undefined) return replica.forgetHint(hint, EMPTY_RECORD);
     const all = ring.ownersOf(hint.key);
     const others = all.filter((owner) => owner !== self);
     const hasRoom = store.hints.hasRoomFor(others, hint.key);

@@ -48,7 +48,9 @@ export const handOn = (
       const { request, put } = message;
       const refusal = stateRefusal(state);
       if (refusal !== undefined) return reply({ type: 'forwarded', request, reply: refusal });
-      router.forwarded(put, (result) => reply({ type: 'forwarded', request, reply: result }));
+      router.forwarded(from, request, put, (result) =>
+        reply({ type: 'forwarded', request, reply: result }),
+      );
       return;
     }
     case 'list':

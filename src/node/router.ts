@@ -75,6 +75,9 @@ export class Router {
   /** What was read before a put that looks first, until its dot is minted. */
   readonly #known = new Map<RequestId, RecordOfKey>();
 
+  /** The last puts that other nodes handed on, the oldest first. */
+  readonly #taken = new Set<string>();
+
   constructor(parts: RouterParts) {
     this.#parts = parts;
   }
@@ -83,8 +86,20 @@ export class Router {
     this.#route(this.#resolved(put), 'client', reply);
   }
 
-  /** A put that another node handed on: it was resolved there, and is not handed on again. */
-  forwarded(put: PutCommand, reply: (reply: PutReply) => void): void {
+  /**
+   * A put that another node handed on: it was resolved there, and is not handed on again. Nor is it
+   * taken twice when its message comes twice: what was refused for certain must stay refused.
+   */
+  forwarded(
+    from: NodeId,
+    request: RequestId,
+    put: PutCommand,
+    reply: (reply: PutReply) => void,
+  ): void {
+    const name = `${from} ${request}`;
+    if (this.#taken.has(name)) return;
+    this.#taken.add(name);
+    if (this.#taken.size > TAKEN_MAX) this.#taken.delete(this.#taken.values().next().value!);
     this.#route(put, 'node', reply);
   }
 
@@ -371,6 +386,8 @@ export class Router {
 type Looked =
   { readonly type: 'looked'; readonly known: RecordOfKey; readonly put: PutCommand } | FailedReply;
 
+/** Duplicates come soon or never. */
+const TAKEN_MAX = 4096;
 /** Longest look before a put that depends on what is there, ms. */
 const LOOK_MS = 1000;
 

@@ -19,7 +19,7 @@ import {
 } from './checks.ts';
 import type { FinalValues } from './checks.ts';
 import { demand } from './invariants.ts';
-import { isMember, operator } from './moves.ts';
+import { isMember, isWaitedFor, operator } from './moves.ts';
 import type { Paths } from './paths.ts';
 import type { Scenario } from './scenario.ts';
 import type { Watch } from './watch.ts';
@@ -35,7 +35,7 @@ const LINGER_MS = 3000;
 
 /** Some nodes never come back: as much of the durability budget as a lost disk each. */
 export const killForGood = (world: World, { leftDead }: Scenario): void => {
-  if (world.hosts.some(({ gone }) => gone)) return;
+  if (world.givenUp > 0) return;
   const members = world.hosts.filter((host) => isMember(world, host));
   for (const host of members.slice(0, Math.min(leftDead, members.length - 2))) {
     world.killForGood(host);
@@ -58,12 +58,16 @@ export const settle = (
   if (unrestOf(world, removed) !== '') {
     for (const id of removeDead(world, paths)) removed.add(id);
   }
-  watch.advanceUntil(
-    'hints drain, partitions are complete and where they belong',
-    () => unrestOf(world, removed) === '',
-    () => unrestOf(world, removed),
-  );
+  const settles = (): void =>
+    watch.advanceUntil(
+      'hints drain, partitions are complete and where they belong',
+      () => unrestOf(world, removed) === '',
+      () => unrestOf(world, removed),
+    );
+  settles();
   watch.advance(LINGER_MS);
+  // A change asked for in the last moment of the faults may have spread only now.
+  settles();
   checkHints(world);
   checkOwnership(world);
   // Before anybody reads.
@@ -117,7 +121,7 @@ export const stopAll = (watch: Watch): void => {
 
 /** Those whose end as members was just asked for. */
 const removeDead = (world: World, paths: Paths): readonly NodeId[] => {
-  const dead = world.hosts.filter((host) => host.gone && isMember(world, host));
+  const dead = world.hosts.filter((host) => host.gone && isWaitedFor(world, host));
   for (const { id } of dead) {
     paths.add('the dead are removed');
     operator(world, 0, { type: 'remove', node: id });

@@ -180,7 +180,7 @@ const ROWS = {
         world.crash(host, 'power-loss');
         world.say(`${host.id} is restored from an old backup`);
         restore();
-        world.lose(host, 'disk');
+        world.lose(host, 'disk', 'unnoticed');
         restartLater(world, host, strike);
       });
     },

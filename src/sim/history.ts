@@ -49,7 +49,13 @@ export type ReadFate = {
 };
 
 /** A node lost what it had in memory only, or (some of) what it had on disk. */
-export type Loss = { readonly atMs: number; readonly node: NodeId; readonly of: 'memory' | 'disk' };
+export type Loss = {
+  readonly atMs: number;
+  readonly node: NodeId;
+  readonly of: 'memory' | 'disk';
+  /** The node cannot know: its disk is sound, and of another day. */
+  readonly unnoticed: boolean;
+};
 
 /**
  * How long after its ack a write may be in memory only, ms: a flush interval, commits on the slowest

@@ -171,8 +171,8 @@ export class OnlineJudge implements Judge {
 
   #hear(event: SimEvent): void {
     if (event.type === 'lost') {
-      const { node, of, atMs } = event;
-      this.#history.losses.push({ node, of, atMs });
+      const { node, of, atMs, unnoticed } = event;
+      this.#history.losses.push({ node, of, atMs, unnoticed });
     } else if (event.type === 'committed') {
       for (const op of event.ops) {
         if (op.type === 'put' && op.table === 'records') this.#try(() => this.#judgeRow(op.value));

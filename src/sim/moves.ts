@@ -81,6 +81,13 @@ export const operator = (world: World, at: number, change: MembershipChange): vo
 export const isMember = (world: World, host: Host): boolean =>
   world.hosts.some(({ node }) => node?.ringView.ring.members.some(({ id }) => id === host.id));
 
+/** Whether some node takes it for a member, or for an owner that has still to hand over. */
+export const isWaitedFor = (world: World, host: Host): boolean =>
+  isMember(world, host) ||
+  world.hosts.some(({ node }) =>
+    node?.ringView.ring.table.some((owners) => owners.includes(host.id)),
+  );
+
 const members = (world: World): readonly Host[] =>
   world.hosts.filter((host) => !host.gone && isMember(world, host));
 
@@ -88,8 +95,7 @@ const members = (world: World): readonly Host[] =>
 const spares = (world: World): readonly Host[] =>
   world.hosts.filter(({ gone, node }) => !gone && node?.state === 'joining');
 
-const mayLose = (world: World): boolean =>
-  world.hosts.filter(({ gone }) => gone).length < REMOVED_MAX;
+const mayLose = ({ givenUp }: World): boolean => givenUp < REMOVED_MAX;
 
 const buryLater = (
   world: World,
@@ -97,9 +103,11 @@ const buryLater = (
   { other, size, chance }: Strike,
   change: MembershipChange,
 ): void => {
+  world.givenUp += 1;
   if (chance < 0.8) world.killForGood(host);
-  // What a node holds that is removed by mistake is as lost as a disk.
-  else world.lose(host, 'disk');
+  // What a node holds that is removed by mistake is as lost as a disk, and so is whatever it takes
+  // until it hears of it.
+  else world.lose(host, 'disk', 'from now on');
   world.during(size * 4000, () => operator(world, other, change));
 };
 

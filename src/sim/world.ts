@@ -106,6 +106,8 @@ export class World {
   readonly hosts: readonly Host[];
   /** What happened, line by line: equal for equal seeds. */
   readonly transcript: string[] = [];
+  /** Members that operators gave up, dead or not. */
+  givenUp = 0;
   /** Whether anybody asked for a change of membership. */
   hasMoved = false;
   readonly #options: WorldOptions;
@@ -232,8 +234,14 @@ export class World {
   }
 
   /** Says that a node lost its memory, or some of its disk: the durability budget counts it. */
-  lose({ id: node }: Host, of: Loss['of']): void {
-    this.#tell({ type: 'lost', node, of, atMs: this.clock.nowMs });
+  lose(
+    { id: node }: Host,
+    of: Loss['of'],
+    how: 'noticed' | 'unnoticed' | 'from now on' = 'noticed',
+  ): void {
+    const unnoticed = how === 'unnoticed';
+    const atMs = how === 'from now on' ? Infinity : this.clock.nowMs;
+    this.#tell({ type: 'lost', node, of, unnoticed, atMs });
   }
 
   /** Machine and disk are gone: nobody starts it again. */
