@@ -77,6 +77,8 @@ export type NodeOptions = {
   /** Partitions of the ring, a power of two, fixed when the cluster is founded (default 256). */
   readonly partitions?: number;
   readonly logLevel?: LogLevel | 'silent';
+  /** Where its lines go; by default stderr. */
+  readonly logTo?: { write(line: string): void };
   /** How keys stand in the log: as escaped text (the default), or hashed. */
   readonly logKeys?: 'escaped' | 'hashed';
   /** `hand-over`: a stopping node first delivers the hints kept for reachable nodes. */
@@ -163,7 +165,7 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
       ...(options.hosts === undefined ? {} : { hosts: options.hosts }),
     });
     const url = links.address();
-    const log = pinoTrace(options.logLevel ?? 'info', { node: id });
+    const log = pinoTrace(options.logLevel ?? 'info', { node: id }, options.logTo);
     const faults = faultsOf(id, options);
     const inspector = inspectorOf(id, options, faults);
     const trace = inspector?.recorder.listening(log) ?? log;
@@ -176,6 +178,7 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
       storage: faults?.storage(storage) ?? storage,
       links: faults?.links(links) ?? links,
       trace,
+      logLevels: log.levels,
       advertise: options.advertise ?? url,
       ...(inspector === undefined ? {} : { watch: inspector.recorder }),
       seeds,

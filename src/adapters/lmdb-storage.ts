@@ -9,6 +9,7 @@ import {
   fsyncSync,
   openSync,
   readSync,
+  renameSync,
   statSync,
   statfsSync,
 } from 'node:fs';
@@ -84,6 +85,36 @@ export const openLmdbStorage = (
       });
     },
   };
+};
+
+/**
+ * Copies the file of `dataDir` without its free pages by way of the folder `draft`, has `check` look at
+ * the copy, and puts it in the place of the old one. Whatever fails before that leaves the old one.
+ */
+export const compactLmdbFile = async (
+  dataDir: string,
+  draft: string,
+  check: (copy: Storage) => void,
+): Promise<{ readonly bytesBefore: number; readonly bytesAfter: number }> => {
+  const [path, copy] = [join(dataDir, FILE), join(draft, FILE)];
+  const bytesBefore = statSync(path).size;
+  const { root } = openIntact(path, undefined);
+  try {
+    await root.backup(copy, true);
+  } finally {
+    await root.close();
+  }
+  const storage = openLmdbStorage(draft);
+  try {
+    check(storage);
+  } finally {
+    await new Promise<void>((resolve) => storage.close(resolve));
+  }
+  syncFile(copy);
+  const bytesAfter = statSync(copy).size;
+  renameSync(copy, path);
+  syncFile(path);
+  return { bytesBefore, bytesAfter };
 };
 
 /** Commits under way, answered once each, in order, and all refused after the first failure. */

@@ -1,10 +1,13 @@
 /** `coterie config`: every setting, and with `--effective` what would hold and who said so. */
 import type { Command } from 'commander';
 import { settingsDocument } from '../node/settings-document.ts';
-import { configFrom, flagOf, readable, variableOf } from '../node/settings.ts';
+import { SETTINGS, configFrom, flagOf, readable, variableOf } from '../node/settings.ts';
 import type { Effective } from '../node/settings.ts';
 import { asUsage, settingsOf, withSettings } from './settings.ts';
-import { print } from './data.ts';
+import { print, withClient, withConnection } from './data.ts';
+import type { Client } from '../client/index.ts';
+import { ask, askEveryNode, refuseSilence, showing, shows } from './operator.ts';
+import type { OperatorFlags } from './operator.ts';
 import { tableText } from './table.ts';
 
 type ConfigFlags = {
@@ -14,7 +17,8 @@ type ConfigFlags = {
 };
 
 export const addConfigCommand = (program: Command): void => {
-  withSettings(program.command('config'))
+  const config = withSettings(program.command('config'));
+  config
     .description('list every setting; takes the flags, variables and file that start takes')
     .option('--effective', 'show the value of each setting and where it comes from')
     .option('--json', 'print JSON')
@@ -27,7 +31,70 @@ export const addConfigCommand = (program: Command): void => {
       else if (flags.json === true) print(Object.fromEntries(settings.map(jsonOf)));
       else process.stdout.write(flags.effective === true ? effective(settings) : all(settings));
     });
+  shows(config.command('running'), 'config running --url ws://127.0.0.1:7400')
+    .description('the limits and log levels of a running node as they hold now')
+    .action((_: unknown, command: Command) => {
+      const flags = command.optsWithGlobals<OperatorFlags>();
+      return showing(flags, (client) => ask<Running>(client, 'config.show'), runningText);
+    });
+  withConnection(config.command('set').argument('<name>').argument('<value>'))
+    .description('change a live setting of a running node; it holds until the process ends')
+    .option('--every-node', 'on all nodes, not only the one of --url')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  coterie config set lingerMs 500ms --every-node\n  coterie config set logLevel.handoff debug\n',
+    )
+    .action((name: string, value: string, _: unknown, command: Command) => {
+      const flags = command.optsWithGlobals<OperatorFlags>();
+      return withClient(flags, (client) => set(client, name, value, flags));
+    });
 };
+
+type Running = {
+  readonly node: string;
+  readonly settings: readonly { name: string; value: number | string; change: string }[];
+};
+
+type Changed = { readonly node: string; readonly before: unknown; readonly after: unknown };
+
+const runningText = ({ settings }: Running): string =>
+  tableText(
+    ['SETTING', 'VALUE', 'CHANGE'],
+    settings.map(({ name, value, change }) => [name, runningValue(name, value), change]),
+  );
+
+const runningValue = (name: string, value: unknown): string => {
+  const kind = SETTINGS.find((each) => each.name === name)?.kind;
+  return kind === 'ms' || kind === 'bytes' ? readable(kind, value as number) : String(value);
+};
+
+const set = async (
+  client: Client,
+  name: string,
+  value: string,
+  flags: OperatorFlags,
+): Promise<void> => {
+  const change = (at: Client) => ask<Changed>(at, 'config.set', { name, value });
+  if (flags.everyNode !== true) {
+    const changed = await change(client);
+    if (flags.json === true) print(changed);
+    else process.stdout.write(changedText(name, changed));
+    return;
+  }
+  // One first: what cannot be is refused before half of the nodes have it.
+  await change(client);
+  const answers = await askEveryNode(client, flags, change);
+  if (flags.json === true) print(answers);
+  for (const each of answers) {
+    if ('answer' in each && flags.json !== true) {
+      process.stdout.write(changedText(name, each.answer));
+    }
+  }
+  refuseSilence(answers);
+};
+
+const changedText = (name: string, { node, after }: Changed): string =>
+  `${node}: ${name} = ${runningValue(name, after)}\n`;
 
 const effective = (settings: readonly Effective[]): string =>
   tableText(

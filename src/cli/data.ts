@@ -68,26 +68,14 @@ export const withConnection = (command: Command): Command =>
     .option('--timeout <ms>', 'deadline of the whole operation', integer)
     .option('--json', 'print JSON');
 
+export type ConnectionFlags = Pick<DataFlags, 'url' | 'tokenFile' | 'timeout' | 'json'>;
+
 /** Runs `task` with a connected client; failures of the store become exit codes. */
 export const withClient = async (
-  flags: Pick<DataFlags, 'url' | 'tokenFile' | 'timeout' | 'json'>,
+  flags: ConnectionFlags,
   task: (client: Client) => Promise<void>,
 ): Promise<void> => {
-  const url = flags.url ?? process.env['COTERIE_URL'] ?? DEFAULT_URL;
-  const urls = url.split(',');
-  const wrong = urls.find((each) => !/^wss?:\/\/[^/\s]+\/?$/.test(each));
-  if (wrong !== undefined) throw usage(`expected ws://host:port, found ${wrong}`);
-  if (flags.timeout !== undefined && (flags.timeout < 1 || flags.timeout > 600_000)) {
-    throw usage(`--timeout is 1-600000 ms, found ${flags.timeout}`);
-  }
-  const token = tokenOf(flags);
-  const client = connect(urls, {
-    name: 'coterie-cli',
-    ...(token === undefined ? {} : { token }),
-    // Somebody waits for the answer: too few nodes is told after one more look, not after seconds.
-    quorumRetriesMax: 1,
-    ...(flags.timeout === undefined ? {} : { timeoutMs: flags.timeout }),
-  });
+  const client = openClient(flags);
   try {
     await task(client);
   } catch (error) {
@@ -96,6 +84,25 @@ export const withClient = async (
   } finally {
     await client.close('now');
   }
+};
+
+/** A client of the node that the flags, or the environment, name. Throws the usage failure. */
+export const openClient = (flags: ConnectionFlags): Client => {
+  const url = flags.url ?? process.env['COTERIE_URL'] ?? DEFAULT_URL;
+  const urls = url.split(',');
+  const wrong = urls.find((each) => !/^wss?:\/\/[^/\s]+\/?$/.test(each));
+  if (wrong !== undefined) throw usage(`expected ws://host:port, found ${wrong}`);
+  if (flags.timeout !== undefined && (flags.timeout < 1 || flags.timeout > 600_000)) {
+    throw usage(`--timeout is 1-600000 ms, found ${flags.timeout}`);
+  }
+  const token = tokenOf(flags);
+  return connect(urls, {
+    name: 'coterie-cli',
+    ...(token === undefined ? {} : { token }),
+    // Somebody waits for the answer: too few nodes is told after one more look, not after seconds.
+    quorumRetriesMax: 1,
+    ...(flags.timeout === undefined ? {} : { timeoutMs: flags.timeout }),
+  });
 };
 
 /** Never a flag of its own: whoever lists the processes would read it. */

@@ -1,20 +1,15 @@
 /** `coterie status`: the cluster as one node sees it. */
 import type { Command } from 'commander';
 import type { Status } from '../index.ts';
-import { print, withClient, withConnection } from './data.ts';
-import type { DataFlags } from './data.ts';
+import { showing, shows } from './operator.ts';
+import type { OperatorFlags } from './operator.ts';
 import { tableText } from './table.ts';
 
 export const addStatusCommand = (program: Command): void => {
-  withConnection(program.command('status'))
+  shows(program.command('status'), 'status --url ws://127.0.0.1:7400 --watch')
     .description('nodes, their health, partitions and hints, as the asked node sees them')
-    .addHelpText('after', '\nExample:\n  coterie status --url ws://127.0.0.1:7400\n')
-    .action((flags: DataFlags) =>
-      withClient(flags, async (client) => {
-        const status = (await client.status()) as unknown as Status;
-        if (flags.json === true) print(status);
-        else process.stdout.write(tableOf(status));
-      }),
+    .action((flags: OperatorFlags) =>
+      showing(flags, async (client) => (await client.status()) as unknown as Status, tableOf),
     );
 };
 

@@ -130,7 +130,11 @@ export const LIMITS = {
     [1, 16],
     'R of a get that names none; clamped to the number of owners (paper § 6: 3, 2, 2).',
   ),
-  defaultW: live.count(2, [1, 16], 'W of a put that names none; clamped to the number of owners.'),
+  defaultW: count(
+    2,
+    [1, 16],
+    'W of a put that names none; clamped to the number of owners. Refills rely on it: equal on all nodes.',
+  ),
   defaultDw: live.count(
     1,
     [0, 16],

@@ -3,6 +3,7 @@ import { Buckets } from '../core/buckets.ts';
 import { bytesOfKey, showKey, hexOf } from '../core/ids.ts';
 import type { Key } from '../core/ids.ts';
 import { Rate } from '../core/rate.ts';
+import { TopK } from '../core/top-k.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Digest } from '../ports/digest.ts';
 import type { Trace } from '../ports/trace.ts';
@@ -17,6 +18,11 @@ const SIBLINGS = [0, 1, 2, 4, 8, 16, 32, 64];
 /** More than this many slow requests a second tell nothing new. */
 const SLOW_LOGS_PER_SECOND = 10;
 
+/** On average one request in so many is counted by key: finding the least of the kept ones costs a microsecond. */
+const KEYS_SAMPLED_OF = 8;
+const KEYS_KEPT = 256;
+const KEYS_PERIOD_MS = 60_000;
+
 type Series = { readonly labels: Labels; readonly buckets: Buckets };
 
 /** How keys are written into the log. */
@@ -27,6 +33,12 @@ export class Meters {
   readonly #written = new Buckets(BYTES);
   readonly #read = new Buckets(BYTES);
   readonly #siblings = new Buckets(SIBLINGS);
+  readonly #keys = new TopK<Key>(KEYS_KEPT);
+  #asked = 0;
+  #askedBefore = 0;
+  #periodEndsMs = 0;
+  #step = 0;
+  #untilSample = 0;
 
   /** By operation and outcome: a closed set, whatever clients send. */
   answered(request: HandledRequest, reply: HandledReply, ms: number): void {
@@ -45,6 +57,37 @@ export class Meters {
       this.#siblings.record(reply.values.length);
       for (const value of reply.values) this.#read.record(value.length);
     }
+  }
+
+  /** A request for `key`, for the list of the keys asked for most. */
+  asked(key: Key, nowMs: number): void {
+    if (nowMs >= this.#periodEndsMs) this.#turn(nowMs);
+    this.#asked += 1;
+    if (--this.#untilSample > 0) return;
+    // At uneven steps, or clients that ask in turns would be seen with one of their keys only.
+    this.#step = (this.#step * 5 + 3) % (2 * KEYS_SAMPLED_OF);
+    this.#untilSample = this.#step === 0 ? KEYS_SAMPLED_OF : this.#step;
+    this.#keys.touch(key);
+  }
+
+  /** Requests of the last one or two minutes, and in a sample of them how often for which key. */
+  topKeys(many: number): {
+    readonly asked: number;
+    readonly sampledOf: number;
+    readonly keys: readonly { readonly key: Key; readonly count: number }[];
+  } {
+    const keys = this.#keys.top(many).map(({ item, count }) => ({ key: item, count }));
+    return { asked: this.#asked + this.#askedBefore, sampledOf: KEYS_SAMPLED_OF, keys };
+  }
+
+  #turn(nowMs: number): void {
+    // After a silence of a whole period what came before it is old news, too.
+    const stale = nowMs >= this.#periodEndsMs + KEYS_PERIOD_MS;
+    this.#keys.turn();
+    if (stale) this.#keys.turn();
+    this.#askedBefore = stale ? 0 : this.#asked;
+    this.#asked = 0;
+    this.#periodEndsMs = nowMs + KEYS_PERIOD_MS;
   }
 
   get durations(): readonly Series[] {
@@ -97,6 +140,7 @@ export const metered = (inner: ClientHandler, parts: MeteringParts): ClientHandl
     welcome: () => inner.welcome(),
     handle: (request, reply) => {
       const beganMs = clock.monotonicMs();
+      if ('key' in request) meters.asked(request.key, beganMs);
       return inner.handle(request, (whole) => {
         const nowMs = clock.monotonicMs();
         const [asked, answer] = partOf(request, whole);

@@ -5,7 +5,7 @@ import type { Digest } from '../ports/digest.ts';
 import type { Links } from '../ports/links.ts';
 import type { Random } from '../ports/random.ts';
 import type { Storage } from '../ports/storage.ts';
-import type { Trace } from '../ports/trace.ts';
+import type { LogLevels, Trace } from '../ports/trace.ts';
 import type { Watch } from '../inspector/watch.ts';
 import type { Founding } from './book-store.ts';
 import type { Admission } from './client-access.ts';
@@ -17,6 +17,7 @@ import type { PrefixDefaults } from './prefix-defaults.ts';
 
 export type NodeParts = {
   readonly self: NodeId;
+  /** Its own: live limits are changed in place. */
   readonly config: Config;
   readonly clock: Clock;
   readonly random: Random;
@@ -24,6 +25,8 @@ export type NodeParts = {
   readonly storage: Storage;
   readonly links: Links;
   readonly trace: Trace;
+  /** The levels of that trace, if they may be changed while it runs. */
+  readonly logLevels?: LogLevels;
   /** Where others reach this node, `ws://host:port`. */
   readonly advertise: string;
   readonly seeds: readonly string[];

@@ -13,13 +13,16 @@ import type { Announcement, MembershipChange, MembershipEvent } from '../core/me
 import type { RecordOfKey } from '../core/record.ts';
 import type { ClientHandler } from '../wire/client-messages.ts';
 import type { PeerMessage } from '../wire/peer-messages.ts';
+import { actorLog } from './actor-log.ts';
 import { runAdminCommand } from './admin-commands.ts';
 import type { AdminCommands } from './admin-commands.ts';
+import { backupCommands } from './backup-commands.ts';
 import { DATA_FORMAT, lastEnd, loadIdentity, saveBook, saveIdentity } from './book-store.ts';
 import type { Identity } from './book-store.ts';
 import { clientHandler } from './client-handler.ts';
 import { ClientPort } from './client-port.ts';
 import { handHintsOver } from './hand-over.ts';
+import { LiveSettings } from './live-settings.ts';
 import { handOn } from './mailroom.ts';
 import { metered, Meters } from './meters.ts';
 import { metricsOf } from './metrics.ts';
@@ -27,6 +30,7 @@ import type { Metric } from './metrics.ts';
 import type { HintGauge } from './hint-store.ts';
 import type { NodeParts } from './node-parts.ts';
 import { membershipCommands } from './membership-commands.ts';
+import { operatorCommands } from './operator-commands.ts';
 import { composeOrgans } from './organs.ts';
 import type { Organs } from './organs.ts';
 import type { Reply } from './peers.ts';
@@ -47,6 +51,7 @@ export class Node {
   readonly #meters = new Meters();
   readonly #supervisor: Supervisor;
   #incarnation: number;
+  readonly #commands: AdminCommands;
   readonly #earlier: Identity | undefined;
   #state: NodeState = 'joining';
   /** The ring version clients were last told. */
@@ -85,7 +90,7 @@ export class Node {
       router,
       replica,
       status: () => this.status(),
-      admin: (request, reply) => runAdminCommand(this.#adminCommands(), request, reply),
+      admin: (request, reply) => runAdminCommand(this.#commands, request, reply),
       scans,
       ring: () => ringReply(map, { ...config, prefixDefaults }),
       config,
@@ -102,6 +107,7 @@ export class Node {
       tell: this.#tell,
       failed: (reason) => this.#fail(reason),
     });
+    this.#commands = this.#adminCommands();
     parts.watch?.supervises(this.#supervisor);
   }
 
@@ -239,7 +245,11 @@ export class Node {
 
   /** What an operator may ask by name; each room adds its own table. */
   #adminCommands(): AdminCommands {
-    const { self, digest, storage } = this.#parts;
+    const { map } = this.#organs;
+    const { self, clock, config, digest, storage, trace, logLevels } = this.#parts;
+    const logMoves =
+      logLevels === undefined ? () => undefined : actorLog(this.#supervisor, trace, logLevels);
+    logMoves();
     return {
       ...repairCommands({ self, ...this.#organs }),
       ...membershipCommands({
@@ -247,6 +257,14 @@ export class Node {
         fileBytes: () => storage.usage().fileBytes,
         issue: (event) => this.#issue(event),
       }),
+      ...operatorCommands({
+        ...this.#organs,
+        ...{ self, clock, meters: this.#meters },
+        settings: new LiveSettings(config, logLevels, logMoves),
+        addressOf: (node) =>
+          map.book.announcements.find((each) => each.node === node)?.address ?? '',
+      }),
+      ...backupCommands({ ...this.#organs, self, config, cluster: () => map.cluster }),
     };
   }
 

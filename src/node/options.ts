@@ -76,7 +76,7 @@ export const OPTIONS = {
     'What requests get that do not say, by key prefix: cart:=r:2+w:2+dw:1, session:=lww+ttl:1800000 (ms).',
   ),
   logLevel: {
-    ...{ kind: 'choice', value: 'info', choices: LOG_LEVELS, change: 'restart' },
+    ...{ kind: 'choice', value: 'info', choices: LOG_LEVELS, change: 'live' },
     about: 'What is logged, as JSON lines on stderr.',
   },
   logKeys: {

@@ -5,7 +5,7 @@ export const settingsDocument = (): string => `${INTRODUCTION}\n\n${table()}`;
 
 const table = (): string => {
   const rows = SETTINGS.map((setting) => {
-    const { name, kind, value, about } = setting;
+    const { name, kind, value, about, change } = setting;
     const bounded = kind === 'count' || kind === 'ms' || kind === 'bytes';
     const shown =
       value === undefined ? '' : bounded ? readable(kind, value as number) : String(value);
@@ -14,7 +14,7 @@ const table = (): string => {
       : kind === 'choice'
         ? setting.choices.join(', ')
         : kind;
-    return `| \`${name}\` | ${shown} | ${range} | ${about} |`;
+    return `| \`${name}\` | ${shown} | ${range} | ${change === 'live' ? 'yes' : ''} | ${about} |`;
   });
   return [
     '| setting | default | range | live | what for |',
@@ -38,6 +38,11 @@ a unit is in the unit of the name. Lists are separated by commas, or an array in
 name, a value that cannot be read or is out of bounds, and a combination that cannot be end the
 command with exit code 2 and the name of what is wrong. \`coterie config --effective\` shows what would
 hold and where each value comes from; \`--json\` for programs.
+
+What is *live* may change while a node runs: \`coterie config set lingerMs 500ms --every-node\`; it holds until
+the process ends, and \`coterie config running\` shows it. \`logLevel.handoff debug\` sets the level of one actor
+(\`membership\`, \`failureDetector\`, \`writeBuffer\`, \`handoff\`, \`antiEntropy\`, \`exchange\`, \`transfer\`,
+\`admission\`, \`node\`) or of the events that begin with a word (\`peer\`, \`request\`, \`hint\`), \`inherited\` takes it back.
 
 In a program the same names go to \`startNode({ config: { replica: { hintsMax: 5000 } } })\`.
 

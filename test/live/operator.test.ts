@@ -1,0 +1,267 @@
+/** What operators do to a running cluster by the command line: look, turn, back up, bring back. */
+import * as assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { suite } from 'uvu';
+import { program } from '../../src/cli/program.ts';
+import { connect } from '../../src/client/index.ts';
+import type { Client } from '../../src/client/index.ts';
+import { startNode } from '../../src/index.ts';
+import { LiveCluster, cli } from './harness.ts';
+
+const operator = suite('operators');
+const dir = mkdtempSync(join(tmpdir(), 'coterie-operator-'));
+operator.after(() => rmSync(dir, { recursive: true, force: true }));
+
+const json = async <T>(args: readonly string[], url?: string): Promise<T> => {
+  const { code, stdout, stderr } = await cli([...args, '--json'], url);
+  assert.equal(code, 0, `${args.join(' ')}: ${stderr}`);
+  return JSON.parse(stdout) as T;
+};
+
+const textsOf = async (client: Client, key: string): Promise<readonly string[]> =>
+  (await client.get(key)).values.map((value) => Buffer.from(value).toString()).sort();
+
+type Explained = readonly {
+  readonly node: string;
+  readonly answer: {
+    readonly hash: string;
+    readonly record: null | {
+      readonly vector: readonly { readonly actor: string; readonly n: number }[];
+      readonly siblings: readonly { readonly actor: string; readonly kind: string }[];
+    };
+  };
+}[];
+
+operator(
+  'a backup of three nodes comes back in a cluster of one, siblings and deletes too',
+  async () => {
+    const source = await LiveCluster.start(3);
+    const backup = join(dir, 'backup');
+    let before: Explained;
+    try {
+      const client = connect(source.urls);
+      for (let i = 0; i < 40; i++) await client.put(`k${i}`, `value ${i}`);
+      await client.put('twice', 'a');
+      await client.put('twice', 'b');
+      await client.put('gone', 'x');
+      await client.delete('gone');
+      // Only in the memory of two of them, and not on the third: a backup has it all the same.
+      await source.kill('n3');
+      await client.put('late', 'write', { dw: 0 });
+      await client.close();
+      const taken = await json<{ records: number; incomplete: number[] }>(
+        ['backup', backup],
+        source.urls[0],
+      );
+      assert.deepEqual([taken.records, taken.incomplete], [43, []]);
+      before = await json<Explained>(['explain', 'twice'], source.urls[0]);
+      assert.equal(
+        (await cli(['backup', backup], source.urls[0])).code,
+        2,
+        'never into a full folder',
+      );
+      // One of three owners is too few to have met every write of W = 2.
+      await source.kill('n2');
+      const few = await cli(['backup', join(dir, 'few')], source.urls[0]);
+      assert.deepEqual([few.code, /too few owners/.test(few.stderr)], [3, true]);
+    } finally {
+      await source.end();
+    }
+    const verified = await json<{ kind: string; damaged: number }>(['verify', backup]);
+    assert.deepEqual([verified.kind, verified.damaged], ['backup', 0]);
+
+    const dataDir = join(dir, 'small');
+    const common = { dataDir, id: 'solo', logLevel: 'silent', partitions: 16 } as const;
+    const restored = await startNode(common);
+    try {
+      for (let round = 0; round < 2; round++) {
+        const merged = await json<{ records: number }>(['restore', backup], restored.url);
+        assert.equal(merged.records, 43);
+      }
+      const client = connect(restored.url);
+      assert.deepEqual(await textsOf(client, 'k7'), ['value 7']);
+      assert.deepEqual(await textsOf(client, 'twice'), ['a', 'b'], 'restored twice, merged once');
+      assert.deepEqual(await textsOf(client, 'late'), ['write']);
+      assert.equal((await client.get('gone')).state, 'deleted');
+      const [solo] = await json<Explained>(['explain', 'twice'], restored.url);
+      const [old] = before;
+      assert.equal(solo!.answer.hash, old!.answer.hash, 'the very same record');
+      // Whoever restores mints under a name of its own (A4): never an old dot again.
+      await client.put('twice', 'c');
+      assert.deepEqual(await textsOf(client, 'twice'), ['a', 'b', 'c']);
+      const [after] = await json<Explained>(['explain', 'twice'], restored.url);
+      const known = new Set(old!.answer.record!.vector.map(({ actor }) => actor));
+      const born = after!.answer.record!.vector.filter(({ actor }) => !known.has(actor));
+      assert.deepEqual(
+        born.map(({ n }) => n),
+        [1],
+      );
+      await client.close();
+    } finally {
+      await restored.stop();
+    }
+    const data = await json<{ kind: string; damaged: number; records: number }>([
+      'verify',
+      dataDir,
+    ]);
+    assert.deepEqual([data.kind, data.damaged, data.records], ['data', 0, 43]);
+    await json(['compact', dataDir]);
+    assert.equal((await json<{ damaged: number }>(['verify', dataDir])).damaged, 0);
+  },
+);
+
+operator('verify finds a flipped byte, in a backup and in a data directory', async () => {
+  const dataDir = join(dir, 'flipped');
+  const node = await startNode({ dataDir, id: 'solo', logLevel: 'silent', partitions: 4 });
+  const backup = join(dir, 'flipped-backup');
+  try {
+    await node.client().put('k', 'a text that is easy to find');
+    await json(['backup', backup], node.url);
+    const locked = await cli(['verify', dataDir]);
+    assert.deepEqual([locked.code, /in use/.test(locked.stderr)], [3, true]);
+  } finally {
+    await node.stop();
+  }
+  const flip = (path: string): void => {
+    const bytes = readFileSync(path);
+    const at = bytes.lastIndexOf('easy to find');
+    assert.ok(at > 0);
+    bytes[at]! ^= 1;
+    writeFileSync(path, bytes);
+  };
+  const manifest = JSON.parse(readFileSync(join(backup, 'manifest.json'), 'utf8')) as {
+    files: { file: string; records: number }[];
+  };
+  const file = manifest.files.find(({ records }) => records > 0)!.file;
+  flip(join(backup, file));
+  const damagedBackup = await cli(['verify', backup]);
+  assert.equal(damagedBackup.code, 1);
+  assert.match(damagedBackup.stdout, new RegExp(`damaged: .*${file}.* at byte`));
+  const copy = join(dir, 'flipped-copy');
+  cpSync(dataDir, copy, { recursive: true });
+  flip(join(copy, 'coterie.mdb'));
+  const damagedData = await cli(['verify', copy]);
+  assert.equal(damagedData.code, 1, damagedData.stderr);
+  assert.match(damagedData.stdout, /damaged: k: the checksum of its row does not fit/);
+  assert.equal((await cli(['verify', join(dir, 'nowhere')])).code, 3);
+});
+
+operator(
+  'live settings change on every node at once; what is not live is refused by name',
+  async () => {
+    const cluster = await LiveCluster.start(2);
+    try {
+      const [url] = cluster.urls;
+      const set = await cli(['config', 'set', 'lingerMs', '750ms', '--every-node'], url);
+      assert.deepEqual(
+        [set.code, set.stdout],
+        [0, 'n1: lingerMs = 750 ms\nn2: lingerMs = 750 ms\n'],
+      );
+      for (const each of cluster.urls) {
+        const { settings } = await json<{ settings: { name: string; value: unknown }[] }>(
+          ['config', 'running'],
+          each,
+        );
+        assert.equal(settings.find(({ name }) => name === 'lingerMs')?.value, 750);
+      }
+      for (const [args, named] of [
+        [['gossipIntervalMs', '5s'], /gossipIntervalMs cannot change/],
+        [['lingerMs', '5 parsecs'], /lingerMs: .*5 parsecs/],
+        [['noSuchThing', '1'], /noSuchThing is no setting/],
+        [['patienceMs', '50s'], /patienceMs .* requestTimeoutMs/],
+        [['logLevel.handoff', 'loud'], /logLevel\.handoff: .*loud/],
+      ] as const) {
+        const { code, stderr } = await cli(['config', 'set', ...args], url);
+        assert.deepEqual([code, named.test(stderr)], [2, true], stderr);
+      }
+      const owners = await json<{ owners: { owners: string[] }[] }>(['ring', 'owners'], url);
+      assert.equal(owners.owners.length, 256);
+      const shares = await json<{ nodes: { owns: number; leads: number }[] }>(
+        ['ring', 'show'],
+        url,
+      );
+      assert.deepEqual(
+        shares.nodes.map(({ owns, leads }) => [owns, leads]),
+        [
+          [256, 128],
+          [256, 128],
+        ],
+      );
+      // A hint for whoever is away shows where it is kept.
+      await cluster.kill('n2');
+      const client = connect(url!);
+      for (let i = 0; i < 40; i++) await client.put('hot', `v`, { w: 1 });
+      await client.close();
+      const [kept] = await json<{ answer: { targets: { target: string }[] } }[]>(['hints'], url);
+      assert.equal(kept!.answer.targets[0]?.target, 'n2');
+      const [top] = await json<{ answer: { keys: { key: string }[] } }[]>(['top-keys'], url);
+      assert.equal(top!.answer.keys[0]?.key, 'hot');
+    } finally {
+      await cluster.end();
+    }
+  },
+);
+
+operator('the level of one actor is raised at run time, and its moves are in the log', async () => {
+  const lines: string[] = [];
+  const node = await startNode({
+    ...{ dataDir: join(dir, 'levels'), id: 'solo', logLevel: 'silent' },
+    logTo: { write: (line: string) => void lines.push(line) },
+  });
+  try {
+    const client = node.client();
+    await client.put('k', 'before');
+    assert.deepEqual(lines, []);
+    await client.admin('config.set', { name: 'logLevel.writeBuffer', value: 'debug' });
+    await client.put('k', 'after');
+    const moves = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+    assert.ok(moves.length > 0);
+    assert.ok(
+      moves.every(({ actor, event }) => actor === 'writeBuffer' && event === 'actor.moved'),
+    );
+    assert.ok(moves.some(({ to }) => to === 'committing'));
+    await client.admin('config.set', { name: 'logLevel.writeBuffer', value: 'inherited' });
+    const { length } = lines;
+    await client.put('k', 'quiet again');
+    assert.equal(lines.length, length);
+  } finally {
+    await node.stop();
+  }
+});
+
+operator('every command has an example in its help, and the shell can finish it', async () => {
+  const script = (await cli(['completion', 'bash'])).stdout;
+  const completed = async (...words: readonly string[]): Promise<readonly string[]> => {
+    const quoted = ['coterie', ...words].map((word) => `'${word}'`).join(' ');
+    const ask = `COMP_WORDS=(${quoted}); COMP_CWORD=${words.length}; _coterie; echo "\${COMPREPLY[@]}"`;
+    const child = spawn('bash', ['-c', `${script}\n${ask}`], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let out = '';
+    child.stdout.on('data', (text: Buffer) => (out += text.toString()));
+    await new Promise((resolve) => child.once('close', resolve));
+    return out.trim().split(' ');
+  };
+  assert.deepEqual(await completed('ver'), ['verify']);
+  assert.deepEqual(await completed('ring', ''), ['show', 'owners', '--help']);
+  assert.ok((await completed('ring', 'owners', '--pa')).includes('--partition'));
+
+  const withoutExample: string[] = [];
+  const look = (command: Command, path: string): void => {
+    let text = '';
+    command.configureOutput({ writeOut: (more) => (text += more) }).outputHelp();
+    // A family of commands shows its members instead.
+    const bare = command.commands.length === 0 && !/\nExamples?:\n {2}/.test(text);
+    if (bare) withoutExample.push(path);
+    for (const each of command.commands) look(each, `${path} ${each.name()}`);
+  };
+  look(program, 'coterie');
+  assert.ok(program.commands.length > 15);
+  assert.deepEqual(withoutExample, []);
+});
+
+operator.run();
