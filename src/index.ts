@@ -286,6 +286,7 @@ const adminOf = async (
       pages: new Map([...pages, ...watchRoutes(node, credentials)]),
       sockets: viewers.sockets,
     },
+    failed: (path, error) => trace.log('error', 'admin.failed', { path, error: String(error) }),
     admits: (bearer, path) => mayWatch(credentials.tokens(), bearer, path),
     ...(token === undefined ? {} : { token }),
   });

@@ -20,6 +20,8 @@ import type {
 } from '../ports/admin.ts';
 
 export type AdminListenerOptions = {
+  /** A page could not be made; whoever asked is told only that. */
+  readonly failed?: (path: string, error: unknown) => void;
   readonly host: string;
   /** 0 picks a free one. */
   readonly port: number;
@@ -182,7 +184,8 @@ const answer = async (
   }
   try {
     respond(request, response, await route!.serve({ path, query }));
-  } catch {
+  } catch (error) {
+    options.failed?.(path!, error);
     respond(request, response, { status: 500, type: 'text/plain', body: 'this went wrong\n' });
   }
 };

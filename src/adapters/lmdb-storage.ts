@@ -74,6 +74,16 @@ export const openLmdbStorage = (
       const { bavail, bsize } = statfsSync(dataDir);
       return { fileBytes: statSync(path).size, freeBytes: bavail * bsize };
     },
+    pages: () => {
+      const counted = Object.entries(tables).map(([table, database]) => ({
+        table,
+        ...pagesOf(database.getStats() as Stats),
+      }));
+      const { free, root: names, lastPageNumber } = root.getStats() as Stats & FileStats;
+      const named = pagesOf(names).pages + pagesOf(free).pages + META_PAGES;
+      const used = counted.reduce((sum, { pages }) => sum + pages, named);
+      return [...counted, { table: 'free', pages: Math.max(0, lastPageNumber + 1 - used) }];
+    },
     close: (done) => {
       commits.whenIdle(() => {
         const end = once(() => {
@@ -86,6 +96,23 @@ export const openLmdbStorage = (
     },
   };
 };
+
+/** What LMDB counts of a database … */
+type Stats = {
+  readonly treeBranchPageCount: number;
+  readonly treeLeafPageCount: number;
+  readonly overflowPages: number;
+  readonly entryCount: number;
+};
+/** … and of the file. */
+type FileStats = { readonly free: Stats; readonly root: Stats; readonly lastPageNumber: number };
+
+const META_PAGES = 2;
+
+const pagesOf = (stats: Stats): { readonly pages: number; readonly entries: number } => ({
+  pages: stats.treeBranchPageCount + stats.treeLeafPageCount + stats.overflowPages,
+  entries: stats.entryCount,
+});
 
 /**
  * Copies the file of `dataDir` without its free pages by way of the folder `draft`, has `check` look at

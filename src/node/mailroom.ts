@@ -122,13 +122,15 @@ export const handOn = (
       return;
     }
     case 'ping':
-      reply({ type: 'pong' });
+      reply(organs.clocks.answerTo(message));
       return;
     case 'inspect.ask':
     case 'inspect.tell':
       watch?.receive(from, message);
       return;
     case 'pong':
+      organs.clocks.heard(from, message);
+      return;
     case 'hello':
     case 'proof':
       return;

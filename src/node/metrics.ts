@@ -3,6 +3,8 @@
  * when somebody asks; only requests are counted as they pass (meters.ts).
  */
 import type { Buckets } from '../core/buckets.ts';
+import { backgroundMetrics } from './background-metrics.ts';
+import type { BackgroundParts } from './background-metrics.ts';
 import type { Meters } from './meters.ts';
 import type { NodeState, Status } from './status.ts';
 
@@ -27,7 +29,7 @@ export type MetricParts = {
   readonly hints: readonly HintFacts[];
   readonly usage: { readonly fileBytes: number; readonly freeBytes: number };
   readonly wallMs: number;
-};
+} & BackgroundParts;
 
 export type HintFacts = {
   readonly target: string;
@@ -116,6 +118,7 @@ export const metricsOf = (parts: MetricParts): readonly Metric[] => {
     },
     one('coterie_storage_file_bytes', 'Size of the data file.', usage.fileBytes),
     one('coterie_storage_free_bytes', 'Free bytes on the disk of the data file.', usage.freeBytes),
+    ...backgroundMetrics(parts),
   ];
 };
 

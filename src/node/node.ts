@@ -179,13 +179,18 @@ export class Node {
     });
   }
 
+  /** What this node can say of itself; asks the peers how late it is there, for the next time. */
   metrics(): readonly Metric[] {
     const { storage, clock } = this.#parts;
+    const { peers, clocks } = this.#organs;
+    for (const peer of peers.linked) peers.send(peer, clocks.question());
     return metricsOf({
       ...{ status: this.status(), state: this.#state, meters: this.#meters },
       hints: this.#organs.store.hints.gauges(),
       usage: storage.usage(),
       wallMs: clock.wallMs(),
+      clockOffsets: clocks.offsets(peers.linked),
+      pages: storage.pages?.() ?? [],
     });
   }
 

@@ -18,6 +18,7 @@ import { HandoffDesk } from './handoff-desk.ts';
 import type { NodeParts } from './node-parts.ts';
 import { Nursery } from './nursery.ts';
 import { TRUSTING } from './peer-greeting.ts';
+import { PeerClocks } from './peer-clocks.ts';
 import { PEER_PROTOCOL, Peers } from './peers.ts';
 import type { Reply } from './peers.ts';
 import { ReadRepairs } from './read-repairs.ts';
@@ -45,6 +46,7 @@ export type Organs = {
   readonly nursery: Nursery;
   readonly admission: AdmissionDesk;
   readonly peers: Peers;
+  readonly clocks: PeerClocks;
   readonly router: Router;
   readonly readRepairs: ReadRepairs;
   readonly scans: Scans;
@@ -210,6 +212,7 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
   return {
     ...{ map, ring, witness, store, completeness, replica, nursery, admission, rounds },
     ...{ peers, router, readRepairs, scans, handoff, trees, exchanges, transfers, scrub, reaping },
+    clocks: new PeerClocks(clock),
   };
 };
 

@@ -32,6 +32,14 @@ export type StorageRange = {
   readonly limit: number;
 };
 
+/** A table of the file, or its `free` pages. */
+export type TablePages = {
+  readonly table: string;
+  readonly pages: number;
+  /** Absent for free pages. */
+  readonly entries?: number;
+};
+
 export type StorageEntry = { readonly key: Uint8Array; readonly value: Uint8Array };
 
 export type Storage = {
@@ -47,6 +55,8 @@ export type Storage = {
   commit(ops: readonly StorageOp[], done: (result: CommitResult) => void): void;
   /** Bytes of the file and bytes free on its disk, for the free-space floor. */
   usage(): { readonly fileBytes: number; readonly freeBytes: number };
+  /** Where the pages of the file are; absent where there are none to count. */
+  pages?(): readonly TablePages[];
   /** Waits for commits under way, then calls `done`; no call is allowed afterwards. */
   close(done: () => void): void;
 };

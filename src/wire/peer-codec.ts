@@ -139,8 +139,8 @@ const message = variants<PeerMessage>({
     nonce: optional(bytes),
     proof: optional(bytes),
   },
-  ping: {},
-  pong: {},
+  ping: { sentAtMs: optional(finite) },
+  pong: { sentAtMs: optional(finite), wallMs: optional(finite) },
   write: {
     request: uint,
     key,

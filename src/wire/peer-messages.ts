@@ -268,7 +268,10 @@ export type Reaping =
   /** Everybody testified to these entries of the batch: owners forget them if they are unchanged. */
   | { readonly type: 'forget'; readonly batch: number; readonly agreed: readonly number[] };
 
-export type Heartbeat = { readonly type: 'ping' } | { readonly type: 'pong' };
+/** Wall clocks are in them only where somebody wants to know how far they are apart. */
+export type Heartbeat =
+  | { readonly type: 'ping'; readonly sentAtMs?: number }
+  | { readonly type: 'pong'; readonly sentAtMs?: number; readonly wallMs?: number };
 
 /** How far a node's disk has come, and what a peer remembers of that (RULES C7). */
 export type Testimony = {

@@ -1,6 +1,8 @@
 /** What an operator's tools read from a running node: health, metrics, and files that fit them. */
 import * as assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -109,6 +111,83 @@ admin(
     });
   },
 );
+
+/** What the text format of Prometheus forbids, as sentences. */
+const faultsOf = (text: string): readonly string[] => {
+  const faults: string[] = [];
+  const types = new Map<string, string>();
+  const seen = new Set<string>();
+  const buckets = new Map<string, number>();
+  let family = '';
+  assert.ok(text.endsWith('\n'));
+  for (const line of text.trimEnd().split('\n')) {
+    const head = /^# (HELP|TYPE) ([a-zA-Z_:][a-zA-Z0-9_:]*) (\S.*)$/.exec(line);
+    if (line === '' || head?.[1] === 'HELP') continue;
+    if (head !== null) {
+      family = head[2]!;
+      if (types.has(family)) faults.push(`${family} comes twice`);
+      types.set(family, head[3]!);
+      continue;
+    }
+    const sample =
+      /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*",?)*)\})? (\S+)$/.exec(
+        line,
+      );
+    if (sample === null) {
+      faults.push(`no sample: ${line}`);
+      continue;
+    }
+    const [, name, labels = '', value] = sample as unknown as [string, string, string?, string?];
+    const isPart = types.get(family) === 'histogram' || types.get(family) === 'summary';
+    const owner = isPart ? name.replace(/_(bucket|sum|count)$/, '') : name;
+    if (owner !== family) faults.push(`${name} stands under ${family}`);
+    if (Number.isNaN(Number(value)) && !/^(NaN|[+-]Inf)$/.test(value!)) faults.push(line);
+    const series = `${name} ${labels.split(',').sort().join()}`;
+    if (seen.has(series)) faults.push(`${series} comes twice`);
+    seen.add(series);
+    if (name.endsWith('_bucket')) {
+      const rest = `${name} ${labels.replace(/le="[^"]*",?/, '')}`;
+      if ((buckets.get(rest) ?? 0) > Number(value)) faults.push(`${line} is less than before`);
+      buckets.set(rest, Number(value));
+    }
+  }
+  return faults;
+};
+
+admin('metrics tell of peers, their clocks, comparisons and pages, in valid form', async () => {
+  const url = async (): Promise<string> => {
+    const server = createServer();
+    const port = await new Promise<number>((resolve) =>
+      server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port)),
+    );
+    await new Promise((resolve) => server.close(resolve));
+    return `127.0.0.1:${port}`;
+  };
+  const [a, b] = [await url(), await url()];
+  const common = { bootstrap: 'n1,n2', config: { exchangeIntervalMs: 100 } };
+  await withNode({ ...common, listen: a, seeds: [`ws://${b}`] }, async (_, base) => {
+    await withNode({ ...common, id: 'n2', listen: b, seeds: [`ws://${a}`] }, async () => {
+      const wanted = [
+        /^coterie_peer_clock_offset_seconds\{peer="n2",node="n1"\} (\S+)$/m,
+        /^coterie_exchanges_total\{peer="n2",node="n1"\} [1-9]/m,
+        /^coterie_exchange_equal_age_seconds\{peer="n2",node="n1"\} /m,
+        /^coterie_storage_pages\{table="members",node="n1"\} [1-9]/m,
+        /^coterie_storage_pages\{table="free",node="n1"\} \d/m,
+        /^coterie_storage_entries\{table="meta",node="n1"\} [1-9]/m,
+        /^coterie_background_slices\{node="n1"\} 100$/m,
+      ];
+      let text = '';
+      await until(async () => {
+        text = await (await fetch(`${base}/metrics`)).text();
+        return wanted.every((each) => each.test(text));
+      });
+      assert.deepEqual(faultsOf(text), []);
+      // One machine has one clock: what is left is the way of a message.
+      const offset = Number(wanted[0]!.exec(text)![1]);
+      assert.ok(Math.abs(offset) < 1, `${offset} s`);
+    });
+  });
+});
 
 admin('the dashboard and the alert rules name only metrics that exist', async () => {
   const texts = ['grafana-dashboard.json', 'alerts.yaml'].map((name) =>
