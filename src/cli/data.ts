@@ -98,6 +98,8 @@ export const openClient = (flags: ConnectionFlags): Client => {
   const token = tokenOf(flags);
   return connect(urls, {
     name: 'coterie-cli',
+    // Whoever names a node means that one.
+    addresses: 'given',
     ...(token === undefined ? {} : { token }),
     // Somebody waits for the answer: too few nodes is told after one more look, not after seconds.
     quorumRetriesMax: 1,

@@ -20,6 +20,8 @@ export type ConnectOptions = ClientOptions & {
    * every node; where it cannot reach them, one node coordinates after all.
    */
   readonly coordination?: 'server' | 'client';
+  /** `given`: asks nobody but the addresses given, for questions to a certain node. */
+  readonly addresses?: 'learnt' | 'given';
 };
 
 export type Platform = Omit<ClientParts, 'events'> & {
@@ -32,7 +34,7 @@ export type Platform = Omit<ClientParts, 'events'> & {
 export const connectOn = (
   { sockets, clock, random, md5, pingEveryMs }: Platform,
   seeds: string | readonly string[],
-  { name, token, queueMax, coordination = 'server', ...options }: ConnectOptions,
+  { name, token, queueMax, coordination = 'server', addresses: known, ...options }: ConnectOptions,
 ): Client => {
   const addresses = checkedAddresses(typeof seeds === 'string' ? seeds.split(',') : seeds);
   const parts = { clock, random, events: new Events() };
@@ -43,6 +45,7 @@ export const connectOn = (
     ...(token === undefined ? {} : { token }),
     ...(queueMax === undefined ? {} : { queueMax }),
     ...(pingEveryMs === undefined ? {} : { pingEveryMs }),
+    ...(known === undefined ? {} : { addresses: known }),
   };
   const transport =
     coordination === 'client'

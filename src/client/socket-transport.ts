@@ -26,6 +26,8 @@ export type SocketTransportOptions = {
   readonly pingEveryMs?: number;
   /** Requests that may wait for a node or for room; one more is answered OVERLOADED. */
   readonly queueMax?: number;
+  /** `given`: nobody but the seeds is ever asked. */
+  readonly addresses?: 'learnt' | 'given';
 };
 
 const QUEUE_MAX = 10_000;
@@ -220,6 +222,7 @@ class SocketTransport implements Transport {
   }
 
   #learn(addresses: readonly string[]): void {
+    if (this.#options.addresses === 'given') return;
     for (const address of addresses) {
       if (this.#addresses.length >= ADDRESSES_MAX) return;
       if (isAddress(address) && !this.#addresses.includes(address)) this.#addresses.push(address);

@@ -13,13 +13,16 @@ export type HandOverParts = {
   readonly ring: RingView;
   /** Lets the handoff actor choose the next batch at once. */
   readonly hurry: () => void;
+  /** Whether the node still waits for it: its time may have run out. */
+  readonly isAwaited: () => boolean;
 };
 
 const LOOK_AGAIN_MS = 50;
 
 /** Calls `done` as soon as no hint has a target that could take it. */
 export const handHintsOver = (parts: HandOverParts, done: () => void): void => {
-  const { clock, store, ring, hurry } = parts;
+  const { clock, store, ring, hurry, isAwaited } = parts;
+  if (!isAwaited()) return;
   const left = store.hints.gauges().some(({ target }) => ring.healthOf(target) === 'healthy');
   if (!left) return done();
   hurry();

@@ -361,8 +361,9 @@ export class Node {
       store.whenAllDurable(() => this.#supervisor.send({ type: 'node.drained' }));
     nursery.whenEmpty(() => {
       if (this.#parts.stopping !== 'hand-over') return drained();
+      const isAwaited = () => this.#state === 'draining';
       const hurry = () => this.#tell('handoff', { type: 'peer.recovered' });
-      handHintsOver({ clock: this.#parts.clock, store, ring, hurry }, drained);
+      handHintsOver({ clock: this.#parts.clock, store, ring, hurry, isAwaited }, drained);
     });
   }
 

@@ -91,6 +91,11 @@ export class LiveCluster {
     return code;
   }
 
+  /** Sends a signal and waits for nothing. */
+  signal(id: string, signal: NodeJS.Signals): void {
+    this.#running.get(id)!.kill(signal);
+  }
+
   /** Waits until what every running node says of the cluster satisfies `met`; fails after 30 s. */
   async until(met: (status: Status) => boolean): Promise<void> {
     const deadlineMs = Date.now() + 30_000;

@@ -3,7 +3,8 @@ import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { connect } from '../../src/client/index.ts';
 import type { Client } from '../../src/client/index.ts';
-import { LiveCluster } from './harness.ts';
+import type { Status } from '../../src/index.ts';
+import { LiveCluster, cli } from './harness.ts';
 
 const rolling = suite('a rolling restart');
 
@@ -73,5 +74,64 @@ rolling('of three nodes under load loses nothing and fails nothing', async () =>
     await cluster.end();
   }
 });
+
+rolling('a node that is to drain hands its hints over before it goes', async () => {
+  // One hint a delivery: without --drain most of them would be left behind.
+  const cluster = await LiveCluster.start(3, ['--drain', '--hint-batch-max', '1']);
+  const client = connect(cluster.urls[0]!);
+  try {
+    await cluster.kill('n3');
+    const keys = Array.from({ length: 40 }, (_, i) => `k${i}`);
+    await Promise.all(keys.map((key) => client.put(key, 'v')));
+    await until(client, ({ nodes }) => nodes.find(({ id }) => id === 'n1')!.hints > 0);
+    await cluster.startNode('n3');
+    await until(client, ({ nodes }) => nodes.every(({ health }) => health === 'healthy'));
+    assert.equal(await cluster.stop('n1'), 0);
+    const left = await cli(['verify', cluster.dataDir('n1'), '--json']);
+    const { hints, damaged, end } = JSON.parse(left.stdout) as Record<string, unknown>;
+    assert.deepEqual([hints, damaged, end], [0, 0, 'clean']);
+  } finally {
+    await client.close('now');
+    await cluster.end();
+  }
+});
+
+rolling('a second signal does not wait for what is in flight', async () => {
+  const cluster = await LiveCluster.start(3);
+  const client = connect(cluster.urls[0]!, { addresses: 'given' });
+  try {
+    // In flight for as long as the deadline says: one of its three replicas stands still.
+    cluster.signal('n3', 'SIGSTOP');
+    const strict = { w: 3, dw: 3, strict: true, timeoutMs: 60_000 };
+    const put = client.put('k', 'v', strict).catch(() => undefined);
+    await until(client, ({ coordinators }) => coordinators > 0);
+    cluster.signal('n1', 'SIGTERM');
+    // Going away, it welcomes nobody any more.
+    await client.status().then(
+      () => until(client, ({ nodes }) => nodes.some(({ state }) => state === 'draining')),
+      () => undefined,
+    );
+    assert.equal(await cluster.stop('n1'), 1);
+    await client.close('now');
+    await put;
+  } finally {
+    await client.close('now');
+    cluster.signal('n3', 'SIGCONT');
+    await cluster.end();
+  }
+});
+
+const DEADLINE_MS = 20_000;
+
+/** Waits until the status of one node satisfies `met`. */
+const until = async (client: Client, met: (status: Status) => boolean): Promise<void> => {
+  const deadlineMs = performance.now() + DEADLINE_MS;
+  for (;;) {
+    const status = (await client.status()) as unknown as Status;
+    if (met(status)) return;
+    assert.ok(performance.now() < deadlineMs, JSON.stringify(status));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+};
 
 rolling.run();
