@@ -15,6 +15,7 @@ import type { Config } from './config.ts';
 import type { RecordStore } from './record-store.ts';
 import type { Replica } from './replica.ts';
 import type { RingView } from './ring-view.ts';
+import type { Rounds } from './rounds.ts';
 
 export type BackupParts = {
   readonly self: NodeId;
@@ -24,6 +25,7 @@ export type BackupParts = {
   readonly store: RecordStore;
   readonly replica: Replica;
   readonly completeness: Completeness;
+  readonly rounds: Rounds;
 };
 
 /** What a page holds at most; a larger record travels alone. */
@@ -94,14 +96,14 @@ type Row = { readonly key: Key; readonly record: Uint8Array };
 
 /** Merges the rows here and has the other owners told; what forbids it, with nothing promised. */
 const mergeAll = (parts: BackupParts, rows: readonly Row[]): CoterieError | undefined => {
-  const { self, ring, store, replica } = parts;
+  const { self, ring, store, replica, rounds } = parts;
   if (store.spaceIsLow) {
     return new CoterieError('INSUFFICIENT_STORAGE', `the disk of ${self} is below its floor`);
   }
   for (const { key, record } of rows) {
     const others = ring.ownersOf(key).filter((owner) => owner !== self);
     const hasRoom = others.every((owner) => store.hints.hasRoomFor(owner, key));
-    if (!hasRoom || !replica.takeAll([{ key, record }])) {
+    if (!hasRoom || !replica.takeAll({ entries: [{ key, record }], round: rounds.current })) {
       const message = `the hint store of ${self} is full: wait until the other owners have caught up`;
       return new CoterieError('OVERLOADED', message, { retryAfterMs: RETRY_MS });
     }
