@@ -24,6 +24,7 @@ import type { NodeId } from './core/ids.ts';
 import { parseFounders } from './core/members.ts';
 import type { Founder, History } from './core/members.ts';
 import { isPartitionCount } from './core/ring.ts';
+import { faultCommands } from './inspector/fault-commands.ts';
 import { Faults } from './inspector/faults.ts';
 import type { ProcessHost } from './inspector/faults.ts';
 import { createInspector } from './inspector/inspector.ts';
@@ -179,6 +180,7 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
       links: faults?.links(links) ?? links,
       trace,
       logLevels: log.levels,
+      commands: faultCommands(id, faults),
       advertise: options.advertise ?? url,
       ...(inspector === undefined ? {} : { watch: inspector.recorder }),
       seeds,

@@ -21,7 +21,8 @@ import { partitionsIn } from './backup-files.ts';
 import { openClient, print, withClient, withConnection } from './data.ts';
 import type { ConnectionFlags } from './data.ts';
 import { CommandFailure, EXIT, usage } from './exit.ts';
-import { ask, bytesText } from './operator.ts';
+import { ask } from './operator.ts';
+import { bytesText } from './table.ts';
 import { Progress } from './progress.ts';
 import { ownersOf } from './ring.ts';
 

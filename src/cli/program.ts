@@ -7,6 +7,7 @@ import { addConfigCommand } from './config.ts';
 import { addDataCommands } from './data.ts';
 import { addRepairCommand } from './repair.ts';
 import { addExplainCommands } from './explain.ts';
+import { addFaultCommand } from './fault.ts';
 import { addInspectCommand } from './inspect.ts';
 import { addMembershipCommands } from './membership.ts';
 import { addRestoreCommand } from './restore.ts';
@@ -41,6 +42,7 @@ for (const add of [
   addVerifyCommands,
   addConfigCommand,
   addTokenCommand,
+  addFaultCommand,
   addSimulateCommand,
   addInspectCommand,
   addCompletionCommand,

@@ -1,5 +1,6 @@
 /** How far a long command is, on stderr: a line that rewrites itself on a terminal, else one now and then. */
-import { ageText, bytesText } from './operator.ts';
+import { ageText } from './operator.ts';
+import { bytesText } from './table.ts';
 
 const TERMINAL_MS = 200;
 const LOG_MS = 5000;

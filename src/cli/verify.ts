@@ -16,7 +16,8 @@ import type { StorageReport } from '../offline.ts';
 import { manifestOf, readRecordsFile } from './backup-files.ts';
 import { print } from './data.ts';
 import { CommandFailure, EXIT } from './exit.ts';
-import { bytesText } from './operator.ts';
+import {} from './operator.ts';
+import { bytesText } from './table.ts';
 import { Progress } from './progress.ts';
 
 type Flags = { readonly json?: boolean };

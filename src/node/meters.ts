@@ -141,6 +141,7 @@ export const metered = (inner: ClientHandler, parts: MeteringParts): ClientHandl
     handle: (request, reply) => {
       const beganMs = clock.monotonicMs();
       if ('key' in request) meters.asked(request.key, beganMs);
+      if ('requests' in request) for (const { key } of request.requests) meters.asked(key, beganMs);
       return inner.handle(request, (whole) => {
         const nowMs = clock.monotonicMs();
         const [asked, answer] = partOf(request, whole);

@@ -7,6 +7,7 @@ import type { Random } from '../ports/random.ts';
 import type { Storage } from '../ports/storage.ts';
 import type { LogLevels, Trace } from '../ports/trace.ts';
 import type { Watch } from '../inspector/watch.ts';
+import type { AdminCommands } from './admin-commands.ts';
 import type { Founding } from './book-store.ts';
 import type { Admission } from './client-access.ts';
 import type { Config } from './config.ts';
@@ -34,6 +35,8 @@ export type NodeParts = {
   readonly prefixDefaults?: PrefixDefaults;
   /** Only for a founder's first start; ignored once the storage knows a history. */
   readonly founding?: Founding;
+  /** What operators may ask of it beyond what every node answers. */
+  readonly commands?: AdminCommands;
   /** Whoever inspects this node. */
   readonly watch?: Watch;
   /** What coordinators nobody watches run in: `light` unless said otherwise. */

@@ -270,6 +270,7 @@ export class Node {
           map.book.announcements.find((each) => each.node === node)?.address ?? '',
       }),
       ...backupCommands({ ...this.#organs, self, config, cluster: () => map.cluster }),
+      ...this.#parts.commands,
     };
   }
 

@@ -7,9 +7,11 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { suite } from 'uvu';
 import { program } from '../../src/cli/program.ts';
+import { openLmdbStorage } from '../../src/adapters/lmdb-storage.ts';
 import { connect } from '../../src/client/index.ts';
 import type { Client } from '../../src/client/index.ts';
 import { startNode } from '../../src/index.ts';
+import { DATA_FORMAT, loadIdentity, saveIdentity } from '../../src/node/book-store.ts';
 import { LiveCluster, cli } from './harness.ts';
 
 const operator = suite('operators');
@@ -232,6 +234,54 @@ operator('the level of one actor is raised at run time, and its moves are in the
     await node.stop();
   }
 });
+
+operator(
+  'a fault is applied, shown and taken back where that is allowed, and nowhere else',
+  async () => {
+    const common = { id: 'solo', logLevel: 'silent', admin: '127.0.0.1:0' } as const;
+    const open = await startNode({ ...common, dataDir: join(dir, 'faulty'), faults: 'allowed' });
+    try {
+      await json(['fault', 'slow-disk', '150'], open.url);
+      const shown = await json<{ diskDelayMs: number }>(['fault', 'show'], open.url);
+      assert.equal(shown.diskDelayMs, 150);
+      const beganMs = performance.now();
+      await open.client().put('k', 'v');
+      assert.ok(performance.now() - beganMs >= 140, 'the disk is slow indeed');
+      assert.equal((await cli(['fault', 'slow-disk', '1e9'], open.url)).code, 2);
+      assert.equal(
+        (await json<{ diskDelayMs: number }>(['fault', 'slow-disk', '0'], open.url)).diskDelayMs,
+        0,
+      );
+    } finally {
+      await open.stop();
+    }
+    const shut = await startNode({ ...common, dataDir: join(dir, 'faultless') });
+    try {
+      const { code, stderr } = await cli(['fault', 'cut', 'n2'], shut.url);
+      assert.deepEqual([code, /FORBIDDEN.*--allow-faults/.test(stderr)], [3, true], stderr);
+    } finally {
+      await shut.stop();
+    }
+  },
+);
+
+operator(
+  'a data directory of a newer format is refused by its path, and left as it was',
+  async () => {
+    const dataDir = join(dir, 'newer');
+    const common = { dataDir, id: 'solo', logLevel: 'silent' } as const;
+    await (await startNode(common)).stop();
+    const storage = openLmdbStorage(dataDir);
+    const identity = { ...loadIdentity(storage)!, format: DATA_FORMAT + 1 };
+    await new Promise((resolve) => saveIdentity(storage, identity, resolve));
+    await new Promise<void>((resolve) => storage.close(resolve));
+    const before = readFileSync(join(dataDir, 'coterie.mdb'));
+    await assert.rejects(startNode(common), /newer.*format is 2/s);
+    assert.ok(before.equals(readFileSync(join(dataDir, 'coterie.mdb'))));
+    const verified = await cli(['verify', dataDir]);
+    assert.deepEqual([verified.code, /the format is 2/.test(verified.stdout)], [1, true]);
+  },
+);
 
 operator('every command has an example in its help, and the shell can finish it', async () => {
   const script = (await cli(['completion', 'bash'])).stdout;
