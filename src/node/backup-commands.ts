@@ -102,8 +102,10 @@ const mergeAll = (parts: BackupParts, rows: readonly Row[]): CoterieError | unde
   }
   for (const { key, record } of rows) {
     const others = ring.ownersOf(key).filter((owner) => owner !== self);
-    const hasRoom = others.every((owner) => store.hints.hasRoomFor(owner, key));
-    if (!hasRoom || !replica.takeAll({ entries: [{ key, record }], round: rounds.current })) {
+    if (
+      !store.hints.hasRoomFor(others, key) ||
+      !replica.takeAll({ entries: [{ key, record }], round: rounds.current })
+    ) {
       const message = `the hint store of ${self} is full: wait until the other owners have caught up`;
       return new CoterieError('OVERLOADED', message, { retryAfterMs: RETRY_MS });
     }
