@@ -39,7 +39,8 @@ export class LiveCluster {
     await Promise.all(ids.map((id) => cluster.startNode(id)));
     await cluster.until(
       ({ nodes, incomplete }) =>
-        incomplete === 0 && nodes.every(({ health }) => health === 'healthy'),
+        incomplete === 0 &&
+        nodes.every(({ health, address }) => health === 'healthy' && address !== ''),
     );
     return cluster;
   }
