@@ -180,6 +180,23 @@ inspector('one put is stepped through: arrows, states lit in its chart, quorum',
   assert.ok((await page.locator('.bar-row').count()) >= 4);
 });
 
+inspector('a request opened while it lingers goes on to its end by itself', async () => {
+  await view('faults');
+  const row = page.locator('[data-process=n3]');
+  await row.getByRole('button', { name: 'pause' }).click();
+  await says(row, 'paused');
+  const form = panel('write');
+  await form.getByLabel('key').fill('lingered');
+  await form.getByRole('button', { name: 'put', exact: true }).click();
+  await says(form.locator('output'), 'applied');
+  await form.getByRole('button', { name: 'show its steps' }).click();
+  await page.waitForSelector('[data-panel=story] .chart[data-state=lingering]');
+  await page.waitForSelector('[data-panel=story] .step:has-text("done, buried")');
+  await view('faults');
+  await row.getByRole('button', { name: 'resume' }).click();
+  await page.waitForSelector('[data-chip=n3]:not(.silent)');
+});
+
 inspector('a key with siblings shows the values and dots of each replica', async () => {
   for (const value of ['milk', 'eggs']) await client.put('diverged', value);
   await page.keyboard.press('/');
@@ -290,7 +307,7 @@ inspector(
     await page.getByLabel('filter the log').fill('membership');
     await says(panel('log').locator('tbody'), 'gossip');
     await panel('log')
-      .locator('tbody tr', { hasNotText: /membership/ })
+      .locator('tbody tr:not(.dropped)', { hasNotText: /membership/ })
       .first()
       .waitFor({ state: 'detached' });
     await page.getByLabel('which requests are recorded').selectOption('1');

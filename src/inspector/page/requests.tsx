@@ -1,5 +1,5 @@
 /** The live list of requests, and one of them step by step. */
-import { signal } from '@preact/signals';
+import { computed, signal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
 import type { InspectionRecord } from '../records.ts';
 import {
@@ -30,6 +30,12 @@ const drawing = signal<'sequence' | 'waterfall'>('sequence');
 const playing = signal(false);
 const fetched = signal<ReadonlyMap<string, readonly InspectionRecord[]>>(new Map());
 const trouble = signal<string | undefined>(undefined);
+
+/** Grows while the open request goes on: its row stays the same object, so nothing else would tell. */
+const recordsOfSelected = computed(() => {
+  void tick.value;
+  return stories.get(selectedCause.value ?? '')?.records.length ?? 0;
+});
 
 /** Opens a request at its last step, or at `step`. */
 export const selectStory = (cause: string | undefined, step = Number.MAX_SAFE_INTEGER): void => {
@@ -226,6 +232,7 @@ export const moveFocus = (event: KeyboardEvent): void => {
 };
 
 const Detail = ({ row }: { readonly row: StoryRow }) => {
+  void recordsOfSelected.value;
   const replayed = row.records.length === 0;
   const records = replayed ? (fetched.value.get(row.cause) ?? []) : row.records;
   const steps = stepsOf(records);
