@@ -21,7 +21,6 @@ const { values: flags } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '3' },
-    base: { type: 'string', default: '7910' },
   },
 });
 
@@ -70,9 +69,8 @@ const median = (numbers: readonly number[]): number =>
   [...numbers].sort((a, b) => a - b)[numbers.length >> 1] ?? NaN;
 
 const main = async (): Promise<void> => {
-  const base = Number(flags.base);
-  const bare = await start('bare', base, 'off');
-  const watched = await start('watched', base + 10, '127.0.0.1:0');
+  const bare = await start('bare', 'off');
+  const watched = await start('watched', '127.0.0.1:0');
   try {
     const cases: readonly Case[] = [
       { name: 'no inspector (--admin off)', on: bare },

@@ -1,19 +1,19 @@
 /** Clusters of three server processes, and a load on them, for the benchmarks of the inspector. */
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { freePorts } from '../../src/cli/free-ports.ts';
 import { connect } from '../../src/client/index.ts';
 import type { Client } from '../../src/client/index.ts';
+import { cpuSoFar, ended } from '../support/processes.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 const NODES = ['n1', 'n2', 'n3'] as const;
 const IN_FLIGHT = 64;
 export const KEYS = 10_000;
-/** Clock ticks a second in /proc/PID/stat: 100 on every Linux of today. */
-const TICKS = 100;
 
 export type Cluster = {
   readonly processes: readonly ChildProcess[];
@@ -23,12 +23,8 @@ export type Cluster = {
 
 const dir = mkdtempSync(join(tmpdir(), 'coterie-cost-'));
 
-export const start = async (
-  name: string,
-  base: number,
-  admin: '127.0.0.1:0' | 'off',
-): Promise<Cluster> => {
-  const urls = NODES.map((_, i) => `ws://127.0.0.1:${base + i}`);
+export const start = async (name: string, admin: '127.0.0.1:0' | 'off'): Promise<Cluster> => {
+  const urls = (await freePorts(NODES.length)).map((port) => `ws://127.0.0.1:${port}`);
   const processes: ChildProcess[] = [];
   let inspector: string | undefined;
   for (const [i, id] of NODES.entries()) {
@@ -47,12 +43,8 @@ export const start = async (
   return { processes, clients: urls.map((url) => connect(url)), inspector };
 };
 
-export const cpuOf = ({ processes }: Cluster): number =>
-  processes.reduce((sum, { pid }) => {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return sum + (Number(fields[11]) + Number(fields[12])) / TICKS;
-  }, 0);
+const cpuOf = ({ processes }: Cluster): number =>
+  cpuSoFar(processes.map(({ pid }) => pid!)).seconds;
 
 export const OPERATIONS = {
   get: (client: Client, key: string) => client.get(key),
@@ -88,13 +80,7 @@ export const measure = async (
 export const stop = async (clusters: readonly Cluster[]): Promise<void> => {
   for (const { clients, processes } of clusters) {
     await Promise.all(clients.map((client) => client.close()));
-    await Promise.all(
-      processes.map((child) => {
-        const gone = new Promise((resolve) => child.once('exit', resolve));
-        child.kill('SIGTERM');
-        return gone;
-      }),
-    );
+    await Promise.all(processes.map(ended));
   }
   rmSync(dir, { recursive: true, force: true });
 };

@@ -6,7 +6,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { chromium } from 'playwright-core';
+import { launchChromium } from '../support/chromium.ts';
 import { OPERATIONS, KEYS, measure, start, stop } from './nodes.ts';
 import type { Cluster, Operation } from './nodes.ts';
 
@@ -14,10 +14,8 @@ const { values: flags } = parseArgs({
   options: {
     seconds: { type: 'string', default: '60' },
     sample: { type: 'string', default: '100' },
-    base: { type: 'string', default: '7930' },
   },
 });
-const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run'];
 const KNEE_SECONDS = 8;
 const SHARE = 0.8;
 const TICK_MS = 20;
@@ -65,8 +63,8 @@ const COUNT_FRAMES = `(() => {
 
 const main = async (): Promise<void> => {
   const seconds = Number(flags.seconds);
-  const cluster = await start('watched', Number(flags.base), '127.0.0.1:0');
-  const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: FLAGS });
+  const cluster = await start('watched', '127.0.0.1:0');
+  const browser = await launchChromium();
   try {
     await measure(cluster, 'put, dw = 0', KNEE_SECONDS);
     const rates = [];

@@ -15,13 +15,12 @@ import type { Key } from '../core/ids.ts';
 import { decodeRecord, encodeRecord } from '../core/record-bytes.ts';
 import { merge } from '../core/record.ts';
 import { nodeDigest } from '../index.ts';
-import type { Status } from '../index.ts';
 import { recordKey } from '../node/stored.ts';
 import { partitionsIn } from './backup-files.ts';
 import { openClient, print, withClient, withConnection } from './data.ts';
 import type { ConnectionFlags } from './data.ts';
 import { CommandFailure, EXIT, usage } from './exit.ts';
-import { ask } from './operator.ts';
+import { ask, statusOf } from './operator.ts';
 import { bytesText } from './table.ts';
 import { Progress } from './progress.ts';
 import { ownersOf } from './ring.ts';
@@ -107,7 +106,7 @@ const backUp = async (client: Client, dir: string, flags: BackupFlags): Promise<
 
 /** A client of each node that answers, with what it holds. */
 const sourcesOf = async (client: Client, flags: BackupFlags): Promise<readonly Source[]> => {
-  const status = (await client.status()) as unknown as Status;
+  const status = await statusOf(client);
   const asked = await Promise.all(
     status.nodes.map(async ({ id, address }): Promise<Source | string> => {
       if (address === '') return `${id}: its address is not known yet`;

@@ -5,12 +5,11 @@
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { existsSync, readdirSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { ProcessFault, ProcessState } from '../inspector/records.ts';
+import { freePorts } from './free-ports.ts';
 
 export type LocalClusterOptions = {
   /** How many found the cluster: n1, n2, … */
@@ -99,9 +98,9 @@ export class LocalCluster {
   async #addSeat(id: string): Promise<Seat> {
     const index = this.#seats.length;
     const { port } = this.#options;
-    const own = port === 0 ? await freePort() : port + index;
+    const own = port === 0 ? (await freePorts(1))[0]! : port + index;
     // A node keeps its ports when it is started again: whoever watched it finds it there.
-    const admin = port === 0 || own + 100 > 65535 ? await freePort() : own + 100;
+    const admin = port === 0 || own + 100 > 65535 ? (await freePorts(1))[0]! : own + 100;
     const rest = { process: undefined, inspector: undefined, next: undefined };
     const seat: Seat = { id, url: `ws://${HOST}:${own}`, admin, state: 'dead', ...rest };
     this.#seats.push(seat);
@@ -210,14 +209,3 @@ const joinedBefore = ({ data, founders }: LocalClusterOptions): readonly string[
     .sort((a, b) => a - b)
     .map((number) => `n${number}`);
 };
-
-/** A port that was free a moment ago. */
-const freePort = (): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, HOST, () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });

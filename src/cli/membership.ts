@@ -6,6 +6,7 @@ import type { MembershipPlan } from '../node/membership-plan.ts';
 import { print, withClient, withConnection } from './data.ts';
 import type { DataFlags } from './data.ts';
 import { CommandFailure, EXIT } from './exit.ts';
+import { ask } from './operator.ts';
 import { integer } from './start.ts';
 import { bytesText, tableText } from './table.ts';
 
@@ -122,8 +123,8 @@ export const addMembershipCommands = (program: Command): void => {
   }
 };
 
-const planOf = async (client: Client, change: Change): Promise<MembershipPlan> =>
-  (await client.admin('membership.plan', change)) as unknown as MembershipPlan;
+const planOf = (client: Client, change: Change): Promise<MembershipPlan> =>
+  ask(client, 'membership.plan', change);
 
 const change = async (client: Client, wish: Change, flags: ChangeFlags): Promise<void> => {
   const { plan: digest, yes, json } = flags;
@@ -136,11 +137,11 @@ const change = async (client: Client, wish: Change, flags: ChangeFlags): Promise
       EXIT.refused,
     );
   }
-  const result = (await client.admin('membership.change', {
+  const result = await ask<ChangeResult>(client, 'membership.change', {
     ...wish,
     ...(digest === undefined ? {} : { digest }),
     ...(yes === undefined ? {} : { yes }),
-  })) as unknown as ChangeResult;
+  });
   if (json === true) print({ issued: !result.already, ...result });
   else if (result.already) process.stdout.write('it is that way already\n');
   else {

@@ -15,29 +15,36 @@ export type OperatorFlags = ConnectionFlags & {
   readonly everyNode?: boolean;
 };
 
-const WATCH_SECONDS = 2;
+const WATCH_SECONDS = 1;
 
-/** The flags of a command that shows something of a running node; `example` without the program. */
-export const shows = (command: Command, example: string): Command =>
+/**
+ * The flags of a command that shows something of a running node; `example` without the program, and
+ * until when --watch goes on.
+ */
+export const shows = (command: Command, example: string, until = 'until interrupted'): Command =>
   withConnection(command)
-    .option('--watch [seconds]', 'print it anew until interrupted', integer)
+    .option('--watch [seconds]', `print it anew ${until}`, integer)
     .addHelpText('after', `\nExample:\n  coterie ${example}\n`);
 
 /** Home, and everything below it gone. */
 const CLEAR = '\x1b[H\x1b[J';
 
-/** Prints what `look` finds, as a text for people or a line of JSON; again and again with --watch. */
+/**
+ * Prints what `look` finds, as a text for people or a line of JSON; with --watch again and again,
+ * until it is over or somebody interrupts.
+ */
 export const showing = <T>(
   flags: OperatorFlags,
   look: (client: Client) => Promise<T>,
   textOf: (found: T) => string,
+  isOver: (found: T) => boolean = () => false,
 ): Promise<void> =>
   withClient(flags, async (client) => {
     for (;;) {
       const found = await look(client);
       if (flags.json === true) print(found);
       else process.stdout.write((flags.watch === undefined ? '' : CLEAR) + textOf(found));
-      if (flags.watch === undefined) return;
+      if (flags.watch === undefined || isOver(found)) return;
       await sleep(1000 * (flags.watch === true ? WATCH_SECONDS : Math.max(1, flags.watch)));
     }
   });
@@ -48,6 +55,10 @@ export const ask = async <T>(
   command: string,
   args: Readonly<Record<string, unknown>> = {},
 ): Promise<T> => (await client.admin(command, args)) as unknown as T;
+
+/** The cluster as the asked node sees it. */
+export const statusOf = async (client: Client): Promise<Status> =>
+  (await client.status()) as unknown as Status;
 
 export type OfNode<T> =
   | { readonly node: string; readonly answer: T }
@@ -62,9 +73,9 @@ export const askEveryNode = async <T>(
   flags: ConnectionFlags,
   look: (client: Client) => Promise<T>,
 ): Promise<readonly OfNode<T>[]> => {
-  const status = (await client.status()) as unknown as Status;
+  const { nodes } = await statusOf(client);
   return Promise.all(
-    status.nodes.map(async ({ id, address }): Promise<OfNode<T>> => {
+    nodes.map(async ({ id, address }): Promise<OfNode<T>> => {
       if (address === '') return { node: id, unreachable: 'its address is not known yet' };
       const own = openClient({ ...flags, url: address });
       try {

@@ -6,19 +6,19 @@ import type { ExchangeProgress } from '../node/exchange-desk.ts';
 import type { RepairOfPeer, RepairProgress } from '../node/repair-run.ts';
 import type { RepairStatus } from '../node/repair-commands.ts';
 import { print, withClient, withConnection } from './data.ts';
-import type { DataFlags } from './data.ts';
 import { CommandFailure, EXIT, usage } from './exit.ts';
+import { ageText, ask, showing, shows } from './operator.ts';
+import type { OperatorFlags } from './operator.ts';
 import { integer } from './start.ts';
 import { tableText } from './table.ts';
 
-type RepairFlags = DataFlags & {
+type RepairFlags = OperatorFlags & {
   readonly partition?: number;
   readonly since?: string;
-  readonly watch?: boolean;
 };
 
 const LOOK_MS = 500;
-const WATCH_MS = 1000;
+const SCRUB_LOOK_MS = 1000;
 
 export const addRepairCommand = (program: Command): void => {
   const repair = withConnection(program.command('repair'))
@@ -28,15 +28,12 @@ export const addRepairCommand = (program: Command): void => {
     .addHelpText('after', '\nExample:\n  coterie repair --url ws://127.0.0.1:7400\n')
     .action((flags: RepairFlags) => withClient(flags, (client) => run(client, flags)));
 
-  withConnection(repair.command('status'))
+  shows(repair.command('status'), 'repair status --watch')
     .description('what anti-entropy has found and moved since the node started')
-    .option('--watch', 'print it anew every second until interrupted')
-    .addHelpText('after', '\nExample:\n  coterie repair status --watch\n')
-    .action((_: RepairFlags, command: Command) => {
-      // The connection may be named before or after `status`.
-      const flags: RepairFlags = command.optsWithGlobals();
-      return withClient(flags, (client) => status(client, flags));
-    });
+    // The connection may be named before or after `status`.
+    .action((_: RepairFlags, command: Command) =>
+      showing(command.optsWithGlobals(), repairOf, tableOf),
+    );
 
   withConnection(repair.command('scrub'))
     .description('look at every row of the node now, and refill from its peers what is damaged')
@@ -49,13 +46,13 @@ export const addRepairCommand = (program: Command): void => {
 
 /** Asks for a scrub and shows how far it is until its round is over. */
 const scrub = async (client: Client, { json }: RepairFlags): Promise<void> => {
-  const begun = (await client.admin('repair.scrub')) as unknown as RepairStatus;
+  const begun = await ask<RepairStatus>(client, 'repair.scrub');
   let now = begun;
   for (;;) {
     if (json !== true) process.stdout.write(`${scrubOf(now)}\n`);
     if (now.scrub.state === 'resting') break;
-    await sleep(WATCH_MS);
-    now = await statusOf(client);
+    await sleep(SCRUB_LOOK_MS);
+    now = await repairOf(client);
     if (now.node !== begun.node || now.scrub.rounds < begun.scrub.rounds) {
       throw new CommandFailure(`${begun.node} began anew while it scrubbed`, EXIT.unknown);
     }
@@ -65,10 +62,10 @@ const scrub = async (client: Client, { json }: RepairFlags): Promise<void> => {
 
 const run = async (client: Client, flags: RepairFlags): Promise<void> => {
   const { partition, since, json } = flags;
-  const begun = (await client.admin('repair.start', {
+  const begun = await ask<RepairStatus>(client, 'repair.start', {
     ...(partition === undefined ? {} : { partition }),
     ...(since === undefined ? {} : { sinceMs: durationMs(since) }),
-  })) as unknown as RepairStatus;
+  });
   let shown = '';
   let now = begun;
   for (;;) {
@@ -77,7 +74,7 @@ const run = async (client: Client, flags: RepairFlags): Promise<void> => {
     shown = text;
     if (now.run?.state === 'done') break;
     await sleep(LOOK_MS);
-    now = await statusOf(client);
+    now = await repairOf(client);
     if (now.node !== begun.node || now.run?.run !== begun.run?.run) {
       throw new CommandFailure(
         `${begun.node} no longer knows of this repair: it began anew, or another was asked for`,
@@ -93,21 +90,7 @@ const run = async (client: Client, flags: RepairFlags): Promise<void> => {
   }
 };
 
-const status = async (client: Client, { json, watch }: RepairFlags): Promise<void> => {
-  for (;;) {
-    const now = await statusOf(client);
-    if (json === true) print(now);
-    else process.stdout.write((watch === true ? CLEAR : '') + tableOf(now));
-    if (watch !== true) return;
-    await sleep(WATCH_MS);
-  }
-};
-
-/** Home, and everything below it gone. */
-const CLEAR = '\x1b[H\x1b[J';
-
-const statusOf = async (client: Client): Promise<RepairStatus> =>
-  (await client.admin('repair.status')) as unknown as RepairStatus;
+const repairOf = (client: Client): Promise<RepairStatus> => ask(client, 'repair.status');
 
 /** One line of progress: what of the repair is done, and what is under way. */
 const stepOf = ({ run: repair, underWay }: RepairStatus): string => {
@@ -137,7 +120,7 @@ const tableOf = (now: RepairStatus): string => {
     report.peer,
     String(report.exchanges),
     String(report.abandoned),
-    report.equalSinceMs === undefined ? 'never' : `${ageOf(report.equalSinceMs)} ago`,
+    report.equalSinceMs === undefined ? 'never' : `${ageText(report.equalSinceMs)} ago`,
     String(report.pending),
     String(report.pulled),
     String(report.pushed),
@@ -158,16 +141,11 @@ const tableOf = (now: RepairStatus): string => {
 const scrubOf = ({ scrub: now }: RepairStatus): string => {
   const { state, left, rounds, rows, damaged, misplaced, miscounted, roundEndedMs } = now;
   const found = `${rows} rows seen, ${damaged} damaged, ${misplaced} misplaced`;
-  const ended = roundEndedMs === undefined ? '' : `, the last ${ageOf(roundEndedMs)} ago`;
+  const ended = roundEndedMs === undefined ? '' : `, the last ${ageText(roundEndedMs)} ago`;
   return (
     `scrub ${state}${state === 'checking' ? `, ${left} partitions left` : ''}: ${rounds} rounds${ended}; ` +
     `${found}, ${miscounted} leaves of trees wrong`
   );
-};
-
-const ageOf = (ms: number): string => {
-  if (ms < 60_000) return `${Math.round(ms / 1000)} s`;
-  return ms < 3_600_000 ? `${Math.round(ms / 60_000)} min` : `${Math.round(ms / 3_600_000)} h`;
 };
 
 const UNITS_MS: Readonly<Record<string, number>> = {

@@ -8,11 +8,10 @@ import type { BackupRow } from '../core/backup.ts';
 import { bytesOfKey } from '../core/ids.ts';
 import { partitionOf } from '../core/ring.ts';
 import { nodeDigest } from '../index.ts';
-import type { Status } from '../index.ts';
 import { manifestOf, partitionsIn, readRecordsFile } from './backup-files.ts';
 import { openClient, print, withClient, withConnection } from './data.ts';
 import type { ConnectionFlags } from './data.ts';
-import { ask } from './operator.ts';
+import { ask, statusOf } from './operator.ts';
 import { Progress } from './progress.ts';
 import { ownersOf } from './ring.ts';
 
@@ -40,7 +39,7 @@ const restore = async (client: Client, dir: string, flags: RestoreFlags): Promis
   const files = manifest.files.filter(({ partition }) => wanted.has(partition));
   const total = files.reduce((sum, { records }) => sum + records, 0);
   const ring = await ownersOf(client);
-  const status = (await client.status()) as unknown as Status;
+  const status = await statusOf(client);
   const clients = new Map<string, Client>(
     status.nodes
       .filter(({ health, address }) => health !== 'down' && address !== '')

@@ -1,16 +1,14 @@
 /** `coterie status`: the cluster as one node sees it. */
 import type { Command } from 'commander';
 import type { Status } from '../index.ts';
-import { showing, shows } from './operator.ts';
+import { showing, shows, statusOf } from './operator.ts';
 import type { OperatorFlags } from './operator.ts';
 import { tableText } from './table.ts';
 
 export const addStatusCommand = (program: Command): void => {
   shows(program.command('status'), 'status --url ws://127.0.0.1:7400 --watch')
     .description('nodes, their health, partitions and hints, as the asked node sees them')
-    .action((flags: OperatorFlags) =>
-      showing(flags, async (client) => (await client.status()) as unknown as Status, tableOf),
-    );
+    .action((flags: OperatorFlags) => showing(flags, statusOf, tableOf));
 };
 
 const tableOf = (status: Status): string => {

@@ -16,7 +16,6 @@ import type { StorageReport } from '../offline.ts';
 import { manifestOf, readRecordsFile } from './backup-files.ts';
 import { print } from './data.ts';
 import { CommandFailure, EXIT } from './exit.ts';
-import {} from './operator.ts';
 import { bytesText } from './table.ts';
 import { Progress } from './progress.ts';
 

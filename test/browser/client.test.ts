@@ -12,9 +12,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
-import { chromium } from 'playwright-core';
 import type { BrowserContext, Page } from 'playwright-core';
 import { suite } from 'uvu';
+import { launchProfile } from '../../bench/support/chromium.ts';
 import type * as Library from '../../src/client/browser.ts';
 import { connect } from '../../src/client/index.ts';
 import { LiveCluster } from '../live/harness.ts';
@@ -23,15 +23,6 @@ const browser = suite('the browser client');
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const BUNDLE = readFileSync(join(ROOT, 'dist/client/coterie.js'));
 const GZIPPED_BYTES_MAX = 40_000;
-const FLAGS = [
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
 
 /** What the page is served, by path: as an application would have it. */
 const FILES: Readonly<Record<string, readonly [type: string, body: string | Buffer]>> = {
@@ -74,10 +65,7 @@ const openPage = async (): Promise<Place> => {
   await cluster.until(({ nodes }) => nodes.every(({ address }) => address !== ''));
   const profile = mkdtempSync(join(tmpdir(), 'coterie-chromium-'));
   cleanups.push(async () => rmSync(profile, { recursive: true, force: true, maxRetries: 5 }));
-  const context: BrowserContext = await chromium.launchPersistentContext(profile, {
-    executablePath: '/usr/bin/chromium',
-    args: FLAGS,
-  });
+  const context: BrowserContext = await launchProfile(profile);
   cleanups.push(() => context.close());
   const page = await context.newPage();
   page.on('pageerror', (error) => process.stderr.write(`page: ${error.message}\n`));

@@ -11,9 +11,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
-import { chromium } from 'playwright-core';
 import type { Browser, Locator, Page } from 'playwright-core';
 import { suite } from 'uvu';
+import { launchChromium } from '../../bench/support/chromium.ts';
 import { connect } from '../../src/client/index.ts';
 import type { Client } from '../../src/client/index.ts';
 import type { Status } from '../../src/index.ts';
@@ -23,15 +23,6 @@ const MAIN = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 const PAGE = fileURLToPath(new URL('../../src/inspector/page/', import.meta.url));
 const GZIPPED_BYTES_MAX = 72_000;
 const DEADLINE_MS = 20_000;
-const FLAGS = [
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
 
 type Ready = {
   readonly nodes: readonly {
@@ -70,7 +61,7 @@ inspector.before(async () => {
   ) as Ready;
   client = connect(ready.nodes.map(({ url }) => url));
   cleanups.push(() => client.close());
-  browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: FLAGS });
+  browser = await launchChromium();
   cleanups.push(() => browser.close());
 });
 

@@ -10,15 +10,14 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { chromium } from 'playwright-core';
 import type { Page } from 'playwright-core';
 import { suite } from 'uvu';
+import { launchChromium } from '../../bench/support/chromium.ts';
 import type { Recording } from '../../src/inspector/records.ts';
 import { cli } from '../live/harness.ts';
 
 const recording = suite('recordings in the page');
 const MAIN = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
-const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run'];
 
 const dir = mkdtempSync(join(tmpdir(), 'coterie-recording-'));
 const file = join(dir, 'run.json');
@@ -31,7 +30,7 @@ recording.before(async () => {
   const { code, stderr } = await cli(['simulate', ...flags]);
   assert.equal(code, 0, stderr);
   run = JSON.parse(readFileSync(file, 'utf8')) as Recording;
-  const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: FLAGS });
+  const browser = await launchChromium();
   cleanups.push(() => browser.close());
   page = await browser.newPage({ viewport: { width: 1280, height: 860 } });
   page.setDefaultTimeout(20_000);

@@ -1,13 +1,12 @@
 /** What an operator's tools read from a running node: health, metrics, and files that fit them. */
 import * as assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import { nodeDigest } from '../../src/adapters/node-digest.ts';
+import { freePorts } from '../../src/cli/free-ports.ts';
 import { startNode } from '../../src/index.ts';
 import type { NodeOptions, RunningNode } from '../../src/index.ts';
 import { tokenHash } from '../../src/node/client-access.ts';
@@ -155,15 +154,7 @@ const faultsOf = (text: string): readonly string[] => {
 };
 
 admin('metrics tell of peers, their clocks, comparisons and pages, in valid form', async () => {
-  const url = async (): Promise<string> => {
-    const server = createServer();
-    const port = await new Promise<number>((resolve) =>
-      server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port)),
-    );
-    await new Promise((resolve) => server.close(resolve));
-    return `127.0.0.1:${port}`;
-  };
-  const [a, b] = [await url(), await url()];
+  const [a, b] = (await freePorts(2)).map((port) => `127.0.0.1:${port}`) as [string, string];
   const common = { bootstrap: 'n1,n2', config: { exchangeIntervalMs: 100 } };
   await withNode({ ...common, listen: a, seeds: [`ws://${b}`] }, async (_, base) => {
     await withNode({ ...common, id: 'n2', listen: b, seeds: [`ws://${a}`] }, async () => {
