@@ -7,18 +7,19 @@
  * Both sides may dial at once; of two connections between one pair the one that the smaller id
  * dialled stays, so both sides drop the same one.
  */
-import type { NodeId, StartId } from '../core/ids.ts';
+import type { NodeId } from '../core/ids.ts';
 import type { PeerSigns } from '../core/suspicion.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { Digest } from '../ports/digest.ts';
 import type { Connection, ConnectionEvents, Links } from '../ports/links.ts';
 import type { Random } from '../ports/random.ts';
 import type { Trace } from '../ports/trace.ts';
-import { decodePeerFrame, encodePeerFrame } from '../wire/peer-codec.ts';
+import { decodePeerFrame } from '../wire/peer-codec.ts';
 import type { Hello, PeerMessage } from '../wire/peer-messages.ts';
 import type { Config } from './config.ts';
 import { Greeting } from './peer-greeting.ts';
 import type { PeerTrust } from './peer-greeting.ts';
+import { PeerLink, say, unlinked } from './peer-link.ts';
 
 export const PEER_PROTOCOL = 1;
 
@@ -57,37 +58,6 @@ export type PeersParts = {
 
 export type Reply = (message: PeerMessage) => void;
 
-type Link = {
-  readonly node: NodeId;
-  /** Which life of the node is at the other end. */
-  readonly start: StartId;
-  readonly connection: Connection;
-  readonly dialledBy: NodeId;
-  readonly outbox: PeerMessage[];
-  heardAtMs: number;
-  /** The first question since the peer was last heard. */
-  askedAtMs: number | undefined;
-  /** The ping that is not answered yet, and the last one. */
-  pingAtMs: number | undefined;
-  pingedAtMs: number;
-  /** What the last pings took, ms. */
-  readonly roundTrips: number[];
-  /** Whether its first word has been heard: nothing else is taken before. */
-  introduced: boolean;
-};
-
-/** Messages that a living peer answers at once. */
-const QUESTIONS: ReadonlySet<PeerMessage['type']> = new Set([
-  'read',
-  'write',
-  'sync',
-  'forward',
-  'ping',
-]);
-
-/** Pings remembered for the round trip: the quickest of them counts. */
-const ROUND_TRIPS = 3;
-
 /** One address to be kept connected: a seed, or where a member says it is. */
 type Route = {
   readonly address: string;
@@ -99,7 +69,7 @@ type Route = {
 
 export class Peers {
   readonly #parts: PeersParts;
-  readonly #links = new Map<NodeId, Link>();
+  readonly #links = new Map<NodeId, PeerLink>();
   readonly #routes = new Map<string, Route>();
   readonly #connections = new Set<Connection>();
   #closed = false;
@@ -160,27 +130,16 @@ export class Peers {
       return;
     }
     const isFirst = link.outbox.length === 0;
-    if (QUESTIONS.has(message.type)) this.#asked(link, message);
-    link.outbox.push(message);
+    // Said again, should they have been lost on a network that loses frames.
+    if (REPEATING.has(message.type)) link.outbox.push(...this.#parts.firstWords(to));
+    link.say(message, this.#parts.clock.monotonicMs());
     if (isFirst) this.#parts.clock.endOfTurn(() => this.#flush(link));
   }
 
   /** What is known of each of `nodes`, for the failure detector. */
   signsOf(nodes: readonly NodeId[]): readonly PeerSigns[] {
     const nowMs = this.#parts.clock.monotonicMs();
-    return nodes.map((node) => {
-      const link = this.#links.get(node);
-      if (link === undefined) return unlinked(node);
-      const { heardAtMs, askedAtMs, pingedAtMs, roundTrips } = link;
-      return {
-        node,
-        linked: true,
-        silentMs: nowMs - heardAtMs,
-        askedMs: askedAtMs === undefined ? 0 : nowMs - askedAtMs,
-        roundTripMs: roundTrips.length === 0 ? undefined : Math.min(...roundTrips),
-        pingedMs: nowMs - pingedAtMs,
-      };
-    });
+    return nodes.map((node) => this.#links.get(node)?.signs(nowMs) ?? unlinked(node));
   }
 
   close(): void {
@@ -191,14 +150,8 @@ export class Peers {
     this.#links.clear();
   }
 
-  #flush(link: Link): void {
-    if (link.outbox.length === 0) return;
-    const messages = link.outbox.splice(0);
-    if (link.connection.bufferedBytes() > this.#parts.config.peerBufferBytesMax) {
-      this.#dropped += messages.length;
-      return;
-    }
-    for (const frame of encodePeerFrame(messages)) link.connection.send(frame);
+  #flush(link: PeerLink): void {
+    this.#dropped += link.flush(this.#parts.config.peerBufferBytesMax);
   }
 
   #dialLater(route: Route, pauseMs: number): void {
@@ -236,7 +189,7 @@ export class Peers {
 
   #eventsOf(connection: Connection, route: Route | undefined): ConnectionEvents {
     const { clock, config, trace, trust, digest, random } = this.#parts;
-    let link: Link | undefined;
+    let link: PeerLink | undefined;
     const greeting = new Greeting({
       role: route === undefined ? 'acceptor' : 'dialler',
       own: this.#parts.hello(),
@@ -244,7 +197,7 @@ export class Peers {
       digest,
       random,
     });
-    const replyOn = (via: Link) => (message: PeerMessage) => {
+    const replyOn = (via: PeerLink) => (message: PeerMessage) => {
       if (this.#links.get(via.node) === via) this.send(via.node, message);
     };
     this.#connections.add(connection);
@@ -268,9 +221,8 @@ export class Peers {
         }
         for (const message of messages) {
           if (link !== undefined) {
-            this.#heard(link, message);
-            if (!link.introduced) continue;
-            this.#handOn(link, message, replyOn(link));
+            link.heard(message, clock.monotonicMs());
+            if (link.isIntroduced) this.#handOn(link, message, replyOn(link));
             continue;
           }
           const step = greeting.take(message);
@@ -300,30 +252,8 @@ export class Peers {
     };
   }
 
-  #asked(link: Link, { type }: PeerMessage): void {
-    const nowMs = this.#parts.clock.monotonicMs();
-    link.askedAtMs ??= nowMs;
-    if (type !== 'ping') return;
-    // Said again, should it have been lost on a network that loses frames.
-    link.outbox.push(...this.#parts.firstWords(link.node));
-    link.pingAtMs ??= nowMs;
-    link.pingedAtMs = nowMs;
-  }
-
-  #heard(link: Link, { type }: PeerMessage): void {
-    const nowMs = this.#parts.clock.monotonicMs();
-    link.heardAtMs = nowMs;
-    link.askedAtMs = undefined;
-    // Frames may overtake each other; what a node must know first is waited for.
-    if (type === FIRST_WORD) link.introduced = true;
-    if (type !== 'pong' || link.pingAtMs === undefined) return;
-    link.roundTrips.push(nowMs - link.pingAtMs);
-    if (link.roundTrips.length > ROUND_TRIPS) link.roundTrips.shift();
-    link.pingAtMs = undefined;
-  }
-
   /** A message whose fields make no sense costs its sender the link, never this node its life. */
-  #handOn({ node, connection }: Link, message: PeerMessage, reply: Reply): void {
+  #handOn({ node, connection }: PeerLink, message: PeerMessage, reply: Reply): void {
     try {
       this.#parts.receive(node, message, reply);
     } catch (error) {
@@ -344,7 +274,7 @@ export class Peers {
     route: Route | undefined,
     hello: Hello,
     welcome: PeerMessage | undefined,
-  ): Link | undefined {
+  ): PeerLink | undefined {
     const { self, clock, trace, trust } = this.#parts;
     const own = this.#parts.hello();
     if (trust.certificates === 'required' && connection.names?.includes(hello.node) !== true) {
@@ -381,15 +311,9 @@ export class Peers {
     }
     for (const word of this.#parts.firstWords(hello.node)) say(connection, word);
     const outbox = earlier?.outbox.splice(0) ?? [];
-    const heardAtMs = clock.monotonicMs();
-    const { node, start } = hello;
-    const link: Link = {
-      ...{ node, start, connection, dialledBy, outbox, heardAtMs },
-      ...{ askedAtMs: undefined, pingAtMs: undefined, pingedAtMs: heardAtMs },
-      ...{ roundTrips: [], introduced: false },
-    };
+    const link = new PeerLink({ ...hello, connection, dialledBy, outbox }, clock.monotonicMs());
     this.#links.set(hello.node, link);
-    if (outbox.length > 0) this.#flush(link);
+    this.#flush(link);
     earlier?.connection.close(PEER_CLOSE.duplicate, 'linked anew');
     if (earlier === undefined) {
       trace.log('info', 'peer.linked', { node: hello.node });
@@ -398,7 +322,7 @@ export class Peers {
     return link;
   }
 
-  #cutOff({ node, connection }: Link): void {
+  #cutOff({ node, connection }: PeerLink): void {
     this.#links.delete(node);
     this.#parts.trace.log('info', 'peer.unlinked', { node, reason: 'it started anew' });
     connection.close(PEER_CLOSE.duplicate, 'a former life');
@@ -426,12 +350,5 @@ export class Peers {
   }
 }
 
-const FIRST_WORD: PeerMessage['type'] = 'round.at';
-
-const unlinked = (node: NodeId): PeerSigns => ({
-  ...{ node, linked: false, silentMs: Infinity, askedMs: 0 },
-  ...{ roundTripMs: undefined, pingedMs: 0 },
-});
-
-const say = (connection: Connection, message: PeerMessage): void =>
-  connection.send(encodePeerFrame([message])[0]!);
+/** Both ways of it: whoever is asked only, never asks (a leaver is not pinged), hears them too. */
+const REPEATING: ReadonlySet<PeerMessage['type']> = new Set(['ping', 'pong']);
