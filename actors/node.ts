@@ -5,6 +5,7 @@
  *
  *   life            joining ──ring known──▶ serving ──drain──▶ draining ──drained / timeout──▶ stopped
  *   each actor      running ──crash──▶ backingOff ──backoff──▶ running,  or too many ──▶ life: failed
+ *                   running for a minute: its crashes are forgotten
  */
 import { assign, setup } from 'xstate';
 import type { AdmissionInput } from './admission.ts';
@@ -73,6 +74,8 @@ export type NodeInput = {
 type NodeContext = NodeInput & { readonly crashes: Readonly<Record<LongLivedActor, number>> };
 
 const BACKOFF_MS_MAX = 5000;
+/** An actor that ran so long since its last crash is as good as new. */
+const CRASH_MEMORY_MS = 60_000;
 
 const parts = setup({
   types: {
@@ -102,6 +105,7 @@ const parts = setup({
     transferBackoff: ({ context }) => backoffMs(context, 'transfer'),
     scrubBackoff: ({ context }) => backoffMs(context, 'scrub'),
     drainTimeout: ({ context }) => context.drainTimeoutMs,
+    crashMemory: CRASH_MEMORY_MS,
   },
   guards: {
     tooManyCrashes: ({ context }, actor: LongLivedActor) =>
@@ -114,6 +118,9 @@ const parts = setup({
     tellFailed: ({ context }, actor: LongLivedActor) => context.ports.failed(actor),
     recordCrash: assign(({ context }, actor: LongLivedActor) => ({
       crashes: { ...context.crashes, [actor]: context.crashes[actor] + 1 },
+    })),
+    forgetCrashes: assign(({ context }, actor: LongLivedActor) => ({
+      crashes: { ...context.crashes, [actor]: 0 },
     })),
     tellCrash: ({ context, event }, actor: LongLivedActor) =>
       context.ports.crashed(actor, (event as { readonly error?: unknown }).error),
@@ -209,7 +216,10 @@ const supervised = (actor: LongLivedActor) =>
   parts.createStateConfig({
     initial: 'running',
     states: {
-      running: running[actor],
+      running: {
+        ...running[actor],
+        after: { crashMemory: { actions: { type: 'forgetCrashes', params: actor } } },
+      },
       backingOff: {
         always: {
           guard: { type: 'tooManyCrashes', params: actor },

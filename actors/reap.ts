@@ -27,7 +27,6 @@ export type ReapEvent =
 export type ReapPorts = {
   /** One step of the walk; false: it is through. */
   walkOn(): boolean;
-  walkPaceMs(): number;
   /** Whether this node leads anything that is old enough. */
   hasWork(): boolean;
   openRound(): void;
@@ -57,7 +56,6 @@ export const reapMachine = setup({
   },
   delays: {
     scanInterval: ({ context }) => context.scanIntervalMs,
-    walkPace: ({ context }) => context.ports.walkPaceMs(),
     interval: ({ context }) => context.intervalMs,
     fenceDelay: ({ context }) => context.fenceDelayMs,
     answerTimeout: ({ context }) => context.answerTimeoutMs,
@@ -90,7 +88,7 @@ export const reapMachine = setup({
         walking: {
           entry: 'walkOn',
           always: { guard: 'isThrough', target: 'resting' },
-          after: { walkPace: { target: 'walking', reenter: true } },
+          after: { pace: { target: 'walking', reenter: true } },
         },
       },
     },

@@ -12,7 +12,7 @@ import {
   mergeAnnouncements,
   mergeHistories,
 } from './members.ts';
-import type { Announcement, History, MembershipEvent } from './members.ts';
+import type { Announcement, History, Known, MembershipEvent } from './members.ts';
 
 export type Book = {
   readonly history: History;
@@ -23,8 +23,7 @@ export type GossipMessage =
   | { readonly type: 'gossip.digest'; readonly digest: string }
   | {
       readonly type: 'gossip.known';
-      /** Per issuer the highest sequence number held. */
-      readonly known: Readonly<Record<string, number>>;
+      readonly known: Known;
       readonly announcements: readonly Announcement[];
       /** Whether the receiver should say what it knows in turn. */
       readonly answer: boolean;

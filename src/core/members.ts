@@ -3,7 +3,7 @@
  * issuer, and reconciled by gossip. Every node folds the same history to the same members (RULES B1).
  */
 import { isNodeId, nodeId } from './ids.ts';
-import type { NodeId } from './ids.ts';
+import type { NodeId, StartId } from './ids.ts';
 
 /** A founder as the bootstrap list names it. */
 export type Founder = { readonly id: NodeId; readonly zone: string; readonly weight: number };
@@ -12,7 +12,12 @@ type EventHead = {
   /** 1 + the highest lamport its issuer had seen. */
   readonly lamport: number;
   readonly issuer: NodeId;
-  /** Counts the events of one issuer, from 1. */
+  /**
+   * Which life of the issuer: one that lost its disk must not name another event as it named one
+   * before. Absent in the creation event, which is the same for all founders.
+   */
+  readonly life?: StartId;
+  /** Counts the events of one life of one issuer, from 1. */
   readonly sequence: number;
   /** Wall clock of the issuer, for people only: never an order. */
   readonly issuedAtMs: number;
@@ -36,17 +41,22 @@ export type MembershipEvent = EventHead &
         readonly weight: number;
       }
     | { readonly type: 'leave' | 'remove'; readonly node: NodeId }
+    /** Issued by the node that leaves: it holds nothing and takes nothing, for ever. */
+    | { readonly type: 'left'; readonly node: NodeId }
     | { readonly type: 'replace'; readonly node: NodeId; readonly by: NodeId }
     | { readonly type: 'set-weight'; readonly node: NodeId; readonly weight: number }
     | { readonly type: 'set-zone'; readonly node: NodeId; readonly zone: string }
     | { readonly type: 'set-n'; readonly n: number }
   );
 
+type LeftEvent = Extract<MembershipEvent, { type: 'left' }>;
 type WithoutHead<T> = T extends unknown ? Omit<T, keyof EventHead> : never;
 /** What an operator asks for: an event that nobody has issued yet. */
-export type MembershipChange = WithoutHead<Exclude<MembershipEvent, { type: 'create' }>>;
+export type MembershipChange = WithoutHead<Exclude<MembershipEvent, { type: 'create' | 'left' }>>;
+/** What a node says of itself at the end of its leave. */
+export type Farewell = { readonly type: 'left'; readonly node: NodeId };
 
-/** Sorted by (lamport, issuer, sequence); the creation event first. */
+/** Sorted by (lamport, issuer, life, sequence); the creation event first. */
 export type History = readonly MembershipEvent[];
 
 /** A node in its seat: `replace` hands the seat on, and the ring does not change (B1). */
@@ -63,8 +73,11 @@ export type Membership = {
   readonly partitions: number;
   /** Ids that may never come back. */
   readonly retired: readonly NodeId[];
-  /** Those of them that were declared dead, and when (the issuer's wall clock): no source any more. */
-  readonly removed: readonly { readonly id: NodeId; readonly atMs: number }[];
+  /**
+   * Those of them that are no source any more: declared dead, and when (the issuer's wall clock), or
+   * gone by themselves with nothing left to bring back (undefined).
+   */
+  readonly removed: readonly { readonly id: NodeId; readonly atMs: number | undefined }[];
 };
 
 /**
@@ -101,10 +114,11 @@ export const creationEvent = (settings: {
   };
 };
 
-/** B1: by lamport, issuer, sequence; never by wall time. */
-export const compareEvents = (a: MembershipEvent, b: MembershipEvent): number =>
-  a.lamport - b.lamport ||
-  (a.issuer < b.issuer ? -1 : a.issuer > b.issuer ? 1 : a.sequence - b.sequence);
+/** B1: by lamport, issuer, its life, sequence; never by wall time. */
+export const compareEvents = (a: MembershipEvent, b: MembershipEvent): number => {
+  const [one, other] = [issuingLife(a), issuingLife(b)];
+  return a.lamport - b.lamport || (one < other ? -1 : one > other ? 1 : a.sequence - b.sequence);
+};
 
 /** The union of two histories, in order. */
 export const mergeHistories = (a: History, b: History): History => {
@@ -113,21 +127,25 @@ export const mergeHistories = (a: History, b: History): History => {
   return added.length === 0 ? a : [...a, ...added].sort(compareEvents);
 };
 
-/** Events of `history` that someone lacks whose highest sequence per issuer is `known`. */
-export const eventsMissing = (
-  history: History,
-  known: Readonly<Record<string, number>>,
-): readonly MembershipEvent[] =>
-  history.filter((event) => event.sequence > (known[event.issuer] ?? 0));
+/** Per life of an issuer the highest sequence held without a gap. */
+export type Known = Readonly<Record<string, number>>;
 
-/** Per issuer the highest sequence held without a gap. */
-export const knownOf = (history: History): Record<string, number> => {
+/** Events of `history` that someone lacks who knows `known`. */
+export const eventsMissing = (history: History, known: Known): readonly MembershipEvent[] =>
+  history.filter((event) => event.sequence > (known[issuingLife(event)] ?? 0));
+
+export const knownOf = (history: History): Known => {
   const known: Record<string, number> = {};
-  for (const { issuer, sequence } of [...history].sort((a, b) => a.sequence - b.sequence)) {
-    if (sequence === (known[issuer] ?? 0) + 1) known[issuer] = sequence;
+  for (const event of [...history].sort((a, b) => a.sequence - b.sequence)) {
+    const life = issuingLife(event);
+    if (event.sequence === (known[life] ?? 0) + 1) known[life] = event.sequence;
   }
   return known;
 };
+
+/** `n1 5f3a…`: no name that an object has of itself, whatever nodes are called. */
+export const issuingLife = ({ issuer, life }: Pick<EventHead, 'issuer' | 'life'>): string =>
+  `${issuer} ${life ?? ''}`;
 
 /** Per node its announcement of the highest incarnation, sorted by node. */
 export const mergeAnnouncements = (
@@ -174,6 +192,7 @@ export const applyEvent = (
   }
   if (before === undefined) return undefined;
   if (event.type === 'set-n') return { ...before, n: event.n };
+  if (event.type === 'left') return withoutLeaver(before, event);
   const held = before.members.find(({ id }) => id === event.node);
   if (event.type === 'join') {
     if (held !== undefined || before.retired.includes(event.node)) return before;
@@ -233,8 +252,17 @@ const without = ({ retired, removed }: Membership, id: NodeId, atMs: number) => 
   removed: [...removed, { id, atMs }],
 });
 
+/** Only the node itself knows that it holds nothing; of one declared dead, too, it is good to know. */
+const withoutLeaver = (before: Membership, { node: id, issuer }: LeftEvent): Membership => {
+  const { retired, removed } = before;
+  const isKnown = removed.some((each) => each.id === id && each.atMs === undefined);
+  if (issuer !== id || !retired.includes(id) || isKnown) return before;
+  const others = removed.filter((each) => each.id !== id);
+  return { ...before, removed: [...others, { id, atMs: undefined }] };
+};
+
 const sorted = (members: readonly Member[]): readonly Member[] =>
   [...members].sort((a, b) => (a.seat < b.seat ? -1 : 1));
 
-const nameOf = ({ lamport, issuer, sequence }: MembershipEvent): string =>
-  `${lamport} ${issuer} ${sequence}`;
+const nameOf = (event: MembershipEvent): string =>
+  `${event.lamport} ${issuingLife(event)} ${event.sequence}`;

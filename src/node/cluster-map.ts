@@ -10,9 +10,9 @@
 import { withBook } from '../core/gossip.ts';
 import type { Book } from '../core/gossip.ts';
 import { hexOf, partitionId } from '../core/ids.ts';
-import type { NodeId, PartitionId } from '../core/ids.ts';
+import type { NodeId, PartitionId, StartId } from '../core/ids.ts';
 import { applyEvent, digestText, foldHistory, mergeHistories } from '../core/members.ts';
-import type { Announcement, MembershipChange, MembershipEvent } from '../core/members.ts';
+import type { Announcement, Farewell, MembershipChange, MembershipEvent } from '../core/members.ts';
 import { bump, dropLeavers } from '../core/registers.ts';
 import type { Register } from '../core/registers.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -27,6 +27,8 @@ import { RingView, ringOf } from './ring-view.ts';
 
 export type ClusterMapParts = {
   readonly self: NodeId;
+  /** This life of it. */
+  readonly start: StartId;
   readonly storage: Storage;
   readonly digest: Digest;
   readonly clock: Clock;
@@ -115,13 +117,14 @@ export class ClusterMap {
   }
 
   /** A change as the next event of this node; a refusal in words if it would be void. */
-  eventOf(change: MembershipChange): MembershipEvent | string {
-    const { self, clock } = this.#parts;
+  eventOf(change: MembershipChange | Farewell): MembershipEvent | string {
+    const { self, start: life, clock } = this.#parts;
     const history = mergeHistories(this.#book.history, this.#issued);
-    const ours = history.filter(({ issuer }) => issuer === self);
+    const ours = history.filter((event) => event.issuer === self && event.life === life);
     const event: MembershipEvent = {
       ...change,
       issuer: self,
+      life,
       lamport: 1 + Math.max(0, ...history.map(({ lamport }) => lamport)),
       sequence: 1 + Math.max(0, ...ours.map(({ sequence }) => sequence)),
       issuedAtMs: clock.wallMs(),
@@ -197,9 +200,9 @@ export class ClusterMap {
     return held ?? { version: 0, owners: table[partition]! };
   }
 
-  #isOver(removedAtMs: number): boolean {
+  #isOver(removedAtMs: number | undefined): boolean {
     const { clock, removedReturnMs } = this.#parts;
-    return clock.wallMs() > removedAtMs + removedReturnMs;
+    return removedAtMs === undefined || clock.wallMs() > removedAtMs + removedReturnMs;
   }
 
   #refresh(): void {

@@ -14,24 +14,26 @@ export type MailParts = {
   readonly tell: Tell;
   readonly watch: Watch | undefined;
   readonly state: NodeState;
+  /** It left, or was removed: it takes nothing any more (C8). */
+  readonly isSilent: boolean;
 };
 
 export const handOn = (
-  { organs, tell, watch, state }: MailParts,
+  { organs, tell, watch, state, isSilent }: MailParts,
   from: NodeId,
   message: PeerMessage,
   reply: Reply,
 ): void => {
   const { replica, router, scans, handoff, exchanges, transfers, trees, map } = organs;
   const { reaping, rounds, witness } = organs;
-  // Before it knows its ring, and once it was removed, a node answers for nothing (C8).
-  const takesPart = state !== 'joining' && state !== 'removed';
+  // Before it knows its ring, and once it was removed or has left, a node answers for nothing (C8).
+  const takesPart = state !== 'joining' && !isSilent;
   // What it brings may have been deleted and forgotten since (C8); it may still learn that it is out.
-  const isLate = map.isTooLate(from);
+  const isLate = map.isTooLate(from) || rounds.isImage(from);
   if (isLate && !LEARNING.has(message.type)) return;
   if (carriesRecords(message) && message.round < rounds.floor) {
     // Read before the fence (A9): not taken, but its sender should know where everybody is.
-    return reply({ type: 'round.at', round: rounds.current, floor: rounds.floor });
+    return reply(rounds.firstWord);
   }
   switch (message.type) {
     case 'write':
@@ -103,7 +105,8 @@ export const handOn = (
       transfers.answered(from, message);
       return;
     case 'round.at':
-      rounds.hear(message.round, message.floor);
+      // Who has left holds nothing: what was forgotten since without it is no sign of an old image.
+      if (state !== 'left') rounds.hear(from, message, reply);
       return;
     case 'round.open':
     case 'fence':
@@ -151,4 +154,5 @@ const LEARNING: ReadonlySet<PeerMessage['type']> = new Set([
   'registers.known',
   'ping',
   'pong',
+  'round.at',
 ]);

@@ -13,28 +13,24 @@ import type { Announcement, MembershipChange, MembershipEvent } from '../core/me
 import type { RecordOfKey } from '../core/record.ts';
 import type { ClientHandler } from '../wire/client-messages.ts';
 import type { PeerMessage } from '../wire/peer-messages.ts';
-import { actorLog } from './actor-log.ts';
 import { runAdminCommand } from './admin-commands.ts';
 import type { AdminCommands } from './admin-commands.ts';
-import { backupCommands } from './backup-commands.ts';
 import { DATA_FORMAT, lastEnd, loadIdentity, saveBook, saveIdentity } from './book-store.ts';
 import type { Identity } from './book-store.ts';
 import { clientHandler } from './client-handler.ts';
 import { ClientPort } from './client-port.ts';
+import { Departure } from './departure.ts';
 import { handHintsOver } from './hand-over.ts';
-import { LiveSettings } from './live-settings.ts';
 import { handOn } from './mailroom.ts';
 import { metered, Meters } from './meters.ts';
 import { metricsOf } from './metrics.ts';
 import type { Metric } from './metrics.ts';
 import type { HintGauge } from './hint-store.ts';
+import { nodeCommands } from './node-commands.ts';
 import type { NodeParts } from './node-parts.ts';
-import { membershipCommands } from './membership-commands.ts';
-import { operatorCommands } from './operator-commands.ts';
 import { composeOrgans } from './organs.ts';
 import type { Organs } from './organs.ts';
 import type { Reply } from './peers.ts';
-import { repairCommands } from './repair-commands.ts';
 import { ringReply, ringVersionOf } from './ring-answer.ts';
 import type { Ring, RingView } from './ring-view.ts';
 import { statusOf } from './status.ts';
@@ -48,6 +44,7 @@ export class Node {
   readonly #parts: NodeParts;
   readonly #organs: Organs;
   readonly #clientPort: ClientPort;
+  readonly #departure: Departure;
   readonly #meters = new Meters();
   readonly #supervisor: Supervisor;
   #incarnation: number;
@@ -103,11 +100,16 @@ export class Node {
       slowRequestMs: () => config.slowRequestMs,
     });
     this.#clientPort = new ClientPort({ clock, config, handler: this.handler, trace, admit });
+    this.#departure = this.#departureOf();
     this.#supervisor = superviseOrgans(parts, this.#organs, this.#life, {
       tell: this.#tell,
       failed: (reason) => this.#fail(reason),
     });
-    this.#commands = this.#adminCommands();
+    this.#commands = nodeCommands(parts, this.#organs, {
+      meters: this.#meters,
+      supervisor: this.#supervisor,
+      issue: (event) => this.#issue(event),
+    });
     parts.watch?.supervises(this.#supervisor);
   }
 
@@ -158,24 +160,18 @@ export class Node {
   }
 
   status(): Status {
+    const organs = this.#organs;
     return statusOf({
+      ...organs,
       self: this.#parts.self,
       state: this.#state,
-      cluster: this.#organs.map.cluster,
-      ring: this.#organs.ring,
-      store: this.#organs.store,
-      completeness: this.#organs.completeness,
-      witness: this.#organs.witness,
-      exchanges: this.#organs.exchanges,
-      scrub: this.#organs.scrub,
-      readRepairs: this.#organs.readRepairs,
-      transfers: this.#organs.transfers,
-      reaping: this.#organs.reaping.report(),
-      admission: this.#organs.admission.report(),
-      coordinators: this.#organs.nursery.alive,
+      cluster: organs.map.cluster,
+      reaping: organs.reaping.report(),
+      admission: organs.admission.report(),
+      coordinators: organs.nursery.alive,
       sessions: this.#clientPort.sessions,
-      dropped: this.#organs.peers.dropped,
-      announcements: this.#organs.map.book.announcements,
+      dropped: organs.peers.dropped,
+      announcements: organs.map.book.announcements,
     });
   }
 
@@ -248,35 +244,9 @@ export class Node {
     }));
   }
 
-  /** What an operator may ask by name; each room adds its own table. */
-  #adminCommands(): AdminCommands {
-    const { map } = this.#organs;
-    const { self, clock, config, digest, storage, trace, logLevels } = this.#parts;
-    const logMoves =
-      logLevels === undefined ? () => undefined : actorLog(this.#supervisor, trace, logLevels);
-    logMoves();
-    return {
-      ...repairCommands({ self, ...this.#organs }),
-      ...membershipCommands({
-        ...{ self, digest, ...this.#organs },
-        fileBytes: () => storage.usage().fileBytes,
-        issue: (event) => this.#issue(event),
-      }),
-      ...operatorCommands({
-        ...this.#organs,
-        ...{ self, clock, meters: this.#meters },
-        settings: new LiveSettings(config, logLevels, logMoves),
-        addressOf: (node) =>
-          map.book.announcements.find((each) => each.node === node)?.address ?? '',
-      }),
-      ...backupCommands({ ...this.#organs, self, config, cluster: () => map.cluster }),
-      ...this.#parts.commands,
-    };
-  }
-
   readonly #life: NodePorts = {
     serve: () => {
-      if (this.#state === 'removed') return;
+      if (this.#departure.isSilent) return;
       this.#state = 'serving';
       this.#parts.trace.log('info', 'node.serving', { cluster: this.#organs.map.cluster });
     },
@@ -302,6 +272,7 @@ export class Node {
       tell: this.#tell,
       watch: this.#parts.watch,
       state: this.#state,
+      isSilent: this.#departure.isSilent,
     };
     handOn(mail, from, message, reply);
   }
@@ -317,8 +288,10 @@ export class Node {
         this.#organs.peers.keepConnected(address, node);
       } else this.#organs.peers.forget(node);
     }
-    if (this.#organs.ring.isRemoved(self)) this.#state = 'removed';
-    else if (nodes.includes(self)) this.#supervisor.send({ type: 'ring.known' });
+    const isStopping = this.#state === 'draining' || this.#state === 'stopped';
+    if (this.#organs.ring.isRemoved(self)) {
+      if (!isStopping) this.#state = this.#organs.ring.hasLeft(self) ? 'left' : 'removed';
+    } else if (nodes.includes(self)) this.#supervisor.send({ type: 'ring.known' });
     this.#organs.completeness.ringChanged();
     this.#announceRing();
     this.#organs.map.dropLeavers((partition) => this.#organs.completeness.isComplete(partition));
@@ -344,6 +317,28 @@ export class Node {
     });
   }
 
+  #departureOf(): Departure {
+    const { self, trace } = this.#parts;
+    let before = this.#state;
+    return new Departure({
+      ...{ self, ...this.#organs },
+      fellSilent: () => {
+        before = this.#state;
+        if (before === 'serving') this.#clientPort.announceGoingAway();
+        this.#state = 'left';
+      },
+      spokeAgain: () => {
+        if (this.#state === 'left') this.#state = before;
+      },
+      left: () => {
+        const event = this.#organs.map.eventOf({ type: 'left', node: self });
+        if (typeof event === 'string') return;
+        trace.log('info', 'node.left', {});
+        this.#issue(event);
+      },
+    });
+  }
+
   #gossipRegisters(): void {
     const { linked } = this.#organs.peers;
     const peer = linked[this.#parts.random.integer(Math.max(1, linked.length))];
@@ -352,6 +347,7 @@ export class Node {
     const progress = this.#organs.witness.progress();
     if (progress !== undefined) this.#organs.peers.broadcast(progress);
     this.#organs.map.dropLeavers((partition) => this.#organs.completeness.isComplete(partition));
+    this.#departure.step();
   }
 
   #drain(): void {

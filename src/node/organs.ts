@@ -79,6 +79,7 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
   const { start, incarnation } = life;
   const map = new ClusterMap({
     self,
+    start,
     storage,
     digest,
     clock,
@@ -155,10 +156,7 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
       node: self,
       start,
     }),
-    firstWords: (node) => [
-      { type: 'round.at', round: rounds.current, floor: rounds.floor },
-      ...witness.greetingOf(node),
-    ],
+    firstWords: (node) => [rounds.firstWord, ...witness.greetingOf(node)],
     receive: hooks.receive,
     linksChanged: () => tell('failureDetector', { type: 'links.changed' }),
   });

@@ -18,6 +18,7 @@ import type { Config } from './config.ts';
 import type { ReapWatch, Watched } from './reap-watch.ts';
 import type { RecordStore } from './record-store.ts';
 import type { RingView } from './ring-view.ts';
+import { FORGOTTEN } from './rounds.ts';
 import type { Rounds } from './rounds.ts';
 
 export type ReapDeskParts = {
@@ -69,9 +70,9 @@ type Batch = {
 
 /** What this node testified to, for the `forget` that may follow. */
 type Testimony = {
-  readonly from: NodeId;
   readonly batch: number;
-  readonly entries: readonly Watched[];
+  readonly round: number;
+  readonly entries: readonly (Watched | undefined)[];
 };
 
 export class ReapDesk implements ReapPorts {
@@ -108,10 +109,6 @@ export class ReapDesk implements ReapPorts {
     const { admission, watch } = this.#parts;
     admission.begin('reap');
     return watch.step();
-  }
-
-  walkPaceMs(): number {
-    return this.#parts.admission.grant('reap');
   }
 
   paceMs(): number {
@@ -247,7 +244,7 @@ export class ReapDesk implements ReapPorts {
       return none('it knows another membership');
     if (sinceMs === undefined || rounds.current < message.round) return none('it has just started');
     if (ring.versionOf(partition) !== message.version) return none('it sees other owners');
-    if (ring.moving().includes(partition)) return none('the partition is moving');
+    if (ring.isMoving(partition)) return none('the partition is moving');
     if (map.mayReturn() !== undefined) return none('a removed node may still return');
     if (!(ring.ring.table[partition] ?? []).includes(self)) {
       if (!watch.hadNothingOf(partition, sinceMs)) return none('it stands in for an owner');
@@ -261,7 +258,8 @@ export class ReapDesk implements ReapPorts {
         ? watched
         : undefined;
     });
-    this.#testimonies.set(from, { from, batch: message.batch, entries: held as Watched[] });
+    const { batch, round } = message;
+    this.#testimonies.set(from, { batch, round, entries: held });
     return { agreed: held.flatMap((watched, index) => (watched === undefined ? [] : [index])) };
   }
 
@@ -270,12 +268,13 @@ export class ReapDesk implements ReapPorts {
     const testimony = this.#testimonies.get(from);
     if (testimony?.batch !== batch) return;
     this.#testimonies.delete(from);
-    const { store, watch, ring, trace } = this.#parts;
+    const { store, watch, ring, rounds, trace } = this.#parts;
+    const before = this.#reaped + this.#pruned;
     store.change(() => {
       for (const index of agreed) {
         const watched = testimony.entries[index];
         if (watched === undefined || watch.find(watched.key) !== watched) continue;
-        if (ring.moving().includes(watched.partition)) continue;
+        if (ring.isMoving(watched.partition)) continue;
         const slot = store.open(watched.key);
         if (slot.held === 'nothing' || slot.held === 'corrupt') continue;
         if (watched.excess === 'dead') {
@@ -289,6 +288,8 @@ export class ReapDesk implements ReapPorts {
           this.#pruned += 1;
         }
       }
+      if (this.#reaped + this.#pruned === before) return;
+      store.putMeta(FORGOTTEN, rounds.forgetting(testimony.round));
     });
   }
 

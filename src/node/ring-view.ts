@@ -24,7 +24,7 @@ export type Ring = {
   readonly target: OwnerTable;
   readonly registers: Registers;
   readonly members: readonly Member[];
-  /** Declared dead: no source, no owner to wait for. */
+  /** Declared dead, or gone with empty hands: no source, no owner to wait for. */
   readonly removed: Membership['removed'];
   readonly retired: readonly NodeId[];
   readonly partitions: number;
@@ -113,13 +113,18 @@ export class RingView {
     return [...new Set([...members.map(({ id }) => id), ...table.flat()])];
   }
 
-  /** Those that left and were not declared dead: they may still hold something, and bring it back. */
+  /** Those told to leave who neither are through nor were declared dead: they may hold something. */
   leavers(): readonly NodeId[] {
     return this.#ring.retired.filter((node) => !this.isRemoved(node));
   }
 
   isRemoved(node: NodeId): boolean {
     return isRemoved(this.#ring, node);
+  }
+
+  /** Whether it has said itself that it holds nothing and takes nothing any more. */
+  hasLeft(node: NodeId): boolean {
+    return this.#ring.removed.some(({ id, atMs }) => id === node && atMs === undefined);
   }
 
   /** Target owners of a partition that are still filling themselves (C2). */
@@ -140,12 +145,13 @@ export class RingView {
 
   /** Partitions whose owners are not those of the target yet. */
   moving(): readonly PartitionId[] {
-    const { table, target } = this.#ring;
-    return table.flatMap((owners, index) => {
-      const wanted = target[index]!;
-      const same = owners.length === wanted.length && owners.every((o) => wanted.includes(o));
-      return same ? [] : [partitionId(index)];
-    });
+    return this.#ring.table.map((_, index) => partitionId(index)).filter((p) => this.isMoving(p));
+  }
+
+  isMoving(partition: PartitionId): boolean {
+    const owners = this.#ring.table[partition] ?? [];
+    const wanted = this.#ring.target[partition] ?? [];
+    return owners.length !== wanted.length || owners.some((owner) => !wanted.includes(owner));
   }
 
   versionOf(partition: PartitionId): number {

@@ -8,14 +8,20 @@
  *   floor         ─────────────▲ 5              a write of request 18 comes too late from here on
  *
  * A round counts only once it is durable: no former life of this node can have used one that this
- * life calls its own. And a disk that brings records and was never in a round that others have
- * fenced is an older image of itself: what it holds may have been deleted and forgotten since.
+ * life calls its own. And nothing is forgotten in a round that a member has not entered: a disk that
+ * brings records and was not in a round in which others forgot something is an older image of
+ * itself. What it holds may be what was deleted and forgotten: nobody takes it, and it stops.
  */
 import { ByteReader, ByteWriter } from '../core/bytes.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Storage } from '../ports/storage.ts';
+import type { NodeId } from '../core/ids.ts';
+import type { RoundAt } from '../wire/peer-messages.ts';
 
+/** This round, and the last one that this disk was in. */
 const ROUND = new TextEncoder().encode('round');
+/** The last round in which something was forgotten here; written in the same commit. */
+export const FORGOTTEN = new TextEncoder().encode('forgotten');
 
 export type RoundsParts = {
   readonly storage: Storage;
@@ -25,6 +31,7 @@ export type RoundsParts = {
   readonly failed: (reason: string) => void;
 };
 
+type Step = { readonly round: number; readonly entered: number; readonly done: () => void };
 type Mark = { readonly round: number; readonly firstRequest: number; readonly atMs: number };
 
 /** Rounds looked back at; requests older than that count as older still. */
@@ -33,20 +40,24 @@ const MARKS_MAX = 16;
 export class Rounds {
   readonly #parts: RoundsParts;
   readonly #atStart: number;
+  /** Whether this life began with records: older ones than others have, perhaps. */
   readonly #broughtRecords: boolean;
-  /** The last round this node was asked to enter, or led: nothing was fenced without it. */
+  /** What this disk holds is of this round or newer, durably. */
   #entered: number;
+  #forgotten: number;
   #marks: readonly Mark[] = [];
   #floor = 0;
   #isCommitting = false;
-  #waiting: { readonly round: number; readonly done: () => void }[] = [];
+  #waiting: Step[] = [];
+  /** Peers whose disks are older images. */
+  readonly #images = new Set<NodeId>();
 
   constructor(parts: RoundsParts) {
     this.#parts = parts;
-    const held = parts.storage.get('meta', ROUND);
-    this.#atStart = held === undefined ? 0 : new ByteReader(held).varint();
-    this.#entered = this.#atStart;
-    this.#broughtRecords = parts.storage.range('records', { limit: 1 }).length > 0;
+    const { storage } = parts;
+    [this.#atStart, this.#entered] = decodeRound(storage.get('meta', ROUND));
+    this.#forgotten = decodeRound(storage.get('meta', FORGOTTEN))[0];
+    this.#broughtRecords = storage.range('records', { limit: 1 }).length > 0;
   }
 
   /** The round in force here: what is read now is stamped with it. */
@@ -59,46 +70,56 @@ export class Rounds {
     return this.#floor;
   }
 
-  /** Enters `round`, if that is ahead; `done` once it is in force and survives a crash. */
-  adopt(round: number, done: () => void = () => undefined): void {
-    if (round <= this.current) return done();
-    if (this.#isCommitting) {
-      this.#waiting.push({ round, done });
-      return;
-    }
-    this.#isCommitting = true;
-    const { storage, clock, nextRequest, failed } = this.#parts;
-    const writer = new ByteWriter();
-    writer.varint(round);
-    const op = { type: 'put', table: 'meta', key: ROUND, value: writer.take() } as const;
-    storage.commit([op], (result) => {
-      this.#isCommitting = false;
-      if (result.type === 'failed') return failed(`commit failed: ${result.reason}`);
-      const mark = { round, firstRequest: nextRequest(), atMs: clock.monotonicMs() };
-      this.#marks = [...this.#marks, mark].slice(-MARKS_MAX);
-      done();
-      const waiting = this.#waiting;
-      this.#waiting = [];
-      for (const each of waiting) this.adopt(each.round, each.done);
-    });
+  /** What every link begins with. */
+  get firstWord(): RoundAt {
+    return {
+      type: 'round.at',
+      round: this.current,
+      floor: this.#floor,
+      entered: this.#broughtRecords ? this.#entered : this.current,
+      forgotten: this.#forgotten,
+    };
   }
 
-  /** Enters a round of agreement as one of those that are asked. */
+  /** Enters `round` as one of those that are asked; `done` once it is in force and survives a crash. */
   enter(round: number, done: () => void): void {
-    this.#entered = Math.max(this.#entered, round);
-    this.adopt(round, done);
+    this.#reach({ round, entered: round, done });
   }
 
-  /** Where a peer is, and the lowest round it takes records of. */
-  hear(round: number, floor: number): void {
-    if (this.#broughtRecords && floor > this.#entered) {
+  /** Where a peer is, what it takes, and whether one of the two disks is an older image. */
+  hear(
+    from: NodeId,
+    { round, floor, entered, forgotten }: RoundAt,
+    reply: (word: RoundAt) => void,
+  ): void {
+    if (this.#broughtRecords && forgotten > this.#entered) {
       return this.#parts.failed(
-        `this data directory is an old image: others have forgotten deletes since (round ${floor}, ` +
-          `here ${this.#entered}); start with an empty one, and it is refilled`,
+        `this data directory is an old image: others have forgotten deletes since (round ` +
+          `${forgotten}, here ${this.#entered}); start with an empty one, and it is refilled`,
       );
     }
-    this.adopt(round);
+    this.#forgotten = Math.max(this.#forgotten, forgotten);
+    if (entered < this.#forgotten) this.#images.add(from);
+    else this.#images.delete(from);
+    // Who came with nothing holds nothing older than what it is told now.
+    const reached = this.#broughtRecords ? this.#entered : round;
+    const isNews = round > this.current || reached > this.#entered;
+    const done = () => {
+      if (isNews) reply(this.firstWord);
+    };
+    this.#reach({ round, entered: reached, done });
     this.raiseFloor(floor);
+  }
+
+  /** Whether what `node` says may be of before something was forgotten. */
+  isImage(node: NodeId): boolean {
+    return this.#images.has(node);
+  }
+
+  /** Something is forgotten in `round`: the value of the row `FORGOTTEN` from here on. */
+  forgetting(round: number): Uint8Array {
+    this.#forgotten = Math.max(this.#forgotten, round);
+    return encodeRound(this.#forgotten);
   }
 
   /** From here on nothing of an earlier round is taken. */
@@ -129,4 +150,43 @@ export class Rounds {
     if (round <= this.#atStart) return undefined;
     return this.#marks.find((mark) => mark.round >= round)?.atMs;
   }
+
+  #reach({ round, entered, done }: Step): void {
+    if (round <= this.current && entered <= this.#entered) return done();
+    if (this.#isCommitting) {
+      this.#waiting.push({ round, entered, done });
+      return;
+    }
+    this.#isCommitting = true;
+    const { storage, clock, nextRequest, failed } = this.#parts;
+    const reached = Math.max(this.#entered, entered);
+    const value = encodeRound(Math.max(this.current, round), reached);
+    storage.commit([{ type: 'put', table: 'meta', key: ROUND, value }], (result) => {
+      this.#isCommitting = false;
+      if (result.type === 'failed') return failed(`commit failed: ${result.reason}`);
+      this.#entered = reached;
+      if (round > this.current) {
+        const mark = { round, firstRequest: nextRequest(), atMs: clock.monotonicMs() };
+        this.#marks = [...this.#marks, mark].slice(-MARKS_MAX);
+      }
+      done();
+      const waiting = this.#waiting;
+      this.#waiting = [];
+      for (const step of waiting) this.#reach(step);
+    });
+  }
 }
+
+const encodeRound = (...numbers: readonly number[]): Uint8Array => {
+  const writer = new ByteWriter();
+  for (const each of numbers) writer.varint(each);
+  return writer.take();
+};
+
+/** Of a disk that tells one number only, both are that one. */
+const decodeRound = (bytes: Uint8Array | undefined): readonly [number, number] => {
+  if (bytes === undefined) return [0, 0];
+  const reader = new ByteReader(bytes);
+  const round = reader.varint();
+  return [round, reader.atEnd ? round : reader.varint()];
+};

@@ -13,7 +13,7 @@ import type { ScrubDesk, ScrubReport } from './scrub-desk.ts';
 import type { TransferDesk } from './transfer-desk.ts';
 import type { Witness } from './witness.ts';
 
-export type NodeState = 'joining' | 'serving' | 'removed' | 'draining' | 'stopped';
+export type NodeState = 'joining' | 'serving' | 'removed' | 'left' | 'draining' | 'stopped';
 
 export type NodeStatus = {
   readonly id: NodeId;
@@ -151,11 +151,14 @@ export const statusOf = (parts: StatusParts): Status => {
 /** What a node that is no member should say of itself. */
 const farewellOf = ({ self, state, ring, store, transfers }: StatusParts): string => {
   const { retired } = ring.ring;
+  if (ring.hasLeft(self)) {
+    return `${self} has left and holds nothing any more: stop it, and delete its directory`;
+  }
   if (!retired.includes(self))
     return `${self} is ${state}: it waits for a membership history that lists it`;
   const left = ring.partitionsOf(self) + transfers.departing().length;
   if (left + store.hints.total > 0) {
     return `${self} is a member no more: it still hands over ${left} partitions and ${store.hints.total} hints`;
   }
-  return `${self} is a member no more and has handed over everything: stop it, and delete its directory`;
+  return `${self} is a member no more and has handed over everything: it is about to say so`;
 };

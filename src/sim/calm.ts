@@ -136,11 +136,13 @@ const unrestOf = (world: World, removed: ReadonlySet<NodeId>): string => {
     const word = unrestAt(world, node!.status());
     if (word !== '') return `${id}: ${word}`;
   }
-  const views = serving.map(({ node }) => node!.ringView.ring);
-  const members = views.flatMap((view) => view.members.map(({ id }) => id));
+  const views = serving.map(({ node }) => node!.ringView);
+  const members = views.flatMap(({ ring }) => ring.members.map(({ id }) => id));
+  const leaver = views.flatMap((view) => view.leavers()).find((id) => !world.hostOf(id).gone);
+  if (leaver !== undefined) return `${leaver} has not said yet that it left`;
   const stays = members.find((id) => removed.has(id));
   if (stays !== undefined) return `${stays} is still a member`;
-  const texts = views.map((view) => JSON.stringify([view.members, view.table]));
+  const texts = views.map(({ ring }) => JSON.stringify([ring.members, ring.table]));
   return new Set(texts).size === 1 ? '' : 'nodes disagree about members or owners';
 };
 

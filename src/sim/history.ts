@@ -19,6 +19,8 @@ export type WriteFate = {
   readonly putId: PutId;
   readonly writtenAt: number;
   readonly w: number;
+  /** Nobody asked for that w: the node's default, at most as many as the key has owners. */
+  readonly byDefault: boolean;
   readonly dw: number;
   readonly strict: boolean;
   /** Every write that lies in the past of its context. */

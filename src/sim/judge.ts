@@ -41,12 +41,13 @@ export class OnlineJudge implements Judge {
 
   applied(write: WriteFate, { acks, durable }: Extract<HandledReply, { type: 'applied' }>): void {
     this.#try(() => {
-      const { key, name, w, dw, strict } = write;
+      const { key, name, w, byDefault, dw, strict } = write;
       this.#rings.look();
       const isMet = (owners: readonly NodeId[]): boolean => {
         const counted = (nodes: readonly NodeId[]): number =>
           new Set(strict ? nodes.filter((node) => owners.includes(node)) : nodes).size;
-        return counted(acks) >= w && counted(durable) >= dw;
+        const wanted = byDefault ? Math.min(w, owners.length) : w;
+        return counted(acks) >= wanted && counted(durable) >= dw;
       };
       demand(
         this.#rings.ownersEver(key).some(isMet) && durable.every((n) => acks.includes(n)),

@@ -163,6 +163,7 @@ export class Workload {
     const kind = plan.kind === 'delete' ? 'delete' : 'put';
     const w = this.#clamped(plan.w ?? 2);
     const dw = this.#clamped(plan.strict ? Math.max(plan.dw ?? 1, w) : (plan.dw ?? 1));
+    const isPlain = !plan.strict && plan.w === undefined;
     const saw = contexts.flatMap((context) => this.#namesIn(context));
     const skewMs = this.#scenario.clientSkewMs[plan.client] ?? 0;
     const fate: WriteFate = {
@@ -173,6 +174,7 @@ export class Workload {
       putId: putId(hexOf(this.#random.bytes(8))),
       writtenAt: EPOCH_MS + Math.floor(clock.nowMs) + skewMs,
       w,
+      byDefault: isPlain,
       dw,
       strict: plan.strict,
       past: this.history.pastOf(saw),
@@ -184,7 +186,6 @@ export class Workload {
       durable: [],
     };
     this.history.add(fate);
-    const isPlain = !plan.strict && plan.w === undefined;
     const put = {
       type: 'put',
       key: keyOfText(key),

@@ -88,7 +88,15 @@ const putReply = variants<PutReply>({
 
 const announcement = object<Announcement>({ node, incarnation: uint, address: text });
 
-const head = { lamport: uint, issuer: node, sequence: uint, issuedAtMs: finite };
+const start = textOf('a start id', isStartId);
+
+const head = {
+  lamport: uint,
+  issuer: node,
+  life: optional(start),
+  sequence: uint,
+  issuedAtMs: finite,
+};
 const event = variants<MembershipEvent>({
   create: {
     ...head,
@@ -101,6 +109,7 @@ const event = variants<MembershipEvent>({
   join: { ...head, node, zone: text, weight: finite },
   leave: { ...head, node },
   remove: { ...head, node },
+  left: { ...head, node },
   replace: { ...head, node, by: node },
   'set-weight': { ...head, node, weight: finite },
   'set-zone': { ...head, node, zone: text },
@@ -135,7 +144,7 @@ const message = variants<PeerMessage>({
     protocol: uint,
     cluster: text,
     node,
-    start: textOf('a start id', isStartId),
+    start,
     nonce: optional(bytes),
     proof: optional(bytes),
   },
@@ -177,8 +186,8 @@ const message = variants<PeerMessage>({
   hashes: { request: uint, hashes: bytes },
   records: { request: uint, looked: uint, entries: list(hashed), complete: flag },
   fetched: { request: uint, round: uint, looked: uint, entries: list(record) },
-  progress: { start: textOf('a start id', isStartId), commits: uint },
-  remembered: { start: textOf('a start id', isStartId), commits: uint },
+  progress: { start, commits: uint },
+  remembered: { start, commits: uint },
   'inspect.ask': { viewer: text, ask: plain },
   'inspect.tell': { viewer: text, tell: plain },
   proof: { proof: bytes },
@@ -191,7 +200,7 @@ const message = variants<PeerMessage>({
   surrendered: { batch: uint },
   list: { request: uint, partition: uint, limit: uint, after: optional(bytes) },
   listed: { request: uint, names: list(listedName), next: optional(bytes) },
-  'round.at': { round: uint, floor: uint },
+  'round.at': { round: uint, floor: uint, entered: uint, forgotten: uint },
   'round.open': { round: uint },
   'round.entered': { round: uint, history: bytes },
   fence: {

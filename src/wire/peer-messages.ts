@@ -240,10 +240,21 @@ export type ReapBatch = {
   readonly entries: readonly { readonly key: Key; readonly hash: Uint8Array }[];
 };
 
+/** First on every new link: which rounds the sender is in, takes, was in and forgot in (rounds.ts). */
+export type RoundAt = {
+  readonly type: 'round.at';
+  readonly round: Round;
+  /** The lowest round it takes records of. */
+  readonly floor: Round;
+  /** Nothing it holds is older than this round. */
+  readonly entered: Round;
+  /** The last round in which it knows something to have been forgotten. */
+  readonly forgotten: Round;
+};
+
 /** Owners agree on what may be forgotten (RULES A9). `history` names the membership it is about. */
 export type Reaping =
-  /** First on every new link: where the sender is, and the lowest round it takes records of. */
-  | { readonly type: 'round.at'; readonly round: Round; readonly floor: Round }
+  | RoundAt
   | { readonly type: 'round.open'; readonly round: Round }
   | {
       readonly type: 'round.entered';

@@ -38,4 +38,15 @@ gossip('two changes on two sides end as one history', () => {
   assert.equal(foldHistory(town.books[0]!.history)!.members.length, 52);
 });
 
+gossip('any name may be a node, also one that objects have of themselves', () => {
+  const names = ['constructor', '__proto__', 'toString'].map(nodeId);
+  const town = new GossipTown(20, 9);
+  for (const [at, id] of names.entries()) {
+    town.books[at] = withBook(town.books[at]!, [joinOf(town.books[at]!, id)], []);
+    town.roundsUntilAgreed(40);
+  }
+  const members = foldHistory(town.books[11]!.history)!.members.map(({ id }) => id);
+  for (const id of names) assert.ok(members.includes(id), id);
+});
+
 gossip.run();

@@ -4,7 +4,7 @@ import { suite } from 'uvu';
 import { nodeDigest } from '../../src/adapters/node-digest.ts';
 import { digestOf, hear, withBook } from '../../src/core/gossip.ts';
 import type { Book } from '../../src/core/gossip.ts';
-import { nodeId } from '../../src/core/ids.ts';
+import { nodeId, startId } from '../../src/core/ids.ts';
 import type { Announcement } from '../../src/core/members.ts';
 import { foundingBook } from '../../src/node/book-store.ts';
 import type { Founding } from '../../src/node/book-store.ts';
@@ -32,6 +32,7 @@ const started = (announcement: Announcement) => {
   const said: Announcement[] = [];
   const map = new ClusterMap({
     self: A,
+    start: startId('00000000000000aa'),
     storage: new SimDisk().open(clock, randomStream(1, 'disk')),
     digest: nodeDigest,
     clock,

@@ -217,7 +217,8 @@ moves(
   () => {
     const c = returning(5000);
     assert.deepEqual(c.get(0, 3, 'lone', 300).texts, ['only here']);
-    assert.equal(c.world.hosts[3]!.node!.state, 'removed');
+    assert.equal(c.world.hosts[3]!.node!.state, 'left', 'it has nothing more to give');
+    assert.ok(c.world.hosts[0]!.node!.ringView.hasLeft(n4), 'nobody waits for it any more');
     assert.equal(
       codeOf(c.ask(3, { type: 'get', key: keyOfText('k0'), strict: false, timeoutMs: 500 }, 600)),
       'GOING_AWAY',

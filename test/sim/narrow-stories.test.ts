@@ -259,6 +259,122 @@ narrow('an old image of a disk does not bring back what was deleted and forgotte
   assert.ok(c.world.hosts.every(({ node }) => node?.state === 'serving'));
 });
 
+narrow('an old image is recognised although everybody else has started anew since', () => {
+  const c = cluster(3, 1, REAPING);
+  const [a, b, host] = c.world.hosts as [Host, Host, Host];
+  assert.equal(codeOf(c.put(0, 'cart', { w: 3, dw: 3 }, 300)), 'applied');
+  const restore = host.disk.snapshot();
+  const { context } = c.get(0, 2, 'k', 300);
+  const gone = { value: 'tombstone', contexts: [context] } as const;
+  assert.equal(codeOf(c.put(0, '', gone, 300)), 'applied');
+  c.world.clock.advance(40_000);
+  for (const each of [a, b, host]) c.world.crash(each);
+  restore();
+  for (const each of [a, b, host]) c.world.start(each);
+  c.world.clock.advance(10_000);
+  assert.equal(host.node, undefined, 'it has seen what its disk is, and stopped');
+  assert.equal(c.get(0, 2, 'k', 300).state, 'never-seen');
+});
+
+narrow('a newcomer that starts anew is no old image, though deletes were forgotten before', () => {
+  const c = cluster(4, 1, REAPING, 3);
+  const newcomer = c.world.hosts[3]!;
+  assert.equal(codeOf(c.put(0, 'cart', { w: 3, dw: 3 }, 300)), 'applied');
+  assert.equal(codeOf(c.put(0, 'kept', { w: 3, dw: 3, key: keyOfText('other') }, 300)), 'applied');
+  const { context } = c.get(0, 2, 'k', 300);
+  const gone = { value: 'tombstone', contexts: [context] } as const;
+  assert.equal(codeOf(c.put(0, '', gone, 300)), 'applied');
+  c.world.clock.advance(40_000);
+  assert.equal(c.get(0, 3, 'k', 300).state, 'never-seen', 'it is forgotten');
+  c.world.hosts[0]!.node!.changeMembership({ type: 'leave', node: nodeId('n3') });
+  const join = { type: 'join', node: newcomer.id, zone: 'default', weight: 1 } as const;
+  c.world.hosts[0]!.node!.changeMembership(join);
+  until(
+    c.world,
+    'it holds something',
+    () =>
+      !newcomer.node!.incomplete().length &&
+      newcomer.node!.recordOf(keyOfText('other')) !== undefined,
+  );
+  for (const how of ['kill', 'power-loss'] as const) {
+    c.world.crash(newcomer, how);
+    c.world.start(newcomer);
+    c.world.clock.advance(5000);
+    assert.equal(newcomer.node?.state, 'serving', c.world.transcript.slice(-5).join());
+  }
+});
+
+narrow('who has left and is switched off keeps no delete from being forgotten', () => {
+  const c = cluster(4, 3, REAPING);
+  const owners = c.world.hosts[0]!.node!.ownersOf(KEY);
+  assert.equal(codeOf(c.put(0, 'cart', { w: 3, dw: 3 }, 300)), 'applied');
+  const leaver = c.world.hosts.find(({ id }) => id === owners[2])!;
+  const at = c.world.hosts.findIndex(({ id }) => id === owners[0]);
+  const rest = c.world.hosts.filter((host) => host !== leaver);
+  c.world.hosts[at]!.node!.changeMembership({ type: 'leave', node: leaver.id });
+  until(c.world, 'it has said so to all', () =>
+    rest.every(({ node }) => node!.ringView.hasLeft(leaver.id)),
+  );
+  assert.equal(leaver.node!.state, 'left');
+  assert.equal(leaver.node!.recordOf(KEY), undefined);
+  c.world.crash(leaver);
+  const { context } = c.get(at, 2, 'k', 300);
+  const gone = { value: 'tombstone', contexts: [context] } as const;
+  assert.equal(codeOf(c.put(at, '', gone, 300)), 'applied');
+  until(c.world, 'the delete is forgotten', () =>
+    rest.every(({ node }) => node!.recordOf(KEY) === undefined),
+  );
+  // It was the last word: nothing it is asked or told makes it take part again.
+  c.world.start(leaver);
+  c.world.clock.advance(5000);
+  assert.equal(leaver.node!.state, 'left');
+  const refused = c.put(c.world.hosts.indexOf(leaver), 'v', {}, 300);
+  assert.equal(codeOf(refused), 'GOING_AWAY');
+});
+
+narrow('a leaver that still keeps a hint has not left', () => {
+  const c = cluster(5, 3, REAPING);
+  const [a, down, , , leaver] = c.world.hosts as [Host, Host, Host, Host, Host];
+  c.world.crash(down);
+  c.world.clock.advance(3000);
+  const keys = Array.from({ length: 40 }, (_, i) => keyOfText(`k${i}`));
+  for (const key of keys) assert.equal(codeOf(c.put(4, 'v', { key }, 100)), 'applied');
+  assert.ok(leaver.node!.hintGauges().length > 0, 'it stands in for the one that is down');
+  a.node!.changeMembership({ type: 'leave', node: leaver.id });
+  c.world.clock.advance(60_000);
+  assert.notEqual(leaver.node!.state, 'left');
+  assert.ok(!a.node!.ringView.hasLeft(leaver.id));
+  c.world.start(down);
+  until(c.world, 'it has left', () => a.node!.ringView.hasLeft(leaver.id), 120_000);
+  assert.equal(leaver.node!.state, 'left');
+});
+
+narrow('a founder that lost its disk names no change as it named one before', () => {
+  const c = cluster(5, 1, {}, 3);
+  const [first] = c.world.hosts as [Host];
+  const join = (id: string) =>
+    first.node!.changeMembership({
+      ...{ type: 'join', node: nodeId(id) },
+      zone: 'default',
+      weight: 1,
+    });
+  assert.equal(join('n4'), undefined);
+  c.world.clock.advance(5000);
+  c.world.crash(first);
+  first.disk.wipe();
+  isolate(c.world, 0);
+  c.world.start(first);
+  c.world.clock.advance(500);
+  assert.equal(join('n5'), undefined, 'it knows no better');
+  c.world.clock.advance(2000);
+  c.world.network.heal();
+  c.world.clock.advance(20_000);
+  for (const { id, node } of c.world.hosts) {
+    const members = node!.ringView.ring.members.map((each) => each.id);
+    assert.deepEqual(members, ['n1', 'n2', 'n3', 'n4', 'n5'], id);
+  }
+});
+
 narrow('a record without its values is not taken from a peer', () => {
   const { world, put, get } = cluster();
   const [a, b] = world.hosts as [Host, Host];

@@ -94,6 +94,7 @@ const ONE_OF_EACH: readonly PeerMessage[] = [
       },
       { ...head, type: 'leave', node: n1 },
       { ...head, type: 'remove', node: n1 },
+      { ...head, life: startId('00112233445566ff'), type: 'left', node: n1 },
       { ...head, type: 'replace', node: n1, by: nodeId('n2') },
     ],
   },
@@ -124,7 +125,7 @@ const ONE_OF_EACH: readonly PeerMessage[] = [
   { type: 'list', request: 7, partition: 0, limit: 1, after: bytes },
   { type: 'listed', request: 7, names: [{ place: bytes, live: true }] },
   { type: 'listed', request: 7, names: [], next: bytes },
-  { type: 'round.at', round: 4, floor: 2 },
+  { type: 'round.at', round: 4, floor: 2, entered: 3, forgotten: 1 },
   { type: 'round.open', round: 5 },
   { type: 'round.entered', round: 5, history: bytes },
   {
