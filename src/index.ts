@@ -2,50 +2,43 @@
  * `coterie`: a node inside any Node.js program. This is where the real adapters are handed to the
  * composition in `src/node`; everything else gets its time, chance, disk and network from there.
  */
-import { fileURLToPath } from 'node:url';
-import { openAdminListener } from './adapters/admin-listener.ts';
 import { openCredentials } from './adapters/credentials.ts';
-import type { Credentials, SecurityFiles } from './adapters/credentials.ts';
-import { DataDirectoryError, lockDataDirectory } from './adapters/data-lock.ts';
+import type { SecurityFiles } from './adapters/credentials.ts';
+import { lockDataDirectory } from './adapters/data-lock.ts';
 import { openLmdbStorage } from './adapters/lmdb-storage.ts';
 import { pinoTrace } from './adapters/pino-trace.ts';
 import { nodeDigest } from './adapters/node-digest.ts';
-import { prometheus } from './adapters/prometheus.ts';
-import { staticRoutes } from './adapters/static-files.ts';
 import { systemClock } from './adapters/system-clock.ts';
 import { systemRandom } from './adapters/system-random.ts';
 import { openWsLinks } from './adapters/ws-links.ts';
+import type { WsLinks } from './adapters/ws-links.ts';
+import { openAdmin } from './admin.ts';
 import { clientOver } from './client/index.ts';
 import type { Client } from './client/index.ts';
-import { allows } from './core/access.ts';
-import type { TokenEntry } from './core/access.ts';
-import { hexOf, nodeId } from './core/ids.ts';
 import type { NodeId } from './core/ids.ts';
-import { parseFounders } from './core/members.ts';
-import type { Founder, History } from './core/members.ts';
 import { isPartitionCount } from './core/ring.ts';
+import { claimDataDirectory, claimOf } from './data-directory.ts';
 import { faultCommands } from './inspector/fault-commands.ts';
 import { Faults } from './inspector/faults.ts';
 import type { ProcessHost } from './inspector/faults.ts';
 import { createInspector } from './inspector/inspector.ts';
 import type { Inspector } from './inspector/inspector.ts';
-import { DATA_FORMAT, loadBook, loadIdentity } from './node/book-store.ts';
-import { admissionBy, tokenHash } from './node/client-access.ts';
-import { healthRoutes } from './node/health.ts';
-import { certificateMetrics } from './node/metrics.ts';
+import { isLoopback, parseListen } from './listen.ts';
+import { admissionBy } from './node/client-access.ts';
 import type { Config } from './node/config.ts';
 import { Node } from './node/node.ts';
 import { configWith } from './node/settings.ts';
 import type { DeepPartial } from './node/settings.ts';
 import { parsePrefixDefaults } from './node/prefix-defaults.ts';
 import type { Status } from './node/status.ts';
-import type { AdminRoute } from './ports/admin.ts';
-import type { LogLevel, Trace } from './ports/trace.ts';
+import type { LogLevel } from './ports/trace.ts';
 import type { Storage } from './ports/storage.ts';
 
 export { CoterieError } from './core/errors.ts';
 export { DataDirectoryError } from './adapters/data-lock.ts';
 export { nodeDigest } from './adapters/node-digest.ts';
+export { serveRecording } from './admin.ts';
+export { parseListen } from './listen.ts';
 export type { SecurityFiles } from './adapters/credentials.ts';
 export { DEFAULT_CONFIG } from './node/config.ts';
 export type { Config } from './node/config.ts';
@@ -133,31 +126,17 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
   if (!isPartitionCount(partitions)) {
     throw new RangeError(`partitions is a power of two up to 65536, found ${partitions}`);
   }
-  const asked = options.bootstrap === undefined ? undefined : parseFounders(options.bootstrap);
-  if (options.id !== undefined) nodeId(options.id);
+  const claim = claimOf(options);
   const config = configWith(options.config ?? {});
   const prefixDefaults = parsePrefixDefaults(options.defaults ?? []);
   const unlock = lockDataDirectory(options.dataDir);
   let storage: Storage | undefined;
+  let links: WsLinks | undefined;
   try {
     storage = openLmdbStorage(options.dataDir);
-    const id = nodeId(options.id ?? loadIdentity(storage)?.id ?? randomId());
-    const founders = asked ?? (seeds.length === 0 ? [alone(id)] : undefined);
-    if (asked !== undefined && !asked.some((founder) => founder.id === id)) {
-      throw new RangeError(`--bootstrap must list this node, ${id}`);
-    }
-    const { history } = loadBook(storage);
-    const known = history.length > 0;
-    refuseOtherCluster(options.dataDir, history, asked, options.clusterName);
-    const earlier = loadIdentity(storage);
-    const owner = earlier?.id ?? id;
-    if ((earlier?.format ?? DATA_FORMAT) > DATA_FORMAT) {
-      const found = `its format is ${earlier?.format}, this version reads up to ${DATA_FORMAT}`;
-      throw foreign(options.dataDir, found);
-    }
-    if (owner !== id) throw foreign(options.dataDir, `it belongs to node ${owner}, not to ${id}`);
+    const { id, founders } = claimDataDirectory(storage, claim);
     const tls = credentials.tls();
-    const links = await openWsLinks({
+    links = await openWsLinks({
       host,
       port,
       limits: { ...config.links, frameBytesMax: frameBytesMaxOf(config) },
@@ -165,6 +144,7 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
       ...(options.origins === undefined ? {} : { origins: options.origins }),
       ...(options.hosts === undefined ? {} : { hosts: options.hosts }),
     });
+    const { renewTls } = links;
     const url = links.address();
     const log = pinoTrace(options.logLevel ?? 'info', { node: id }, options.logTo);
     const faults = faultsOf(id, options);
@@ -199,17 +179,16 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
             }),
           }),
       prefixDefaults,
-      ...(founders === undefined || known
-        ? {}
-        : { founding: { clusterName, n, partitions, founders } }),
+      ...(founders === undefined ? {} : { founding: { clusterName, n, partitions, founders } }),
       failed: (reason) => {
         unlock();
         (options.onFailure ?? exitWith)(reason);
       },
     });
     for (const door of doors) trace.log('warn', 'security.open', { door });
+    // The last thing that can fail: a node that started would go on without its caller.
+    const admin = await openAdmin(options.admin, node, inspector, credentials, trace);
     node.start();
-    const admin = await adminOf(options.admin, node, inspector, credentials, trace);
     const stop = once(
       () =>
         new Promise<void>((resolve) => {
@@ -229,20 +208,19 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
       reload: () => {
         credentials.reload();
         const renewed = credentials.tls();
-        if (renewed !== undefined) links.renewTls(renewed);
+        if (renewed !== undefined) renewTls(renewed);
         trace.log('info', 'security.reloaded');
       },
       stop,
       [Symbol.asyncDispose]: stop,
     };
   } catch (error) {
+    links?.close(() => undefined);
     storage?.close(() => undefined);
     unlock();
     throw error;
   }
 };
-
-type Admin = { readonly inspectorUrl: string; close(): void };
 
 /** Only where nobody but this machine's users can reach the page. */
 const faultsOf = (self: NodeId, { faults, admin }: NodeOptions): Faults | undefined => {
@@ -268,80 +246,6 @@ const inspectorOf = (
         ...(faults === undefined ? {} : { faults }),
       });
 
-/** The admin listener with all that is served there. Beyond loopback it asks for a token of this start. */
-const adminOf = async (
-  listen: string | undefined,
-  node: Node,
-  inspector: Inspector | undefined,
-  credentials: Credentials,
-  trace: Trace,
-): Promise<Admin | undefined> => {
-  if (listen === undefined || inspector === undefined) return undefined;
-  const { host, port } = parseListen(listen, 'admin');
-  const token = isLoopback(host) ? undefined : hexOf(systemRandom.bytes(16));
-  const viewers = inspector.attach(node);
-  const pages = staticRoutes(INSPECTOR_PAGE, '/inspector');
-  const listener = await openAdminListener({
-    host,
-    port,
-    routes: {
-      pages: new Map([...pages, ...watchRoutes(node, credentials)]),
-      sockets: viewers.sockets,
-    },
-    failed: (path, error) => trace.log('error', 'admin.failed', { path, error: String(error) }),
-    admits: (bearer, path) => mayWatch(credentials.tokens(), bearer, path),
-    ...(token === undefined ? {} : { token }),
-  });
-  const query = token === undefined ? '' : `?token=${token}`;
-  const inspectorUrl = `${listener.address()}/inspector${query}`;
-  trace.log('info', 'admin.listening', { inspector: inspectorUrl });
-  return {
-    inspectorUrl,
-    close: () => {
-      viewers.close();
-      listener.close(() => undefined);
-    },
-  };
-};
-
-/** Health and metrics. */
-const watchRoutes = (node: Node, credentials: Credentials): ReadonlyMap<string, AdminRoute> => {
-  const health = healthRoutes({ state: () => node.state, status: () => node.status() });
-  const metrics = prometheus(node.status().node, () => [
-    ...node.metrics(),
-    ...certificateMetrics(credentials.certificateEndsMs()),
-  ]);
-  return new Map([...health, ['/metrics', { access: 'token', serve: metrics.serve }]]);
-};
-
-/** Metrics for whoever has a token, everything else for admins. */
-const mayWatch = (tokens: readonly TokenEntry[], bearer: string, path: string): boolean => {
-  const entry = tokens.find(({ hash }) => hash === tokenHash(nodeDigest, bearer));
-  if (entry === undefined || (entry.expiresAtMs ?? Infinity) <= Date.now()) return false;
-  return path === '/metrics' || allows(entry.grants, { type: 'role', role: 'admin' });
-};
-
-/** Serves the page of the inspector with `recording`, the text of one, in it; for this machine only. */
-export const serveRecording = async (
-  recording: string,
-  listen = '127.0.0.1:0',
-): Promise<{ readonly url: string; close(done: () => void): void }> => {
-  const body = { status: 200, type: 'application/json', body: recording } as const;
-  const route = { access: 'token', serve: () => body } as const;
-  const pages = staticRoutes(INSPECTOR_PAGE, '/inspector');
-  const listener = await openAdminListener({
-    ...parseListen(listen),
-    routes: {
-      pages: new Map([...pages, ['/inspector/recording.json', route]]),
-      sockets: new Map(),
-    },
-  });
-  const { close } = listener;
-  return { url: `${listener.address()}/inspector?recording`, close };
-};
-
-const INSPECTOR_PAGE = fileURLToPath(new URL('./inspector/page', import.meta.url));
-
 /** What a stranger could do on an address beyond loopback, and what would keep him from it. */
 const openDoors = ({ tlsCa, secretFile, tokensFile }: SecurityFiles): readonly string[] => [
   ...(tlsCa === undefined && secretFile === undefined
@@ -354,48 +258,6 @@ const frameBytesMaxOf = ({ links }: Config) => ({
   client: links.clientFrameBytesMax,
   peer: links.peerFrameBytesMax,
 });
-
-/** `host:port`, `[v6]:port` or `:port`. Throws RangeError. */
-export const parseListen = (
-  text: string,
-  name = 'listen',
-): { readonly host: string; readonly port: number } => {
-  const parts = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(text);
-  const port = Number(parts?.[3]);
-  if (parts === null || port > 65535) {
-    throw new RangeError(`${name}: expected host:port with a port up to 65535, found ${text}`);
-  }
-  return { host: parts[1] ?? (parts[2] === '' ? '127.0.0.1' : parts[2]!), port };
-};
-
-/** A directory that holds another cluster's history is not ours to serve, whatever the flags say. */
-const refuseOtherCluster = (
-  dataDir: string,
-  history: History,
-  asked: readonly Founder[] | undefined,
-  clusterName: string | undefined,
-): void => {
-  const created = history.find((event) => event.type === 'create');
-  if (created?.type !== 'create') return;
-  const idsOf = (founders: readonly Founder[]) => [...founders.map(({ id }) => id)].sort().join();
-  const founders = idsOf(created.founders);
-  if (asked !== undefined && idsOf(asked) !== founders) {
-    throw foreign(dataDir, `it holds the cluster of ${founders}, not of ${idsOf(asked)}`);
-  }
-  if (clusterName !== undefined && clusterName !== created.clusterName) {
-    throw foreign(dataDir, `it holds cluster ${created.clusterName}, not ${clusterName}`);
-  }
-};
-
-const foreign = (path: string, reason: string): DataDirectoryError =>
-  new DataDirectoryError({ type: 'unusable', path, reason });
-
-const isLoopback = (host: string): boolean =>
-  host === 'localhost' || host === '::1' || /^127\./.test(host);
-
-const alone = (id: Founder['id']): Founder => ({ id, zone: 'default', weight: 1 });
-
-const randomId = (): string => `node-${hexOf(systemRandom.bytes(4))}`;
 
 const exitWith = (reason: string): void => {
   process.stderr.write(`coterie: the node stopped: ${reason}\n`);

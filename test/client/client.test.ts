@@ -667,6 +667,24 @@ client('drains on close: what is under way is heard out, nothing new is taken', 
   assert.equal(clock.pending, 0);
 });
 
+client(
+  'drains an update to its end: between its read and its write nothing is in flight',
+  async () => {
+    const { client: store, clock, dialled } = world();
+    const updating = store.update('cart', () => 'more');
+    await clock.advance(0);
+    const closing = store.close();
+    answer(dialled[0], value('x'));
+    await clock.advance(0);
+    assert.equal(dialled[0]!.heard.at(-1)!.request.type, 'put');
+    answer(dialled[0], APPLIED);
+    assert.equal((await updating).outcome, 'applied');
+    await closing;
+    assert.equal(dialled[0]!.state, 'closed');
+    assert.equal(clock.pending, 0);
+  },
+);
+
 client('waits no longer than drainMs on close', async () => {
   const { client: store, clock } = world(undefined, { drainMs: 300 });
   const reading = errorOf(store.get('cart'));

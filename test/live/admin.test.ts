@@ -80,6 +80,22 @@ admin(
   },
 );
 
+admin('a node that cannot have its admin port leaves nothing behind', async () => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'coterie-admin-'));
+  const [port] = await freePorts(1);
+  const options: NodeOptions = { dataDir, listen: `127.0.0.1:${port}`, logLevel: 'silent' };
+  try {
+    await withNode({}, async (_, base) => {
+      const taken = startNode({ ...options, admin: new URL(base).host });
+      await assert.rejects(taken, /EADDRINUSE/);
+    });
+    const node = await startNode(options);
+    await node.stop();
+  } finally {
+    rmSync(dataDir, { recursive: true, force: true });
+  }
+});
+
 admin(
   'metrics count requests by outcome, sizes and siblings, each name with a help text',
   async () => {
