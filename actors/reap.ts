@@ -4,7 +4,7 @@
  * every member enters the round, old messages are given time to arrive, then batch by batch all
  * members put up a fence and testify, and what all of them testified to is forgotten by the owners.
  *
- *   walk    resting ──scan interval──▶ walking ──pace──▶ walking … ──through──▶ resting
+ *   walk    resting ──rest──▶ walking ──pace──▶ walking … ──through, or enough──▶ resting
  *
  *   rounds  resting ──interval, something to do──▶ opening ──all entered──▶ settling ──delay──▶ fencing
  *              ▲                                      │                                         │  ▲
@@ -25,8 +25,9 @@ export type ReapEvent =
   | { readonly type: 'reap.wanted' };
 
 export type ReapPorts = {
-  /** One step of the walk; false: it is through. */
+  /** One step of the walk; false: it is through, or has found enough for now. */
   walkOn(): boolean;
+  walkRestMs(): number;
   /** Whether this node leads anything that is old enough. */
   hasWork(): boolean;
   openRound(): void;
@@ -40,7 +41,6 @@ export type ReapPorts = {
 
 export type ReapInput = {
   readonly ports: ReapPorts;
-  readonly scanIntervalMs: number;
   readonly intervalMs: number;
   readonly fenceDelayMs: number;
   readonly answerTimeoutMs: number;
@@ -55,7 +55,7 @@ export const reapMachine = setup({
     events: {} as ReapEvent,
   },
   delays: {
-    scanInterval: ({ context }) => context.scanIntervalMs,
+    walkRest: ({ context }) => context.ports.walkRestMs(),
     interval: ({ context }) => context.intervalMs,
     fenceDelay: ({ context }) => context.fenceDelayMs,
     answerTimeout: ({ context }) => context.answerTimeoutMs,
@@ -84,7 +84,7 @@ export const reapMachine = setup({
     walk: {
       initial: 'resting',
       states: {
-        resting: { on: { 'reap.wanted': 'walking' }, after: { scanInterval: 'walking' } },
+        resting: { on: { 'reap.wanted': 'walking' }, after: { walkRest: 'walking' } },
         walking: {
           entry: 'walkOn',
           always: { guard: 'isThrough', target: 'resting' },

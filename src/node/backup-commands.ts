@@ -4,7 +4,7 @@
  * since records merge.
  */
 import { CoterieError } from '../core/errors.ts';
-import { bytesOfKey, keyOfBytes, partitionId } from '../core/ids.ts';
+import { bytesOfKey, partitionId } from '../core/ids.ts';
 import type { Key, NodeId } from '../core/ids.ts';
 import { decodeRecord, encodeRecord } from '../core/record-bytes.ts';
 import { badArgument, checkedKey } from '../wire/fields.ts';
@@ -16,6 +16,7 @@ import type { RecordStore } from './record-store.ts';
 import type { Replica } from './replica.ts';
 import type { RingView } from './ring-view.ts';
 import type { Rounds } from './rounds.ts';
+import { keyOfPlace } from './stored.ts';
 
 export type BackupParts = {
   readonly self: NodeId;
@@ -74,7 +75,7 @@ const pageOf = (
   for (let many = 8; rows.length < PAGE_ROWS; many *= 2) {
     const { entries, next } = store.recordsFrom(partitionId(partition), from, many);
     for (const { place, record: held } of entries) {
-      const key = keyOfBytes(place.subarray(POSITION_BYTES));
+      const key = keyOfPlace(place);
       // The replica gives a damaged row up, to be fetched anew: it is never handed out.
       const record = held === 'corrupt' ? replica.read(key) : held;
       from = place;
@@ -89,8 +90,6 @@ const pageOf = (
   }
   return { rows, next: from };
 };
-
-const POSITION_BYTES = 16;
 
 type Row = { readonly key: Key; readonly record: Uint8Array };
 

@@ -224,11 +224,11 @@ export const LIMITS = {
       [100, HOUR_MS],
       'From the opening of a round to its fence: a request that lasts longer may fail then.',
     ),
-    batchMax: count(1000, [1, 100_000], 'Records that one fence is about.'),
-    watchMax: count(
+    batchMax: count(250, [1, 100_000], 'Records that one fence is about.'),
+    candidatesMax: count(
       20_000,
       [1, 10_000_000],
-      'Candidates remembered at once, about 200 bytes each; the others are found by a later walk.',
+      'Keys found at once, about 100 bytes each; when they are forgotten the walk goes on.',
     ),
     pruneAtLeast: count(
       16,

@@ -101,7 +101,10 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
   const admission = new AdmissionDesk({ clock, limits: config.admission, inFlight });
   const nextRequest = () => nursery.upcoming;
   const rounds = new Rounds({ storage, clock, nextRequest, failed: hooks.failed });
-  const reapWatch = new ReapWatch({ self, clock, ring, store: () => store, limits: config.reap });
+  const reapWatch = new ReapWatch({
+    ...{ self, clock, ring, store: () => store, limits: config.reap },
+    restMs: config.replica.retryHorizonMs + config.replica.writtenAtAheadMs,
+  });
   const witness = new Witness({
     ...{ start, storage, trace },
     behind: () => completeness.forgetAll(),
@@ -113,7 +116,7 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
     trace,
     ring,
     limits: config.replica,
-    changed: (key, partition) => reapWatch.changed(key, partition),
+    changed: (key, place) => reapWatch.changed(key, place),
     tellBuffer: (type) => tell('writeBuffer', { type }),
   });
   const completeness: Completeness = new Completeness({

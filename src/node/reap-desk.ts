@@ -5,7 +5,7 @@
  */
 import type { ReapEvent, ReapPorts } from '../../actors/reap.ts';
 import { partitionId, showKey } from '../core/ids.ts';
-import type { NodeId, PartitionId } from '../core/ids.ts';
+import type { Key, NodeId, PartitionId } from '../core/ids.ts';
 import { sameBytes } from '../core/bytes.ts';
 import { decodeHashes, encodeHashes } from '../core/merkle.ts';
 import { pruned } from '../core/reap.ts';
@@ -15,7 +15,7 @@ import type { Reaping } from '../wire/peer-messages.ts';
 import type { Admission } from './admission-desk.ts';
 import type { ClusterMap } from './cluster-map.ts';
 import type { Config } from './config.ts';
-import type { ReapWatch, Watched } from './reap-watch.ts';
+import type { ReapWatch, Rested } from './reap-watch.ts';
 import type { RecordStore } from './record-store.ts';
 import type { RingView } from './ring-view.ts';
 import { FORGOTTEN } from './rounds.ts';
@@ -57,13 +57,13 @@ type Round = {
   readonly entering: Set<NodeId>;
   batch: Batch | undefined;
   /** What was in a batch of this round already. */
-  readonly done: Set<Watched>;
+  readonly done: Set<Key>;
 };
 
 type Batch = {
   readonly number: number;
   readonly partition: PartitionId;
-  readonly entries: readonly Watched[];
+  readonly entries: readonly { readonly key: Key; readonly hash: bigint }[];
   readonly waiting: Set<NodeId>;
   agreed: ReadonlySet<number>;
 };
@@ -72,7 +72,7 @@ type Batch = {
 type Testimony = {
   readonly batch: number;
   readonly round: number;
-  readonly entries: readonly (Watched | undefined)[];
+  readonly entries: readonly (Rested | undefined)[];
 };
 
 export class ReapDesk implements ReapPorts {
@@ -95,7 +95,7 @@ export class ReapDesk implements ReapPorts {
     return {
       round: rounds.current,
       floor: rounds.floor,
-      candidates: watch.size,
+      candidates: watch.waiting,
       reaped: this.#reaped,
       pruned: this.#pruned,
       blockedBy: this.#blocked?.reason,
@@ -111,6 +111,12 @@ export class ReapDesk implements ReapPorts {
     return watch.step();
   }
 
+  /** The next walk, or the rest of one that had found enough. */
+  walkRestMs(): number {
+    const { watch, config } = this.#parts;
+    return watch.isHeldUp ? config.reap.intervalMs : config.reap.scanIntervalMs;
+  }
+
   paceMs(): number {
     return this.#parts.admission.grant('reap');
   }
@@ -118,9 +124,8 @@ export class ReapDesk implements ReapPorts {
   // ── leading
 
   hasWork(): boolean {
-    const nowMs = this.#parts.clock.monotonicMs();
-    for (const watched of this.#parts.watch.all()) {
-      if (this.#leads(watched.partition) && this.#isOld(watched, nowMs)) return true;
+    for (const [, partition] of this.#parts.watch.candidates()) {
+      if (this.#leads(partition)) return true;
     }
     this.#blocked = undefined;
     return false;
@@ -236,7 +241,7 @@ export class ReapDesk implements ReapPorts {
     from: NodeId,
     message: Extract<Reaping, { type: 'fence' }>,
   ): { readonly agreed: readonly number[]; readonly reason?: string } {
-    const { self, ring, rounds, watch, map, clock } = this.#parts;
+    const { self, ring, rounds, watch, map } = this.#parts;
     this.#testimonies.delete(from);
     const partition = partitionId(message.partition);
     const sinceMs = rounds.adoptedAtMs(message.round);
@@ -250,17 +255,14 @@ export class ReapDesk implements ReapPorts {
       if (!watch.hadNothingOf(partition, sinceMs)) return none('it stands in for an owner');
       return { agreed: message.entries.map((_, index) => index) };
     }
-    const held = message.entries.map(({ key, hash }): Watched | undefined => {
-      const watched = watch.find(key);
-      if (watched === undefined || watched.hash !== decodeHashes(hash)[0]) return undefined;
-      const isOld = this.#isOld(watched, clock.monotonicMs());
-      return isOld && watched.sinceMs < sinceMs && watched.partition === partition
-        ? watched
-        : undefined;
+    const held = message.entries.map(({ key, hash }): Rested | undefined => {
+      const rested = watch.rested(key, sinceMs);
+      const isSame = rested?.hash === decodeHashes(hash)[0];
+      return isSame && rested?.slot.place.partition === partition ? rested : undefined;
     });
     const { batch, round } = message;
     this.#testimonies.set(from, { batch, round, entries: held });
-    return { agreed: held.flatMap((watched, index) => (watched === undefined ? [] : [index])) };
+    return { agreed: held.flatMap((rested, index) => (rested === undefined ? [] : [index])) };
   }
 
   /** Forgets what this node testified to and what has not changed since, in one commit. */
@@ -268,20 +270,20 @@ export class ReapDesk implements ReapPorts {
     const testimony = this.#testimonies.get(from);
     if (testimony?.batch !== batch) return;
     this.#testimonies.delete(from);
-    const { store, watch, ring, rounds, trace } = this.#parts;
+    const { store, ring, rounds, trace } = this.#parts;
     const before = this.#reaped + this.#pruned;
     store.change(() => {
       for (const index of agreed) {
-        const watched = testimony.entries[index];
-        if (watched === undefined || watch.find(watched.key) !== watched) continue;
-        if (ring.isMoving(watched.partition)) continue;
-        const slot = store.open(watched.key);
+        const rested = testimony.entries[index];
+        if (rested === undefined || ring.isMoving(rested.slot.place.partition)) continue;
+        const slot = store.open(rested.slot.key);
         if (slot.held === 'nothing' || slot.held === 'corrupt') continue;
-        if (watched.excess === 'dead') {
+        if (store.hashOf(slot) !== rested.hash) continue;
+        if (rested.excess === 'dead') {
           store.put(slot, 'removed');
-          store.hints.forgetAll(watched.key);
+          store.hints.forgetAll(slot.key);
           const puts = slot.held.record.siblings.map(({ putId }) => putId).join();
-          trace.log('debug', 'delete.forgotten', { key: showKey(watched.key), puts });
+          trace.log('debug', 'delete.forgotten', { key: showKey(slot.key), puts });
           this.#reaped += 1;
         } else {
           store.put(slot, { ...slot.held, record: pruned(slot.held.record) });
@@ -306,21 +308,22 @@ export class ReapDesk implements ReapPorts {
   }
 
   #nextBatch(round: Round): Batch | undefined {
-    const { self, rounds, watch, config, clock } = this.#parts;
+    const { self, rounds, watch, config } = this.#parts;
     const sinceMs = rounds.adoptedAtMs(round.round) ?? -Infinity;
-    const entries: Watched[] = [];
+    const entries: { readonly key: Key; readonly hash: bigint }[] = [];
+    let partition: PartitionId | undefined;
     let bytes = 0;
-    for (const watched of watch.all()) {
+    for (const [key, its] of watch.candidates()) {
       if (entries.length >= config.reap.batchMax || bytes >= config.hintBatchBytesMax) break;
-      if (round.done.has(watched) || watched.sinceMs >= sinceMs) continue;
-      if (!this.#leads(watched.partition) || !this.#isOld(watched, clock.monotonicMs())) continue;
-      if (entries.length > 0 && entries[0]!.partition !== watched.partition) continue;
-      entries.push(watched);
-      bytes += watched.key.length + 12;
+      if (round.done.has(key) || its !== (partition ?? its) || !this.#leads(its)) continue;
+      round.done.add(key);
+      const rested = watch.rested(key, sinceMs);
+      if (rested === undefined) continue;
+      partition = its;
+      entries.push({ key, hash: rested.hash });
+      bytes += key.length + 12;
     }
-    const partition = entries[0]?.partition;
     if (partition === undefined) return undefined;
-    for (const watched of entries) round.done.add(watched);
     return {
       number: ++this.#lastNumber,
       partition,
@@ -332,12 +335,6 @@ export class ReapDesk implements ReapPorts {
 
   #leads(partition: PartitionId): boolean {
     return this.#parts.ring.ring.table[partition]?.[0] === this.#parts.self;
-  }
-
-  /** Held unchanged for longer than any retry of the puts it remembers may come (A9.4). */
-  #isOld({ sinceMs }: Watched, nowMs: number): boolean {
-    const { retryHorizonMs, writtenAtAheadMs } = this.#parts.config.replica;
-    return nowMs - sinceMs > retryHorizonMs + writtenAtAheadMs;
   }
 
   #block(reason: string): void {

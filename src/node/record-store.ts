@@ -45,7 +45,7 @@ export type RecordStoreParts = {
   readonly witness?: Witness;
   readonly limits: StoreLimits;
   /** The record of `key` is another one from here on, or gone. */
-  readonly changed: (key: Key, partition: PartitionId) => void;
+  readonly changed: (key: Key, place: Place) => void;
   /** Tells the write-buffer actor. */
   readonly tellBuffer: (event: 'buffer.filled' | 'buffer.full' | 'sync.wanted') => void;
 };
@@ -123,7 +123,7 @@ export class RecordStore {
   /** Replaces what lies in a slot that was opened just now; within `change` only. */
   put({ key, place, hash }: Slot, stored: StoredRecord | 'removed'): void {
     this.#memtable.putRecord(key, place, stored, hash);
-    this.#parts.changed(key, place.partition);
+    this.#parts.changed(key, place);
   }
 
   /** Replaces a fact in the meta table, in the same commit as the changes beside it; within `change`. */
@@ -236,33 +236,6 @@ export class RecordStore {
       if (found.length === limit) return found;
     }
     return found;
-  }
-
-  /** Some records of a partition after the storage name `after`, as committed and not changed since. */
-  page(
-    partition: PartitionId,
-    after: Uint8Array | undefined,
-    limit: number,
-  ): {
-    readonly rows: readonly {
-      readonly key: Key;
-      readonly stored: StoredRecord;
-      readonly hash: bigint;
-    }[];
-    /** Undefined: there are no more. */
-    readonly next: Uint8Array | undefined;
-  } {
-    const { storage, digest } = this.#parts;
-    const range = partitionRange(partition);
-    const from = after === undefined ? range : { ...range, from: new Uint8Array([...after, 0]) };
-    const entries = storage.range('records', { ...from, limit });
-    const rows = entries.flatMap(({ key: name, value }) => {
-      const key = keyOfRecordKey(name);
-      const found = decodeStored(digest, value);
-      if (found === 'corrupt' || this.#memtable.record(key) !== undefined) return [];
-      return [{ key, ...found }];
-    });
-    return { rows, next: entries.length < limit ? undefined : entries.at(-1)?.key };
   }
 
   /** A partition's root as its tree has it and as its committed rows give it; equal when idle. */

@@ -4,7 +4,7 @@
  */
 import { scanMachine } from '../../actors/scan.ts';
 import type { ScanInput, ScanPorts, ScanReply } from '../../actors/scan.ts';
-import { keyOfBytes, partitionId } from '../core/ids.ts';
+import { partitionId } from '../core/ids.ts';
 import type { NodeId } from '../core/ids.ts';
 import type { KeyPage } from '../core/key-page.ts';
 import { liveSiblings, withoutExpired } from '../core/record.ts';
@@ -18,6 +18,7 @@ import type { Nursery } from './nursery.ts';
 import type { RecordStore } from './record-store.ts';
 import { crashed, failed, overloaded } from './refusals.ts';
 import type { RingView } from './ring-view.ts';
+import { keyOfPlace } from './stored.ts';
 
 export type ScansParts = {
   readonly self: NodeId;
@@ -29,8 +30,6 @@ export type ScansParts = {
   readonly completeness: Completeness;
   readonly send: (to: NodeId, message: Scanning) => void;
 };
-
-const POSITION_BYTES = 16;
 
 export class Scans {
   readonly #parts: ScansParts;
@@ -134,6 +133,6 @@ export class Scans {
 const keysOf = (reply: ScanReply): KeysReply | FailedReply => {
   if (reply.type === 'failed') return reply;
   const { keys, next } = reply.page;
-  const names = keys.map(({ place }) => keyOfBytes(place.subarray(POSITION_BYTES)));
+  const names = keys.map(({ place }) => keyOfPlace(place));
   return { type: 'keys', keys: names, ...(next === undefined ? {} : { next }) };
 };

@@ -16,7 +16,9 @@ import type { Storage, StorageEntry, StorageTable } from '../ports/storage.ts';
 import type { Hint, StoredRecord } from './memtable.ts';
 
 const POSITION_BYTES = 16;
-const PREFIX_BYTES = 2 + POSITION_BYTES;
+/** Where the MD5 of the key stands in a record's key. */
+export const POSITION_AT = 2;
+const PREFIX_BYTES = POSITION_AT + POSITION_BYTES;
 const HASH_BYTES = 8;
 const CHECKSUM_BYTES = 4;
 const PAGE = 1000;
@@ -29,7 +31,7 @@ export const recordKey = (partition: PartitionId, position: Uint8Array, key: Key
   const bytes = new Uint8Array(PREFIX_BYTES + key.length);
   bytes[0] = partition >> 8;
   bytes[1] = partition & 0xff;
-  bytes.set(position, 2);
+  bytes.set(position, POSITION_AT);
   for (let i = 0; i < key.length; i++) bytes[PREFIX_BYTES + i] = key.charCodeAt(i);
   return bytes;
 };
@@ -41,9 +43,12 @@ export const isRecordKey = (bytes: Uint8Array): boolean =>
 /** The key a record lies under. */
 export const keyOfRecordKey = (bytes: Uint8Array): Key => keyOfBytes(bytes.subarray(PREFIX_BYTES));
 
+/** The key of a place within its partition: a position and the key. */
+export const keyOfPlace = (place: Uint8Array): Key => keyOfBytes(place.subarray(POSITION_BYTES));
+
 /** The position a record lies at. */
 export const positionOfRecordKey = (bytes: Uint8Array): Uint8Array =>
-  bytes.subarray(2, PREFIX_BYTES);
+  bytes.subarray(POSITION_AT, PREFIX_BYTES);
 
 /** Storage bounds of one partition. */
 export const partitionRange = (partition: PartitionId): Bounds => {

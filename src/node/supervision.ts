@@ -80,7 +80,6 @@ export const superviseOrgans = (
       scrub: { ports: scrub },
       reap: {
         ports: organs.reaping,
-        scanIntervalMs: config.reap.scanIntervalMs,
         intervalMs: config.reap.intervalMs,
         fenceDelayMs: config.reap.fenceDelayMs,
         answerTimeoutMs: config.exchangeRepairTimeoutMs,

@@ -59,6 +59,7 @@ reap('once every owner has held it long enough a delete leaves nothing behind', 
 
 reap('not before: retries of what was deleted may still come', () => {
   const c = cluster(3, 1, config());
+  c.world.clock.advance(HELD_MS);
   const first = {
     putId: putId('00000000000000aa'),
     writtenAt: c.world.hosts[0]!.clock.wallMs(),
@@ -66,6 +67,8 @@ reap('not before: retries of what was deleted may still come', () => {
   };
   put(c, 0, 'cart', first);
   deleteKey(c);
+  // A walk, a round and its fence fit in here, and the nodes have been up for longer than it takes.
+  c.world.clock.advance(HELD_MS - 1500);
   assert.deepEqual(holders(c), ['n1', 'n2', 'n3']);
   assert.equal(codeOf(put(c, 1, 'cart', { ...first, attempt: 2 })), 'applied');
   assert.equal(get(c, 2).state, 'deleted', 'the retry is known as overwritten');
@@ -165,6 +168,29 @@ reap('after a removal nothing is forgotten while the removed node may still retu
   assert.deepEqual(holders(c), []);
 });
 
+reap(
+  'what is deleted within a round waits for the next: messages of this one may be under way',
+  () => {
+    const c = cluster(3, 1, {
+      ...config({ intervalMs: 15_000, fenceDelayMs: 5000 }),
+      replica: { ...DEFAULT_CONFIG.replica, retryHorizonMs: 1000, writtenAtAheadMs: 0 },
+    });
+    const early = keyOfText('early');
+    put(c, 0, 'cart', { w: 3 });
+    assert.equal(codeOf(put(c, 0, '', { key: early, value: 'tombstone' })), 'applied');
+    const rounds = () => c.world.hosts.map(({ node }) => node!.status().reaping.round);
+    while (rounds().some((round) => round === 0)) c.world.clock.advance(100);
+    deleteKey(c);
+    const isHeld = () => c.world.hosts[0]!.node!.recordOf(early) !== undefined;
+    while (isHeld()) c.world.clock.advance(100);
+    c.world.clock.advance(3000);
+    assert.deepEqual(rounds(), [1, 1, 1]);
+    assert.deepEqual(holders(c), ['n1', 'n2', 'n3']);
+    c.world.clock.advance(40_000);
+    assert.deepEqual(holders(c), [], 'now it is forgotten');
+  },
+);
+
 reap('a delete that is overwritten meanwhile is a living record, and stays', () => {
   const c = cluster(3, 1, config());
   put(c, 0, 'cart', { w: 3 });
@@ -174,6 +200,21 @@ reap('a delete that is overwritten meanwhile is a living record, and stays', () 
   c.world.clock.advance(20_000);
   assert.deepEqual(get(c, 2).texts, ['revived']);
   assert.equal(reaped(c), 0);
+});
+
+reap('more deletes than are looked for at once are all forgotten, one lot after the other', () => {
+  const c = cluster(3, 1, config({ candidatesMax: 5, batchMax: 2 }));
+  const keys = Array.from({ length: 60 }, (_, i) => keyOfText(`k${i}`));
+  for (const key of keys) {
+    assert.equal(codeOf(c.put(0, '', { key, value: 'tombstone' }, 50)), 'applied');
+  }
+  const left = () => keys.filter((key) => c.world.hosts[1]!.node!.recordOf(key) !== undefined);
+  assert.equal(left().length, 60);
+  c.world.clock.advance(60_000);
+  assert.deepEqual(left(), []);
+  assert.equal(reaped(c), 180);
+  const { candidates } = c.world.hosts[0]!.node!.status().reaping;
+  assert.equal(candidates, 0);
 });
 
 reap('the context of a forgotten delete still writes cleanly', () => {
