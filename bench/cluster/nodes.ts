@@ -79,14 +79,25 @@ export class Nodes {
     node.child = this.#forked(node, this.#doors);
   }
 
-  /** One more node, that an operator's change makes a member; on a wire without delay. */
-  async join(): Promise<void> {
+  /** One more process, no member yet; on a wire without delay. Its id. */
+  async spare(): Promise<string> {
     const [port] = await freePorts(1);
     const id = `n${this.#running.length + 1}`;
     this.#spawn(id, port!, port!, this.#doors);
-    const operator = connect(this.addresses.slice(0, -1));
+    return id;
+  }
+
+  /** One more node, that an operator's change makes a member. */
+  async join(): Promise<void> {
+    const node = await this.spare();
+    await this.change({ type: 'join', node, zone: 'default', weight: 1 });
+  }
+
+  /** What an operator asks of the first node. */
+  async change(change: Readonly<Record<string, string | number>>): Promise<void> {
+    const operator = connect(this.addresses[0]!);
     try {
-      await operator.admin('join', { node: id, zone: 'default', weight: 1 });
+      await operator.admin('membership.change', { ...change, yes: true });
     } finally {
       await operator.close();
     }

@@ -97,7 +97,8 @@ export const handOn = (
     }
     case 'offer':
     case 'surrender':
-      transfers.asked(message, reply);
+      // An old register may name one that has left: what it took nobody would ever get.
+      if (!isSilent) transfers.asked(message, reply);
       return;
     case 'offer.answered':
     case 'offer.refused':

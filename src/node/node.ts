@@ -32,7 +32,7 @@ import { composeOrgans } from './organs.ts';
 import type { Organs } from './organs.ts';
 import type { Reply } from './peers.ts';
 import { ringReply, ringVersionOf } from './ring-answer.ts';
-import type { Ring, RingView } from './ring-view.ts';
+import type { RingView } from './ring-view.ts';
 import { statusOf } from './status.ts';
 import type { NodeState, Status } from './status.ts';
 import { superviseOrgans } from './supervision.ts';
@@ -213,16 +213,7 @@ export class Node {
     this.#organs.peers.send(to, message);
   }
 
-  /** Who owns each partition and who should, as this node sees it. */
-  ownership(): Pick<Ring, 'table' | 'target'> {
-    return this.#organs.ring.ring;
-  }
-
-  /** Who owns `key` and what this replica holds of it: for checkers and explanations. */
-  ownersOf(key: Key): readonly NodeId[] {
-    return this.#organs.ring.ownersOf(key);
-  }
-
+  /** What this replica holds of `key`: for checkers and explanations. */
   recordOf(key: Key): RecordOfKey | undefined {
     return this.#organs.replica.read(key);
   }

@@ -154,7 +154,7 @@ export const servingHosts = (world: World): readonly Host[] =>
   world.hosts.filter(({ node }) => node?.state === 'serving');
 
 export const ownersOf = (world: World, key: string): readonly NodeId[] =>
-  servingHosts(world)[0]?.node?.ownersOf(keyOfText(key)) ?? [];
+  servingHosts(world)[0]?.node?.ringView.ownersOf(keyOfText(key)) ?? [];
 
 export const livingOwners = (world: World, key: string): readonly Host[] => {
   const owners = ownersOf(world, key);

@@ -4,4 +4,8 @@ export const CORPUS: readonly { readonly seed: number; readonly found: string }[
   { seed: 10, found: 'a coordinator acknowledged a put it had only read of' },
   { seed: 15, found: 'the second of two changes at one node had the name of the first' },
   { seed: 20, found: 'in a full hint store a hint for a former owner blocked all others' },
+  {
+    seed: 425171089,
+    found: 'members that never ping a leaver: its first words were lost for ever',
+  },
 ];

@@ -36,7 +36,7 @@ const until = (world: World, what: string, met: () => boolean, msMax = 60_000): 
 
 /** Every living node sees the same owners everywhere, and they are the target. */
 const isSettled = (world: World): boolean => {
-  const views = world.hosts.flatMap(({ node }) => (node === undefined ? [] : [node.ownership()]));
+  const views = world.hosts.flatMap(({ node }) => (node === undefined ? [] : [node.ringView.ring]));
   return views.every(
     ({ table, target }) =>
       JSON.stringify(table) === JSON.stringify(views[0]!.table) &&
@@ -48,7 +48,7 @@ moves('a fourth node joins: partitions move to it, and every key is still read',
   const c = cluster(4, 1, {}, 3);
   putAll(c, 'kept');
   assert.equal(c.world.hosts[3]!.node!.state, 'joining');
-  const before = c.world.hosts[0]!.node!.ownership().table;
+  const before = c.world.hosts[0]!.node!.ringView.ring.table;
   assert.equal(
     change(c, 1, {
       type: 'join',
@@ -59,7 +59,7 @@ moves('a fourth node joins: partitions move to it, and every key is still read',
     undefined,
   );
   until(c.world, 'the move ends', () => isSettled(c.world) && rootsAreEqual(c.world));
-  const { table } = c.world.hosts[0]!.node!.ownership();
+  const { table } = c.world.hosts[0]!.node!.ringView.ring;
   assert.ok(
     table.filter((owners) => owners.includes(n4)).length >= 5,
     'its fair share of 8 x 3 / 4',
@@ -90,7 +90,7 @@ moves('a node leaves: it stays owner until others hold its data, then holds noth
   until(c.world, 'the move ends', () => isSettled(c.world));
   const leaver = c.world.hosts[3]!.node!;
   until(c.world, 'it is empty', () => leaver.status().transfers.departing === 0);
-  assert.ok(leaver.ownership().table.every((owners) => !owners.includes(n4)));
+  assert.ok(leaver.ringView.ring.table.every((owners) => !owners.includes(n4)));
   c.world.crash(c.world.hosts[3]!);
   c.world.clock.advance(3000);
   for (const key of KEYS) assert.deepEqual(c.get(0, 3, key, 300).texts, [`kept of ${key}`]);
@@ -111,13 +111,13 @@ moves('a new machine replaces a dead one: only its partitions move', () => {
   const c = cluster(5, 5, {}, 4);
   putAll(c, 'kept');
   c.world.clock.advance(1000);
-  const before = c.world.hosts[0]!.node!.ownership().table;
+  const before = c.world.hosts[0]!.node!.ringView.ring.table;
   c.world.crash(c.world.hosts[3]!);
   c.world.clock.advance(3000);
   const by = nodeId('n5');
   change(c, 0, { type: 'replace', node: n4, by });
   until(c.world, 'the move ends', () => isSettled(c.world) && rootsAreEqual(c.world));
-  const { table } = c.world.hosts[0]!.node!.ownership();
+  const { table } = c.world.hosts[0]!.node!.ringView.ring;
   const renamed = before.map((owners) => owners.map((node) => (node === n4 ? by : node)).sort());
   assert.deepEqual(
     table.map((owners) => [...owners].sort()),
@@ -155,10 +155,13 @@ moves('a strict put counts only replicas that see the same owners', () => {
   cutOff(0);
   change(c, 1, { type: 'join', node: n4, zone: 'default', weight: 1 });
   c.world.clock.advance(20_000);
-  const stale = hosts[0]!.node!.ownership().table;
+  const stale = hosts[0]!.node!.ringView.ring.table;
   const moved = KEYS.find((key) => {
-    const owners = hosts[1]!.node!.ownersOf(keyOfText(key));
-    return !owners.includes(nodeId('n1')) && hosts[0]!.node!.ownersOf(keyOfText(key)).length === 3;
+    const owners = hosts[1]!.node!.ringView.ownersOf(keyOfText(key));
+    return (
+      !owners.includes(nodeId('n1')) &&
+      hosts[0]!.node!.ringView.ownersOf(keyOfText(key)).length === 3
+    );
   });
   assert.ok(moved !== undefined && stale.flat().every((node) => node !== n4));
   network.heal();
@@ -183,7 +186,7 @@ moves('paused moves stand still, requests do not, and they go on when resumed', 
   everywhere('transfers.pause');
   change(c, 0, { type: 'join', node: n4, zone: 'default', weight: 1 });
   c.world.clock.advance(20_000);
-  const { table } = c.world.hosts[1]!.node!.ownership();
+  const { table } = c.world.hosts[1]!.node!.ringView.ring;
   assert.ok(table.every((owners) => !owners.includes(n4)));
   assert.equal(codeOf(c.put(2, 'meanwhile', { key: keyOfText('k0') }, 300)), 'applied');
   everywhere('transfers.resume');

@@ -175,7 +175,7 @@ narrow('one owner that is down holds up its own partitions only when a node leav
     c.ask(5, { type: 'admin', command, args: {}, timeoutMs: 1000 }, 50);
   tell('transfers.pause');
   c.world.hosts[0]!.node!.changeMembership({ type: 'leave', node: leaver.id });
-  const view = () => c.world.hosts[0]!.node!.ownership();
+  const view = () => c.world.hosts[0]!.node!.ringView.ring;
   until(c.world, 'its places are taken', () =>
     view().table.every((owners) => !owners.includes(leaver.id)),
   );
@@ -191,7 +191,7 @@ narrow('one owner that is down holds up its own partitions only when a node leav
 
 narrow('a put handed to a node that does not serve yet goes to the next owner', () => {
   const c = cluster(4, 1, { gossipIntervalMs: 5000 });
-  const owners = c.world.hosts[0]!.node!.ownersOf(KEY);
+  const owners = c.world.hosts[0]!.node!.ringView.ownersOf(KEY);
   const wiped = c.world.hosts.find(({ id }) => id === owners[0])!;
   const outside = c.world.hosts.findIndex(({ id }) => !owners.includes(id));
   c.world.crash(wiped);
@@ -207,7 +207,7 @@ narrow('a put handed to a node that does not serve yet goes to the next owner', 
 
 narrow('a delete is not forgotten while a node that left may bring back what was deleted', () => {
   const c = cluster(4, 3, REAPING);
-  const owners = c.world.hosts[0]!.node!.ownersOf(KEY);
+  const owners = c.world.hosts[0]!.node!.ringView.ownersOf(KEY);
   assert.equal(codeOf(c.put(0, 'cart', { w: 3, dw: 3 }, 300)), 'applied');
   const leaver = c.world.hosts.find(({ id }) => id === owners[2])!;
   const at = c.world.hosts.findIndex(({ id }) => id === owners[0]);
@@ -306,7 +306,7 @@ narrow('a newcomer that starts anew is no old image, though deletes were forgott
 
 narrow('who has left and is switched off keeps no delete from being forgotten', () => {
   const c = cluster(4, 3, REAPING);
-  const owners = c.world.hosts[0]!.node!.ownersOf(KEY);
+  const owners = c.world.hosts[0]!.node!.ringView.ownersOf(KEY);
   assert.equal(codeOf(c.put(0, 'cart', { w: 3, dw: 3 }, 300)), 'applied');
   const leaver = c.world.hosts.find(({ id }) => id === owners[2])!;
   const at = c.world.hosts.findIndex(({ id }) => id === owners[0]);

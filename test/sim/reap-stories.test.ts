@@ -78,7 +78,7 @@ reap('a node that is down keeps everything from being forgotten, and status name
   const c = cluster(4, 3, config());
   put(c, 0, 'cart', { w: 3 });
   const [, , , outsider] = c.world.hosts as [Host, Host, Host, Host];
-  const owners = outsider.node!.ownersOf(KEY);
+  const owners = outsider.node!.ringView.ownersOf(KEY);
   const away = c.world.hosts.find(({ id }) => !owners.includes(id))!;
   const at = c.world.hosts.findIndex(({ id }) => id === owners[0]);
   c.world.crash(away);
@@ -134,7 +134,7 @@ reap('a node that starts anew learns the floor before it hears anything else', (
 reap('a copy that stands in for an owner keeps the delete until it is handed over', () => {
   const c = cluster(4, 3, { ...config(), hintScanIntervalMs: 60_000 });
   put(c, 0, 'cart', { w: 3 });
-  const owners = c.world.hosts[0]!.node!.ownersOf(KEY);
+  const owners = c.world.hosts[0]!.node!.ringView.ownersOf(KEY);
   const [first, , third] = owners.map((id) => c.world.hosts.find((host) => host.id === id)!);
   const spare = c.world.hosts.find(({ id }) => !owners.includes(id))!;
   const record = encodeRecord(first!.node!.recordOf(KEY)!, 'with-values');
@@ -154,7 +154,7 @@ reap('a copy that stands in for an owner keeps the delete until it is handed ove
 reap('after a removal nothing is forgotten while the removed node may still return', () => {
   const c = cluster(4, 3, { ...config(), removedReturnMs: 40_000 });
   put(c, 0, 'cart', { w: 3 });
-  const owners = c.world.hosts[0]!.node!.ownersOf(KEY);
+  const owners = c.world.hosts[0]!.node!.ringView.ownersOf(KEY);
   const at = c.world.hosts.findIndex(({ id }) => id === owners[0]);
   const gone = c.world.hosts.find(({ id }) => !owners.includes(id))!;
   deleteKey(c, at);

@@ -28,7 +28,7 @@ stories('a replica that missed a write receives it from a hint', () => {
 
 stories('a fourth node stands in for a dead owner, and hands over what it kept', () => {
   const { world, put } = cluster(4);
-  const owners = world.hosts[0]!.node!.ownersOf(keyOfText('k'));
+  const owners = world.hosts[0]!.node!.ringView.ownersOf(keyOfText('k'));
   const dead = world.hosts.find(({ id }) => owners.includes(id))!;
   const standIn = world.hosts.find(({ id }) => !owners.includes(id))!;
   world.crash(dead);
@@ -211,7 +211,7 @@ stories('who acknowledges a put that it knew from a read alone holds it first', 
 stories('a full hint store does not hold up what it keeps', () => {
   const replica = { ...DEFAULT_CONFIG.replica, hintsMax: 2 };
   const { world, put } = cluster(5, 1, { replica });
-  const owners = world.hosts[0]!.node!.ownersOf(keyOfText('k'));
+  const owners = world.hosts[0]!.node!.ringView.ownersOf(keyOfText('k'));
   const [dead, other] = world.hosts.filter(({ id }) => owners.includes(id));
   const keeper = world.hosts.find(({ id }) => !owners.includes(id))!;
   world.crash(dead!);

@@ -81,7 +81,7 @@ suspicion('flapping moves no data and changes no owner', () => {
   const c = cluster(4, 3);
   assert.equal(codeOf(c.put(0, 'kept', { key: keyOfText('k'), w: 3 }, 300)), 'applied');
   const flapping = c.world.hosts[3]!;
-  const before = JSON.stringify(c.world.hosts[0]!.node!.ownership());
+  const before = JSON.stringify(c.world.hosts[0]!.node!.ringView.ring);
   for (let i = 0; i < 8; i++) {
     for (const other of c.world.hosts.slice(0, 3)) {
       c.world.network.cut(hostOf(flapping), hostOf(other));
@@ -91,7 +91,7 @@ suspicion('flapping moves no data and changes no owner', () => {
     c.world.network.heal();
     c.world.clock.advance(1500);
   }
-  assert.equal(JSON.stringify(c.world.hosts[0]!.node!.ownership()), before);
+  assert.equal(JSON.stringify(c.world.hosts[0]!.node!.ringView.ring), before);
   for (const { node } of c.world.hosts) {
     assert.equal(node!.status().transfers.recordsGiven, 0);
     assert.equal(node!.status().transfers.moving, 0);
