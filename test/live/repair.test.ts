@@ -28,7 +28,7 @@ repair(
 
       const table = await cli(['repair', 'status'], url);
       assert.match(table.stdout, /^n1: 0 partitions being refilled, 0 damaged rows found$/m);
-      assert.match(table.stdout, /^n2 +\d+ +\d+ +\d+ s ago/m);
+      assert.match(table.stdout, /^n2 +\d+ +\d+ +\d+ m?s ago/m);
       const json = await cli(['repair', 'status', '--json', '--url', url]);
       const status = JSON.parse(json.stdout) as RepairStatus;
       assert.deepEqual([status.node, status.run?.run, status.run?.partition], ['n1', 2, 7]);
