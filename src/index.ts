@@ -18,11 +18,13 @@ import type { Client } from './client/index.ts';
 import type { NodeId } from './core/ids.ts';
 import { isPartitionCount } from './core/ring.ts';
 import { claimDataDirectory, claimOf } from './data-directory.ts';
+import { storyCommands } from './inspector/story-commands.ts';
 import { faultCommands } from './inspector/fault-commands.ts';
 import { Faults } from './inspector/faults.ts';
 import type { ProcessHost } from './inspector/faults.ts';
 import { createInspector } from './inspector/inspector.ts';
 import type { Inspector } from './inspector/inspector.ts';
+import { RECORDER_LIMITS } from './inspector/recorder.ts';
 import { isLoopback, parseListen } from './listen.ts';
 import { admissionBy } from './node/client-access.ts';
 import type { Config } from './node/config.ts';
@@ -89,8 +91,11 @@ export type NodeOptions = {
   readonly config?: DeepPartial<Config>;
   /** Defaults by key prefix, `session:=lww+ttl:1800000`: see node/prefix-defaults.ts. */
   readonly defaults?: readonly string[];
-  /** The node ended by itself; by default the process exits with 3 and the reason on stderr. */
-  readonly onFailure?: (reason: string) => void;
+  /**
+   * The node ended by itself: it failed, or its cluster removed it too long ago to take it back. By
+   * default the process exits with 3 or 5, and the reason on stderr.
+   */
+  readonly onFailure?: (reason: string, end: 'failed' | 'retired') => void;
 };
 
 export type RunningNode = {
@@ -148,7 +153,7 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
     const url = links.address();
     const log = pinoTrace(options.logLevel ?? 'info', { node: id }, options.logTo);
     const faults = faultsOf(id, options);
-    const inspector = inspectorOf(id, options, faults);
+    const inspector = inspectorOf(id, options, faults, config);
     const trace = inspector?.recorder.listening(log) ?? log;
     const node = new Node({
       self: id,
@@ -160,7 +165,7 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
       links: faults?.links(links) ?? links,
       trace,
       logLevels: log.levels,
-      commands: faultCommands(id, faults),
+      commands: { ...faultCommands(id, faults), ...storyCommands(id, inspector?.recorder) },
       advertise: options.advertise ?? url,
       ...(inspector === undefined ? {} : { watch: inspector.recorder }),
       seeds,
@@ -180,9 +185,9 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
           }),
       prefixDefaults,
       ...(founders === undefined ? {} : { founding: { clusterName, n, partitions, founders } }),
-      failed: (reason) => {
+      failed: (reason, end) => {
         unlock();
-        (options.onFailure ?? exitWith)(reason);
+        (options.onFailure ?? exitWith)(reason, end);
       },
     });
     for (const door of doors) trace.log('warn', 'security.open', { door });
@@ -235,6 +240,7 @@ const inspectorOf = (
   self: NodeId,
   options: NodeOptions,
   faults: Faults | undefined,
+  { slowRequestMs }: Config,
 ): Inspector | undefined =>
   options.admin === undefined || options.admin === 'off'
     ? undefined
@@ -243,6 +249,8 @@ const inspectorOf = (
         clock: systemClock,
         random: systemRandom,
         values: options.showValues === true ? 'shown' : 'hidden',
+        // Whatever the log calls slow has a story.
+        limits: { slowMs: Math.min(RECORDER_LIMITS.slowMs, slowRequestMs) },
         ...(faults === undefined ? {} : { faults }),
       });
 
@@ -259,9 +267,11 @@ const frameBytesMaxOf = ({ links }: Config) => ({
   peer: links.peerFrameBytesMax,
 });
 
-const exitWith = (reason: string): void => {
+const EXIT = { failed: 3, retired: 5 } as const;
+
+const exitWith = (reason: string, end: keyof typeof EXIT): void => {
   process.stderr.write(`coterie: the node stopped: ${reason}\n`);
-  process.exit(3);
+  process.exit(EXIT[end]);
 };
 
 const once = (task: () => Promise<void>): (() => Promise<void>) => {

@@ -1,5 +1,13 @@
 /** Exit codes of every command. */
-export const EXIT = { ok: 0, notFound: 1, usage: 2, refused: 3, unknown: 4 } as const;
+export const EXIT = {
+  ok: 0,
+  notFound: 1,
+  usage: 2,
+  refused: 3,
+  unknown: 4,
+  /** Of a node that its cluster removed too long ago to take it back (RULES C8). */
+  retired: 5,
+} as const;
 
 /** Ends the command with a message for people on stderr. */
 export class CommandFailure extends Error {

@@ -16,6 +16,7 @@ import { addShellCommand } from './shell.ts';
 import { addSimulateCommand } from './simulate.ts';
 import { addStartCommand } from './start.ts';
 import { addStatusCommand } from './status.ts';
+import { addStoryCommand } from './story.ts';
 import { addTokenCommand } from './token.ts';
 import { addTransfersCommand } from './transfers.ts';
 import { addVerifyCommands } from './verify.ts';
@@ -37,6 +38,7 @@ for (const add of [
   addRepairCommand,
   addRingCommand,
   addExplainCommands,
+  addStoryCommand,
   addBackupCommand,
   addRestoreCommand,
   addVerifyCommands,

@@ -54,6 +54,12 @@ const restore = async (client: Client, dir: string, flags: RestoreFlags): Promis
         const { owners } = ring.owners[partition]!;
         // Whoever is no owner keeps the record with hints for them all.
         const owner = owners.find((id) => clients.has(id)) ?? status.node;
+        if (row.record.length > BATCH_BYTES) {
+          await sendInParts(clients.get(owner)!, row);
+          progress.moved(row.record.length);
+          progress.step(1);
+          continue;
+        }
         const batch = batches.get(owner) ?? { rows: [], bytes: 0 };
         batches.set(owner, batch);
         batch.rows.push(row);
@@ -88,13 +94,29 @@ const sendAll = async (
   );
 };
 
+const sendBatch = (client: Client, rows: readonly BackupRow[]): Promise<void> =>
+  patiently(async () => {
+    const args = { rows: rows.map(({ key, record }) => [bytesOfKey(key), record]) };
+    await ask(client, 'restore.write', args);
+  });
+
+/** A record with large siblings is more than a frame may hold. */
+const sendInParts = (client: Client, { key, record }: BackupRow): Promise<void> =>
+  patiently(async () => {
+    const of = record.length;
+    for (let at = 0; at < of;) {
+      const bytes = record.subarray(at, at + BATCH_BYTES);
+      const args = { key: bytesOfKey(key), of, at, bytes };
+      // Where to go on is for the node to say: it may have forgotten, or heard a piece twice.
+      at = (await ask<{ readonly have: number }>(client, 'restore.part', args)).have;
+    }
+  });
+
 /** A node whose hint store is full is waited for: the others are catching up. */
-const sendBatch = async (client: Client, rows: readonly BackupRow[]): Promise<void> => {
-  const args = { rows: rows.map(({ key, record }) => [bytesOfKey(key), record]) };
+const patiently = async (send: () => Promise<void>): Promise<void> => {
   for (let round = 1; ; round++) {
     try {
-      await ask(client, 'restore.write', args);
-      return;
+      return await send();
     } catch (error) {
       const full = error instanceof CoterieError && error.code === 'OVERLOADED';
       if (!full || round === OVERLOADED_ROUNDS_MAX) throw error;

@@ -86,11 +86,15 @@ export const bytesOfKey = (key: Key): Uint8Array => {
   return bytes;
 };
 
-/** A key for logs and pages: UTF-8 where it is, with control bytes and invalid bytes escaped. */
+/** A key for logs and pages: UTF-8 where it is; invalid bytes are U+FFFD, what does not print is escaped. */
 export const showKey = (key: Key): string => {
   const text = new TextDecoder().decode(bytesOfKey(key));
-  return JSON.stringify(text).slice(1, -1);
+  const escaped = JSON.stringify(text).slice(1, -1);
+  // Also what no one sees, or what turns the rest of a line around.
+  return escaped.replace(UNSEEN, (each) => `\\u{${each.codePointAt(0)!.toString(16)}}`);
 };
+
+const UNSEEN = /[\p{C}\p{Zl}\p{Zp}]/gu;
 
 const byteString = (bytes: Uint8Array): string => {
   let text = '';

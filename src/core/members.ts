@@ -154,6 +154,7 @@ export const mergeAnnouncements = (
 ): readonly Announcement[] => {
   const newest = new Map(a.map((announcement) => [announcement.node, announcement]));
   for (const announcement of b) {
+    if (!isCredible(announcement)) continue;
     const held = newest.get(announcement.node);
     if (held === undefined || isNewer(announcement, held)) {
       newest.set(announcement.node, announcement);
@@ -161,6 +162,12 @@ export const mergeAnnouncements = (
   }
   return [...newest.values()].sort((x, y) => (x.node < y.node ? -1 : 1));
 };
+
+/** Nobody starts so often, and a node must be able to outbid whatever is said in its name. */
+const INCARNATION_MAX = 2 ** 48;
+
+export const isCredible = ({ incarnation }: Announcement): boolean =>
+  incarnation <= INCARNATION_MAX;
 
 const isNewer = (a: Announcement, b: Announcement): boolean =>
   a.incarnation > b.incarnation || (a.incarnation === b.incarnation && a.address > b.address);

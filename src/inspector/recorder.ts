@@ -23,6 +23,7 @@ import { withoutValues } from './story.ts';
 import type { Story } from './story.ts';
 import { stateText, translator } from './translate.ts';
 import type { Happening } from './translate.ts';
+import { causeOf } from './watch.ts';
 import type { CoordinatorWatch, Watch } from './watch.ts';
 
 export type RecorderLimits = {
@@ -234,7 +235,7 @@ export class Recorder implements Watch {
   }
 
   causeOf(request: RequestId): string {
-    return `${this.#self}.${request}`;
+    return causeOf(this.#self, request);
   }
 
   get self(): NodeId {

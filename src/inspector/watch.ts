@@ -3,6 +3,9 @@ import type { AnyActorRef, InspectionEvent } from 'xstate';
 import type { NodeId } from '../core/ids.ts';
 import type { PeerMessage, RequestId } from '../wire/peer-messages.ts';
 
+/** The name of a request and its story, over all nodes. */
+export const causeOf = (node: NodeId, request: RequestId): string => `${node}.${request}`;
+
 export type Watch = {
   /** A coordinator is about to be born with `input`, on machine `machine`. */
   born(request: RequestId, machine: string, input: unknown): CoordinatorWatch;

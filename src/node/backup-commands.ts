@@ -1,17 +1,19 @@
 /**
  * How records leave a node for a backup and come back from one (`coterie backup`, `restore`), page by
- * page: the node writes no file and keeps no state of it. Taking a page in twice is the same as once,
- * since records merge.
+ * page: the node writes no file and keeps no state of it, but of a record that comes in pieces. Taking a
+ * page in twice is the same as once, since records merge.
  */
 import { CoterieError } from '../core/errors.ts';
 import { bytesOfKey, partitionId } from '../core/ids.ts';
 import type { Key, NodeId } from '../core/ids.ts';
 import { decodeRecord, encodeRecord } from '../core/record-bytes.ts';
+import type { Clock } from '../ports/clock.ts';
 import { badArgument, checkedKey } from '../wire/fields.ts';
 import { uintArgument } from './admin-commands.ts';
 import type { AdminArguments, AdminCommands } from './admin-commands.ts';
 import type { Completeness } from './completeness.ts';
 import type { Config } from './config.ts';
+import { RecordUploads } from './record-uploads.ts';
 import type { RecordStore } from './record-store.ts';
 import type { Replica } from './replica.ts';
 import type { RingView } from './ring-view.ts';
@@ -21,6 +23,7 @@ import { keyOfPlace } from './stored.ts';
 export type BackupParts = {
   readonly self: NodeId;
   readonly config: Config;
+  readonly clock: Clock;
   readonly cluster: () => string;
   readonly ring: RingView;
   readonly store: RecordStore;
@@ -35,6 +38,8 @@ const PAGE_BYTES = 1024 * 1024;
 
 export const backupCommands = (parts: BackupParts): AdminCommands => {
   const { self, ring, store, completeness, config } = parts;
+  // Room for what surrounds it in a frame between nodes.
+  const uploads = new RecordUploads(parts.clock, config.links.peerFrameBytesMax - 64 * 1024);
   return {
     /** What this node holds, and of what it may lack nothing. */
     'backup.plan': (_, answer) => {
@@ -53,6 +58,14 @@ export const backupCommands = (parts: BackupParts): AdminCommands => {
       if (partition === undefined) throw badArgument('the argument partition', 'a partition', null);
       const after = args['after'] == null ? undefined : placeArgument(args['after']);
       answer({ node: self, ...pageOf(parts, partition, after) });
+    },
+    /** A piece of a record that no frame of a client can hold. */
+    'restore.part': (args, answer) => {
+      const uploaded = uploads.take(args);
+      if (uploaded.type === 'partly') return answer({ node: self, have: uploaded.have });
+      const refused = mergeAll(parts, [checkedRow(uploaded)]);
+      if (refused !== undefined) return answer(refused);
+      store.whenAllDurable(() => answer({ node: self, have: uploaded.record.length }));
     },
     'restore.write': (args, answer) => {
       const rows = rowsOf(args);
@@ -128,12 +141,15 @@ const rowsOf = ({ rows }: AdminArguments): readonly Row[] => {
     if (!(name instanceof Uint8Array) || !(record instanceof Uint8Array)) {
       throw badArgument('a row', 'a key and a record', row);
     }
-    const key = checkedKey(name);
-    try {
-      decodeRecord(record);
-    } catch (error) {
-      throw new CoterieError('BAD_ARGUMENT', `a record: ${(error as Error).message}`);
-    }
-    return { key, record };
+    return checkedRow({ key: checkedKey(name), record });
   });
+};
+
+const checkedRow = ({ key, record }: Row): Row => {
+  try {
+    decodeRecord(record);
+  } catch (error) {
+    throw new CoterieError('BAD_ARGUMENT', `a record: ${(error as Error).message}`);
+  }
+  return { key, record };
 };

@@ -43,6 +43,8 @@ export type ClusterMapParts = {
    * is where it is now, to be told.
    */
   readonly outlived: (announcement: Announcement) => void;
+  /** A peer told of a register that cannot be; it is passed over. */
+  readonly ignored: (what: 'register') => void;
   /** The ring is another one now. */
   readonly changed: () => void;
   /** To every linked node: one of our registers has changed. */
@@ -71,6 +73,11 @@ export class ClusterMap {
       storage,
       digest,
       changed: () => this.#refresh(),
+      isCredible: (partition, register) => {
+        const isCredible = this.#mayBe(partition, register);
+        if (!isCredible) parts.ignored('register');
+        return isCredible;
+      },
       failed: parts.failed,
     });
     this.ring = new RingView(self, digest, this.#ring());
@@ -95,6 +102,12 @@ export class ClusterMap {
   isTooLate(node: NodeId): boolean {
     const gone = this.ring.ring.removed.find(({ id }) => id === node);
     return gone !== undefined && this.#isOver(gone.atMs);
+  }
+
+  /** Whether `node` was declared dead, and may not come back any more; one that left is not meant. */
+  isRetired(node: NodeId): boolean {
+    const gone = this.ring.ring.removed.find(({ id }) => id === node);
+    return gone?.atMs !== undefined && this.#isOver(gone.atMs);
   }
 
   /** A few bytes that are equal on all nodes that know the same history. */
@@ -198,6 +211,17 @@ export class ClusterMap {
   #registerOf(partition: PartitionId, table: readonly (readonly NodeId[])[]): Register {
     const held = this.registers.registers.get(partition);
     return held ?? { version: 0, owners: table[partition]! };
+  }
+
+  /**
+   * Whether the history knows of all it names. What comes ahead of its history is told again in the
+   * next rounds of gossip.
+   */
+  #mayBe(partition: PartitionId, { owners }: Register): boolean {
+    const { members, retired, table } = this.ring.ring;
+    const isKnown = (node: NodeId) =>
+      members.some(({ id }) => id === node) || retired.includes(node);
+    return partition < table.length && owners.length > 0 && owners.every(isKnown);
   }
 
   #isOver(removedAtMs: number | undefined): boolean {

@@ -1,13 +1,15 @@
 /** Where a peer's message goes: one row for each type, nothing is decided here. */
 import type { NodeId } from '../core/ids.ts';
+import { isCredible } from '../core/members.ts';
 import type { Watch } from '../inspector/watch.ts';
 import type { PeerMessage } from '../wire/peer-messages.ts';
+import type { Nonsense } from './meters.ts';
 import type { Organs } from './organs.ts';
 import type { Reply } from './peers.ts';
 import { stateRefusal } from './refusals.ts';
 import type { NodeState } from './status.ts';
 import type { Tell } from './mail.ts';
-import { answerTreeQuestion } from './tree-answers.ts';
+import { answerTreeQuestion, makesSense } from './tree-answers.ts';
 
 export type MailParts = {
   readonly organs: Organs;
@@ -16,10 +18,12 @@ export type MailParts = {
   readonly state: NodeState;
   /** It left, or was removed: it takes nothing any more (C8). */
   readonly isSilent: boolean;
+  /** A peer said what cannot be; it is passed over. */
+  readonly ignored: (what: Nonsense) => void;
 };
 
 export const handOn = (
-  { organs, tell, watch, state, isSilent }: MailParts,
+  { organs, tell, watch, state, isSilent, ignored }: MailParts,
   from: NodeId,
   message: PeerMessage,
   reply: Reply,
@@ -65,6 +69,10 @@ export const handOn = (
     case 'gossip.digest':
     case 'gossip.known':
     case 'gossip.events':
+      // The merge leaves them out.
+      if (message.type === 'gossip.known' && !message.announcements.every(isCredible)) {
+        ignored('incarnation');
+      }
       tell('membership', { type: 'gossip.heard', from, message });
       return;
     case 'deliver':
@@ -81,7 +89,9 @@ export const handOn = (
     case 'leaves.ask':
     case 'records.ask':
     case 'fetch':
-      if (takesPart) answerTreeQuestion(trees, from, message, reply);
+      if (!takesPart) return;
+      if (makesSense(trees, message)) answerTreeQuestion(trees, from, message, reply);
+      else ignored('tree');
       return;
     case 'roots':
     case 'hashes':

@@ -28,12 +28,20 @@ type Series = { readonly labels: Labels; readonly buckets: Buckets };
 /** How keys are written into the log. */
 export type KeyDisplay = 'escaped' | 'hashed';
 
+/** What a peer said that cannot be, and that is passed over. */
+export type Nonsense = 'incarnation' | 'register' | 'tree';
+
 export class Meters {
   readonly #durations = new Map<string, Series>();
   readonly #written = new Buckets(BYTES);
   readonly #read = new Buckets(BYTES);
   readonly #siblings = new Buckets(SIBLINGS);
   readonly #keys = new TopK<Key>(KEYS_KEPT);
+  readonly #nonsense = new Map<Nonsense, number>([
+    ['incarnation', 0],
+    ['register', 0],
+    ['tree', 0],
+  ]);
   #asked = 0;
   #askedBefore = 0;
   #periodEndsMs = 0;
@@ -57,6 +65,15 @@ export class Meters {
       this.#siblings.record(reply.values.length);
       for (const value of reply.values) this.#read.record(value.length);
     }
+  }
+
+  ignored(what: Nonsense): void {
+    this.#nonsense.set(what, this.#nonsense.get(what)! + 1);
+  }
+
+  /** How often peers said what cannot be. */
+  get nonsense(): ReadonlyMap<Nonsense, number> {
+    return this.#nonsense;
   }
 
   /** A request for `key`, for the list of the keys asked for most. */
@@ -113,6 +130,8 @@ export type MeteringParts = {
   readonly trace: Trace;
   readonly slowRequestMs: () => number;
   readonly keys: KeyDisplay;
+  /** The coordinator that is answering right now, as `coterie story` and the inspector name it. */
+  readonly story?: () => string | undefined;
 };
 
 /** `inner` with every answered request counted, and the slow ones logged. */
@@ -121,6 +140,7 @@ export const metered = (inner: ClientHandler, parts: MeteringParts): ClientHandl
   const rate = new Rate(SLOW_LOGS_PER_SECOND, clock.monotonicMs());
   let silent = 0;
   const tell = (request: HandledRequest, reply: HandledReply, ms: number, nowMs: number): void => {
+    const story = parts.story?.();
     if (rate.take(SLOW_LOGS_PER_SECOND, nowMs) > 0) {
       silent += 1;
       return;
@@ -132,6 +152,7 @@ export const metered = (inner: ClientHandler, parts: MeteringParts): ClientHandl
       ...('key' in request ? { key: shown(request.key, keys, digest) } : {}),
       ...(reply.type === 'applied' ? { acks: reply.acks, durable: reply.durable } : {}),
       ...(reply.type === 'failed' ? { reason: reply.message, details: reply.details } : {}),
+      ...(story === undefined ? {} : { story }),
       ...(silent === 0 ? {} : { unsaid: silent }),
     });
     silent = 0;

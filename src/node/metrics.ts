@@ -116,6 +116,12 @@ export const metricsOf = (parts: MetricParts): readonly Metric[] => {
         value: status.scrub[kind],
       })),
     },
+    {
+      name: 'coterie_peer_nonsense_total',
+      type: 'counter',
+      help: 'What peers said that cannot be, and that was passed over, by what it was about.',
+      values: [...meters.nonsense].map(([about, value]) => ({ labels: { about }, value })),
+    },
     one('coterie_storage_file_bytes', 'Size of the data file.', usage.fileBytes),
     one('coterie_storage_free_bytes', 'Free bytes on the disk of the data file.', usage.freeBytes),
     ...backgroundMetrics(parts),

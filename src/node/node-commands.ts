@@ -40,7 +40,7 @@ export const nodeCommands = (
       settings: new LiveSettings(config, logLevels, logMoves),
       addressOf: (node) => map.book.announcements.find((each) => each.node === node)?.address ?? '',
     }),
-    ...backupCommands({ ...organs, self, config, cluster: () => map.cluster }),
+    ...backupCommands({ ...organs, self, config, clock, cluster: () => map.cluster }),
     ...parts.commands,
   };
 };

@@ -49,6 +49,6 @@ export type NodeParts = {
   readonly admit?: Admission;
   /** Whom it takes for a node of its cluster; by default whoever says so. */
   readonly peerTrust?: PeerTrust;
-  /** The node ended by itself: an unrecoverable failure, in words. */
-  readonly failed: (reason: string) => void;
+  /** The node ended by itself, why in words: an unrecoverable failure, or its cluster is done with it. */
+  readonly failed: (reason: string, end: 'failed' | 'retired') => void;
 };

@@ -13,6 +13,7 @@ import type { Announcement, MembershipChange, MembershipEvent } from '../core/me
 import type { RecordOfKey } from '../core/record.ts';
 import type { ClientHandler } from '../wire/client-messages.ts';
 import type { PeerMessage } from '../wire/peer-messages.ts';
+import { causeOf } from '../inspector/watch.ts';
 import { runAdminCommand } from './admin-commands.ts';
 import type { AdminCommands } from './admin-commands.ts';
 import { DATA_FORMAT, lastEnd, loadIdentity, saveBook, saveIdentity } from './book-store.ts';
@@ -23,6 +24,7 @@ import { Departure } from './departure.ts';
 import { handHintsOver } from './hand-over.ts';
 import { handOn } from './mailroom.ts';
 import { metered, Meters } from './meters.ts';
+import type { Nonsense } from './meters.ts';
 import { metricsOf } from './metrics.ts';
 import type { Metric } from './metrics.ts';
 import type { HintGauge } from './hint-store.ts';
@@ -75,6 +77,8 @@ export class Node {
         outlived: (announcement) => this.#outlived(announcement),
         gossipRegisters: () => this.#gossipRegisters(),
         receive: (from, message, reply) => this.#hear(from, message, reply),
+        retired: (by) => this.#retire(by),
+        ignored: (what) => this.#meters.ignored(what),
         failed: (reason) => this.#fail(reason),
       },
     );
@@ -98,6 +102,7 @@ export class Node {
     this.handler = metered(inner, {
       ...{ meters: this.#meters, clock, digest, trace, keys: parts.logKeys ?? 'escaped' },
       slowRequestMs: () => config.slowRequestMs,
+      story: () => this.#storyOf(router.answering),
     });
     this.#clientPort = new ClientPort({ clock, config, handler: this.handler, trace, admit });
     this.#departure = this.#departureOf();
@@ -111,6 +116,12 @@ export class Node {
       issue: (event) => this.#issue(event),
     });
     parts.watch?.supervises(this.#supervisor);
+  }
+
+  /** Only who is watched leaves stories behind. */
+  #storyOf(request: number | undefined): string | undefined {
+    if (this.#parts.watch === undefined || request === undefined) return undefined;
+    return causeOf(this.#parts.self, request);
   }
 
   get state(): NodeState {
@@ -264,6 +275,7 @@ export class Node {
       watch: this.#parts.watch,
       state: this.#state,
       isSilent: this.#departure.isSilent,
+      ignored: (what: Nonsense) => this.#meters.ignored(what),
     };
     handOn(mail, from, message, reply);
   }
@@ -377,7 +389,17 @@ export class Node {
     saveIdentity(storage, identity, () => undefined);
   }
 
-  #fail(reason: string): void {
+  /** RULES C8: what it holds may have been deleted and forgotten since, so nobody takes it. */
+  #retire(by: NodeId): void {
+    const { self } = this.#parts;
+    this.#fail(
+      `${by} says that ${self} was removed from the cluster too long ago to come back: nothing it ` +
+        `holds is taken any more. Empty its data directory and let it join under a new id`,
+      'retired',
+    );
+  }
+
+  #fail(reason: string, end: 'failed' | 'retired' = 'failed'): void {
     if (this.#state === 'stopped') return;
     this.#state = 'stopped';
     this.#parts.trace.log('error', 'node.failed', { reason });
@@ -385,7 +407,7 @@ export class Node {
     this.#organs.nursery.stop();
     this.#organs.peers.close();
     this.#parts.links.close(() => undefined);
-    this.#parts.failed(reason);
+    this.#parts.failed(reason, end);
   }
 
   readonly #tell: Tell = (actor, event) => {

@@ -16,6 +16,7 @@ import { Completeness } from './completeness.ts';
 import { ExchangeDesk } from './exchange-desk.ts';
 import { HandoffDesk } from './handoff-desk.ts';
 import type { NodeParts } from './node-parts.ts';
+import type { Nonsense } from './meters.ts';
 import { Nursery } from './nursery.ts';
 import { TRUSTING } from './peer-greeting.ts';
 import { PeerClocks } from './peer-clocks.ts';
@@ -67,6 +68,10 @@ export type OrganHooks = {
   readonly outlived: (announcement: Announcement) => void;
   readonly gossipRegisters: () => void;
   readonly receive: (from: NodeId, message: PeerMessage, reply: Reply) => void;
+  /** A member says that this node was removed too long ago to come back. */
+  readonly retired: (by: NodeId) => void;
+  /** A peer said what cannot be; it is passed over. */
+  readonly ignored: (what: Nonsense) => void;
   readonly failed: (reason: string) => void;
 };
 
@@ -88,6 +93,7 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
     removedReturnMs: config.removedReturnMs,
     announcement: { node: self, incarnation, address: parts.advertise },
     outlived: hooks.outlived,
+    ignored: hooks.ignored,
     changed: hooks.ringChanged,
     broadcast: (message) => peers.broadcast(message),
     failed: (reason) => hooks.failed(`commit failed: ${reason}`),
@@ -162,6 +168,8 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
     firstWords: (node) => [rounds.firstWord, ...witness.greetingOf(node)],
     receive: hooks.receive,
     linksChanged: () => tell('failureDetector', { type: 'links.changed' }),
+    isRetired: (node) => map.isRetired(node),
+    retired: hooks.retired,
   });
   const send = (to: NodeId, message: PeerMessage): void =>
     peers.send(to, parts.watch?.stamped(message) ?? message);

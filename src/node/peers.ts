@@ -27,6 +27,8 @@ export const PEER_CLOSE = {
   duplicate: 4000,
   silent: 4408,
   wrongCluster: 4409,
+  /** To one that was removed too long ago to come back (RULES C8): it stops. */
+  retired: 4410,
   /** One code and one text for every proof that is missing, wrong, replayed or reflected. */
   unproved: 4401,
   malformed: 1008,
@@ -54,6 +56,10 @@ export type PeersParts = {
    */
   readonly receive: (from: NodeId, message: PeerMessage, reply: Reply) => void;
   readonly linksChanged: () => void;
+  /** Whether `node` was removed so long ago that it may not come back (RULES C8). */
+  readonly isRetired: (node: NodeId) => boolean;
+  /** `by`, whose word counts, says that this node was: 4410. */
+  readonly retired: (by: NodeId) => void;
 };
 
 export type Reply = (message: PeerMessage) => void;
@@ -247,6 +253,8 @@ export class Peers {
           trace.log('info', 'peer.unlinked', { node: link.node, code, reason });
           if (!this.#closed) this.#parts.linksChanged();
         }
+        // A stranger's word would be anybody's: only of one that was met.
+        if (code === PEER_CLOSE.retired && link !== undefined) this.#parts.retired(link.node);
         if (route !== undefined) this.#redial(route);
       },
     };
@@ -300,6 +308,11 @@ export class Peers {
     }
     if (welcome !== undefined) say(connection, welcome);
     if (route !== undefined) this.#learn(route, hello.node);
+    if (this.#parts.isRetired(hello.node)) {
+      trace.log('warn', 'peer.retired', { node: hello.node });
+      connection.close(PEER_CLOSE.retired, 'removed too long ago to come back');
+      return undefined;
+    }
     const dialledBy = route === undefined ? hello.node : self;
     // A link to a former life is dead, though nobody may have told us: its machine lost power.
     const held = this.#links.get(hello.node);

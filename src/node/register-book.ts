@@ -19,6 +19,8 @@ const PREFIX = 0x01;
 export type RegisterBookParts = {
   readonly storage: Storage;
   readonly digest: Digest;
+  /** What a peer says of a partition may be nonsense: that is not adopted. */
+  readonly isCredible: (partition: PartitionId, register: Register) => boolean;
   /** Registers have changed and are durable. */
   readonly changed: () => void;
   readonly failed: (reason: string) => void;
@@ -79,7 +81,10 @@ export class RegisterBook {
       if (sameBytes(message.digest, this.digest())) return undefined;
       return { type: 'registers.known', registers: encodeRegisters(this.#registers), answer: true };
     }
-    this.adopt(decodeRegisters(message.registers));
+    const credible = [...decodeRegisters(message.registers)].filter((each) =>
+      this.#parts.isCredible(...each),
+    );
+    this.adopt(new Map(credible));
     if (!message.answer) return undefined;
     return { type: 'registers.known', registers: encodeRegisters(this.#known), answer: false };
   }

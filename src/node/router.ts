@@ -78,6 +78,9 @@ export class Router {
   /** The last puts that other nodes handed on, the oldest first. */
   readonly #taken = new Set<string>();
 
+  /** Whose client hears its answer right now: all of that is one call. */
+  #answering: RequestId | undefined;
+
   constructor(parts: RouterParts) {
     this.#parts = parts;
   }
@@ -101,6 +104,11 @@ export class Router {
     this.#taken.add(name);
     if (this.#taken.size > TAKEN_MAX) this.#taken.delete(this.#taken.values().next().value!);
     this.#route(put, 'node', reply);
+  }
+
+  /** The request that is being answered in this very call. */
+  get answering(): RequestId | undefined {
+    return this.#answering;
   }
 
   /** How concurrent writes of `key` are shown to a reader that does not say. */
@@ -372,13 +380,17 @@ export class Router {
 
   #replyPut(request: RequestId, reply: PutReply): void {
     this.#parts.nursery.replied(request, reply);
+    this.#answering = request;
     this.#putReplies.get(request)?.(reply);
+    this.#answering = undefined;
     this.#putReplies.delete(request);
   }
 
   #replyGet(request: RequestId, reply: GetReply): void {
     this.#parts.nursery.replied(request, reply);
+    this.#answering = request;
     this.#getReplies.get(request)?.(reply);
+    this.#answering = undefined;
     this.#getReplies.delete(request);
   }
 }

@@ -30,14 +30,21 @@ export type TreeParts = {
   readonly answerBytesMax: number;
 };
 
-/** Answers `question` of `from`, perhaps later; stays silent on what makes no sense. */
+/** Whether partition, branch and leaves of a question are such as there are. */
+export const makesSense = ({ ring }: Pick<TreeParts, 'ring'>, question: TreeQuestion): boolean => {
+  if ('partition' in question && !isPartition(ring, question.partition)) return false;
+  if (question.type === 'leaves.ask') return isIndex(question.branch, BRANCHES);
+  return question.type !== 'records.ask' || areLeaves(question.leaves);
+};
+
+/** Answers `question` of `from`, perhaps later. It must make sense. */
 export const answerTreeQuestion = (
   parts: TreeParts,
   from: NodeId,
   question: TreeQuestion,
   reply: (answer: TreeAnswer) => void,
 ): void => {
-  const { store, ring } = parts;
+  const { store } = parts;
   const { request } = question;
   switch (question.type) {
     case 'roots.ask': {
@@ -54,21 +61,18 @@ export const answerTreeQuestion = (
       return;
     }
     case 'branches.ask': {
-      if (!isPartition(ring, question.partition)) return;
       const hashes = store.forest.tree(partitionId(question.partition)).branches();
       reply({ type: 'hashes', request, hashes: encodeHashes(hashes) });
       return;
     }
     case 'leaves.ask': {
       const { partition, branch } = question;
-      if (!isPartition(ring, partition) || !isIndex(branch, BRANCHES)) return;
       const hashes = store.forest.tree(partitionId(partition)).leavesOf(branch);
       reply({ type: 'hashes', request, hashes: encodeHashes(hashes) });
       return;
     }
     case 'records.ask': {
       const { partition, leaves } = question;
-      if (!isPartition(ring, partition) || !areLeaves(leaves)) return;
       const { hashes, looked } = soundHashesIn(
         parts,
         partitionId(partition),

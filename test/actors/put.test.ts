@@ -88,7 +88,7 @@ puts('marks dw of the writes durable, its own first', () => {
   assert.deepEqual(log.slice(1), ['write b durably', 'write c']);
 });
 
-puts('a duplicated ack counts once', () => {
+puts('a duplicated ack counts once [bad input 20e]', () => {
   const { actor, ack, replies } = coordinator({ w: 3, dw: 0 });
   actor.send(minted);
   ack(b, false);
@@ -128,19 +128,22 @@ puts('a durable ack that does not come is asked of another replica that acked', 
   assert.equal(replies[0]?.type, 'applied');
 });
 
-puts('a timeout is unknown and says who acked; owners still silent get a hint here', () => {
-  const { actor, world, log, replies, isDone } = coordinator({ w: 3, dw: 0 });
-  actor.send(minted);
-  world.advance(5001);
-  const [reply] = replies;
-  assert.ok(reply?.type === 'failed' && reply.code === 'QUORUM_NOT_MET');
-  assert.deepEqual([reply.details['outcome'], reply.details['acks']], ['unknown', ['a']]);
-  assert.equal(isDone(), false, 'it lingers');
-  world.advance(1001);
-  assert.ok(log.includes('hint b') && log.includes('hint c'), log.join());
-  assert.equal(isDone(), true);
-  assert.equal(replies.length, 1, 'answered once');
-});
+puts(
+  'a timeout is unknown and says who acked; owners still silent get a hint here [bad input 16]',
+  () => {
+    const { actor, world, log, replies, isDone } = coordinator({ w: 3, dw: 0 });
+    actor.send(minted);
+    world.advance(5001);
+    const [reply] = replies;
+    assert.ok(reply?.type === 'failed' && reply.code === 'QUORUM_NOT_MET');
+    assert.deepEqual([reply.details['outcome'], reply.details['acks']], ['unknown', ['a']]);
+    assert.equal(isDone(), false, 'it lingers');
+    world.advance(1001);
+    assert.ok(log.includes('hint b') && log.includes('hint c'), log.join());
+    assert.equal(isDone(), true);
+    assert.equal(replies.length, 1, 'answered once');
+  },
+);
 
 puts('what fails before the dot is refused, and nothing was sent', () => {
   const { actor, log, replies, isDone } = coordinator({ w: 2, dw: 1 });

@@ -612,7 +612,7 @@ client('has one deadline for all of an update', async () => {
   assert.equal((await error).code, 'TIMEOUT');
 });
 
-client('refuses what no node would accept before anything is sent', async () => {
+client('refuses what no node would accept before anything is sent [bad input 11c]', async () => {
   const { client: store, dialled } = world();
   const wrong = [
     [store.get(''), 'KEY_EMPTY'],

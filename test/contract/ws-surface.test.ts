@@ -117,7 +117,7 @@ const closeCodeAfter = async (place: Place, bytes: Buffer): Promise<number> => {
   return answer.readUInt16BE(2);
 };
 
-it('a plain GET gets 426, on a wrong path 404', async ({ links, accepted }) => {
+it('a plain GET gets 426, on a wrong path 404 [bad input 1a, 1b]', async ({ links, accepted }) => {
   const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
   for (const path of ['/v1', '/peer', '/v1?x=1']) {
     assert.match(await answerTo(links, get(path)), /^HTTP\/1\.1 426 [^]*a WebSocket is expected/);
@@ -129,14 +129,14 @@ it('a plain GET gets 426, on a wrong path 404', async ({ links, accepted }) => {
   assert.equal(accepted.length, 0);
 });
 
-it('a handshake on a wrong path gets 404', async ({ links, accepted }) => {
+it('a handshake on a wrong path gets 404 [bad input 1b]', async ({ links, accepted }) => {
   for (const path of ['/', '/v2', '//', '/v1/x', '/%00']) {
     assert.match(await answerTo(links, handshake({ path })), /^HTTP\/1\.1 404 /, path);
   }
   assert.equal(accepted.length, 0);
 });
 
-it('a wrong, missing or other purpose subprotocol is refused, and told', async ({
+it('a wrong, missing or other purpose subprotocol is refused, and told [bad input 1c]', async ({
   links,
   accepted,
 }) => {
@@ -150,7 +150,7 @@ it('a wrong, missing or other purpose subprotocol is refused, and told', async (
 });
 
 it(
-  'an Origin that is not on the list gets 403; none, or a listed one, may enter',
+  'an Origin that is not on the list gets 403; none, or a listed one, may enter [bad input 2a]',
   async ({ links, accepted }) => {
     for (const Origin of ['https://evil.example', 'null', 'https://app.example.evil']) {
       assert.match(await answerTo(links, handshake({ Origin })), /^HTTP\/1\.1 403 /);
@@ -164,7 +164,7 @@ it(
 );
 
 it(
-  'a Host that is neither loopback nor configured gets 421',
+  'a Host that is neither loopback nor configured gets 421 [bad input 2b]',
   async ({ links, accepted }) => {
     for (const Host of ['evil.example', 'evil.example:7400', 'localhost.evil', '', '10.0.0.1']) {
       assert.match(await answerTo(links, handshake({ Host })), /^HTTP\/1\.1 421 /, Host);
@@ -181,21 +181,21 @@ it(
   { hosts: ['node1.internal'] },
 );
 
-it('a token in the URL gets 400', async ({ links, accepted }) => {
+it('a token in the URL gets 400 [bad input 3b]', async ({ links, accepted }) => {
   for (const path of ['/v1?token=abc', '/v1?a=%zz&token', '/v1?access_token=x']) {
     assert.match(await answerTo(links, handshake({ path })), /^HTTP\/1\.1 400 [^]*HELLO/, path);
   }
   assert.equal(accepted.length, 0);
 });
 
-it('headers of 20 KB get 431, bytes that are no HTTP 400', async ({ links }) => {
+it('headers of 20 KB get 431, bytes that are no HTTP 400 [bad input 4a]', async ({ links }) => {
   const huge = handshake({ 'X-Filler': 'x'.repeat(20_000) });
   assert.match(await answerTo(links, huge), /^HTTP\/1\.1 431 /);
   assert.match(await answerTo(links, '\x16\x03\x01\x02\x00\x01\r\n\r\n'), /^HTTP\/1\.1 400 /);
 });
 
 it(
-  'whoever dribbles headers, or says nothing at all, is cut at the handshake timeout',
+  'whoever dribbles headers, or says nothing at all, is cut at the handshake timeout [bad input 4b]',
   async ({ links }) => {
     const [dribbler, mute] = [raw(links), raw(links)];
     dribbler.socket.write('GET /v1 HTTP/1.1\r\nHost: localhost\r\nX: ');
@@ -210,12 +210,12 @@ it(
   { limits: { handshakeTimeoutMs: 200 } },
 );
 
-it('a text frame closes with 1003 and is never delivered', async (place) => {
+it('a text frame closes with 1003 and is never delivered [bad input 5a]', async (place) => {
   assert.equal(await closeCodeAfter(place, frame(1, Buffer.from('hello'))), 1003);
   assert.ok(!place.accepted[0]!.log.includes('received'));
 });
 
-it('a bad opcode, reserved bits and an unmasked frame close with 1002', async (place) => {
+it('a bad opcode, reserved bits and an unmasked frame close with 1002 [bad input 5b]', async (place) => {
   const reserved = frame(2, Buffer.from('x'));
   reserved[0]! |= 0x40;
   for (const bytes of [frame(3, Buffer.from('x')), reserved, Buffer.from([0x82, 1, 120])]) {
@@ -224,7 +224,7 @@ it('a bad opcode, reserved bits and an unmasked frame close with 1002', async (p
 });
 
 it(
-  'a frame over the limit of its purpose closes with 1009, before its bytes are here',
+  'a frame over the limit of its purpose closes with 1009, before its bytes are here [bad input 6a]',
   async (place) => {
     const { ws, code } = await client(place.links);
     ws.send(new Uint8Array(1000));
@@ -241,7 +241,7 @@ it(
   { limits: { frameBytesMax: { client: 1000, peer: 5000 } } },
 );
 
-it('a message in thousands of fragments closes with 1008', async (place) => {
+it('a message in thousands of fragments closes with 1008 [bad input 6b]', async (place) => {
   const pieces = [frame(2, Buffer.from('x'), false)];
   for (let i = 0; i < 3000; i++) pieces.push(frame(0, Buffer.from('x'), false));
   assert.equal(await closeCodeAfter(place, Buffer.concat(pieces)), 1008);
@@ -262,14 +262,14 @@ it('a message in a few fragments, with a ping between, is one frame', async ({
   socket.destroy();
 });
 
-it('a ping flood closes with 4429', async ({ links, accepted }) => {
+it('a ping flood closes with 4429 [bad input 7a]', async ({ links, accepted }) => {
   const { ws, code } = await client(links);
   for (let i = 0; i < 200; i++) ws.ping();
   await until(() => code() !== undefined && accepted[0]!.isClosed);
   assert.equal(code(), 4429);
 });
 
-it('a client that never reads is seen in bufferedBytes, and terminate is prompt', async ({
+it('a client that never reads is seen in bufferedBytes, and terminate is prompt [bad input 7b]', async ({
   links,
   accepted,
 }) => {

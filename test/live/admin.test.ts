@@ -218,7 +218,7 @@ admin('the dashboard and the alert rules name only metrics that exist', async ()
 });
 
 admin(
-  'inspector and metrics: remote address without token: 403; tokens of the operator open them',
+  'inspector and metrics: remote address without token: 403; tokens of the operator open them [bad input 21c]',
   async () => {
     const entry = (name: string, roles: readonly string[]) => ({
       ...{ name, hash: tokenHash(nodeDigest, name), roles },

@@ -116,7 +116,7 @@ live(
 );
 
 live(
-  'with two of three down W = 2 is refused, W = 1 is applied with hints, and hints drain',
+  'with two of three down W = 2 is refused, W = 1 is applied with hints, and hints drain [bad input 16]',
   async () => {
     const cluster = await LiveCluster.start(3);
     try {
@@ -180,7 +180,7 @@ live('two carts written blindly are siblings until one write has seen both', asy
 });
 
 live(
-  'a data directory belongs to one process, and a file that is not ours stays untouched',
+  'a data directory belongs to one process, and a file that is not ours stays untouched [bad input 23a, 23b, 23c]',
   async () => {
     const cluster = await LiveCluster.start(1);
     try {
@@ -228,7 +228,7 @@ live(
   },
 );
 
-live('bad flags end with exit code 2 and name the option', async () => {
+live('bad flags end with exit code 2 and name the option [bad input 22b]', async () => {
   for (const args of [
     ['start', '--data', 'x', '--listen', '127.0.0.1:70000'],
     ['start', '--data', 'x', '--nonsense'],
@@ -244,21 +244,27 @@ live('bad flags end with exit code 2 and name the option', async () => {
   }
 });
 
-live('a single embedded node without peers is a useful store by itself', async () => {
-  const cluster = await LiveCluster.start(1);
-  await cluster.stop('n1');
-  try {
-    await using node = await startNode({ dataDir: join(cluster.dir, 'alone'), logLevel: 'silent' });
-    const client = node.client();
-    await client.put('k', 'v');
-    assert.deepEqual((await client.get('k')).texts(), ['v']);
-    assert.match(node.status().notes.join(), /each key has 1 replica/);
-    const remote = connect(node.url);
-    assert.deepEqual((await remote.get('k')).texts(), ['v']);
-    await remote.close();
-  } finally {
-    await cluster.end();
-  }
-});
+live(
+  'a single embedded node without peers is a useful store by itself [bad input 22d]',
+  async () => {
+    const cluster = await LiveCluster.start(1);
+    await cluster.stop('n1');
+    try {
+      await using node = await startNode({
+        dataDir: join(cluster.dir, 'alone'),
+        logLevel: 'silent',
+      });
+      const client = node.client();
+      await client.put('k', 'v');
+      assert.deepEqual((await client.get('k')).texts(), ['v']);
+      assert.match(node.status().notes.join(), /each key has 1 replica/);
+      const remote = connect(node.url);
+      assert.deepEqual((await remote.get('k')).texts(), ['v']);
+      await remote.close();
+    } finally {
+      await cluster.end();
+    }
+  },
+);
 
 live.run();

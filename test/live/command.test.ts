@@ -10,25 +10,28 @@ const command = suite('the command line');
 const dir = mkdtempSync(join(tmpdir(), 'coterie-command-'));
 command.after(() => rmSync(dir, { recursive: true, force: true }));
 
-command('port 70000, unknown flag or config key: exit 2, naming the option', async () => {
-  const file = join(dir, 'unknown.json');
-  writeFileSync(file, '{"replica": {"hintMax": 5}}');
-  const data = ['start', '--data', join(dir, 'never')];
-  for (const [args, named] of [
-    [[...data, '--listen', '127.0.0.1:70000'], /listen: .*70000/],
-    [[...data, '--seed', 'http://127.0.0.1:1'], /seed: .*http:/],
-    [[...data, '--patience-millis', '5'], /--patience-millis/],
-    [[...data, '--patience-ms', '5 parsecs'], /--patience-ms: .*5 parsecs/],
-    [[...data, '--redial-min-ms', '5s'], /redialMinMs .* redialMaxMs/],
-    [[...data, '--config', file], /replica\.hintMax in .*unknown\.json/],
-    [['start'], /--data/],
-    [['config', '--n', '17'], /--n: expected 1 to 16/],
-  ] as const) {
-    const { code, stderr } = await cli(args);
-    assert.equal(code, 2, `${args.join(' ')}: ${stderr}`);
-    assert.match(stderr, named);
-  }
-});
+command(
+  'port 70000, unknown flag or config key: exit 2, naming the option [bad input 22a, 22b]',
+  async () => {
+    const file = join(dir, 'unknown.json');
+    writeFileSync(file, '{"replica": {"hintMax": 5}}');
+    const data = ['start', '--data', join(dir, 'never')];
+    for (const [args, named] of [
+      [[...data, '--listen', '127.0.0.1:70000'], /listen: .*70000/],
+      [[...data, '--seed', 'http://127.0.0.1:1'], /seed: .*http:/],
+      [[...data, '--patience-millis', '5'], /--patience-millis/],
+      [[...data, '--patience-ms', '5 parsecs'], /--patience-ms: .*5 parsecs/],
+      [[...data, '--redial-min-ms', '5s'], /redialMinMs .* redialMaxMs/],
+      [[...data, '--config', file], /replica\.hintMax in .*unknown\.json/],
+      [['start'], /--data/],
+      [['config', '--n', '17'], /--n: expected 1 to 16/],
+    ] as const) {
+      const { code, stderr } = await cli(args);
+      assert.equal(code, 2, `${args.join(' ')}: ${stderr}`);
+      assert.match(stderr, named);
+    }
+  },
+);
 
 command('config --effective says where each value comes from', async () => {
   const file = join(dir, 'node.json');

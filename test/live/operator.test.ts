@@ -116,6 +116,57 @@ operator(
   },
 );
 
+operator('a record larger than a frame of a client comes back from a backup', async () => {
+  const backup = join(dir, 'large');
+  const large = (byte: number) => new Uint8Array(1024 * 1024).fill(byte);
+  const common = { id: 'solo', logLevel: 'silent', partitions: 8 } as const;
+  const source = await startNode({ ...common, dataDir: join(dir, 'large-source') });
+  try {
+    const client = source.client();
+    for (const byte of [1, 2, 3]) await client.put('large', large(byte));
+    await client.put('small', 'beside it');
+    await json(['backup', backup], source.url);
+  } finally {
+    await source.stop();
+  }
+  const restored = await startNode({ ...common, dataDir: join(dir, 'large-restored') });
+  try {
+    for (let round = 0; round < 2; round++) await json(['restore', backup], restored.url);
+    const client = restored.client();
+    const { values } = await client.get('large');
+    assert.deepEqual(values.map((value) => [value.length, value[0], value.at(-1)]).sort(), [
+      [1024 * 1024, 1, 1],
+      [1024 * 1024, 2, 2],
+      [1024 * 1024, 3, 3],
+    ]);
+    assert.deepEqual(await textsOf(client, 'small'), ['beside it']);
+    const part = { key: new Uint8Array([1]), of: 10, at: 0, bytes: new Uint8Array(3) };
+    for (const wrong of [
+      { of: 0 },
+      { of: 2 ** 40 },
+      { at: 8 },
+      { bytes: 'x' },
+      { key: undefined },
+    ]) {
+      await assert.rejects(client.admin('restore.part', { ...part, ...wrong }), /argument/);
+    }
+    assert.equal((await client.admin('restore.part', part))['have'], 3);
+    assert.equal((await client.admin('restore.part', part))['have'], 3, 'heard twice');
+    assert.equal((await client.admin('restore.part', { ...part, at: 6 }))['have'], 3, 'a gap');
+    await assert.rejects(
+      client.admin('restore.part', { ...part, at: 3, bytes: new Uint8Array(7).fill(255) }),
+      /a record/,
+    );
+    for (const i of [1, 2, 3, 4]) {
+      await client.admin('restore.part', { ...part, key: new Uint8Array([9, i]) });
+    }
+    const one = { ...part, key: new Uint8Array([9, 9]) };
+    await assert.rejects(client.admin('restore.part', one), { code: 'OVERLOADED' });
+  } finally {
+    await restored.stop();
+  }
+});
+
 operator('verify finds a flipped byte, in a backup and in a data directory', async () => {
   const dataDir = join(dir, 'flipped');
   const node = await startNode({ dataDir, id: 'solo', logLevel: 'silent', partitions: 4 });
@@ -232,6 +283,40 @@ operator('the level of one actor is raised at run time, and its moves are in the
     const { length } = lines;
     await client.put('k', 'quiet again');
     assert.equal(lines.length, length);
+  } finally {
+    await node.stop();
+  }
+});
+
+operator('the log names the story of a slow request, and that tells it step by step', async () => {
+  const lines: string[] = [];
+  const node = await startNode({
+    ...{ dataDir: join(dir, 'slow'), id: 'solo', logLevel: 'warn', admin: '127.0.0.1:0' },
+    ...{ faults: 'allowed', config: { slowRequestMs: 50 } },
+    logTo: { write: (line: string) => void lines.push(line) },
+  });
+  try {
+    const client = node.client();
+    await json(['fault', 'slow-disk', '80'], node.url);
+    await client.put('slow', 'v', { dw: 1 });
+    await json(['fault', 'slow-disk', '0'], node.url);
+    const logged = lines
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+      .filter(({ event }) => event === 'request.slow');
+    assert.deepEqual(
+      logged.map(({ op, key }) => [op, key]),
+      [['put', 'slow']],
+    );
+    const name = String(logged[0]!['story']);
+    assert.match(name, /^solo\.\d+$/);
+    const listed = await json<readonly { cause: string; why: string }[]>(['story'], node.url);
+    assert.ok(listed.some(({ cause, why }) => cause === name && why === 'slow'));
+    const told = await cli(['story', name], node.url);
+    assert.equal(told.code, 0, told.stderr);
+    assert.match(told.stdout, /state .*writing/);
+    assert.doesNotMatch(told.stdout, /undefined/);
+    const unknown = await cli(['story', 'solo.1'], node.url);
+    assert.deepEqual([unknown.code, /no node keeps/.test(unknown.stderr)], [1, true]);
   } finally {
     await node.stop();
   }

@@ -7,15 +7,10 @@ import { connect as connectTls } from 'node:tls';
 import { suite } from 'uvu';
 import { WebSocket } from 'ws';
 import { nodeDigest } from '../../src/adapters/node-digest.ts';
-import { systemRandom } from '../../src/adapters/system-random.ts';
 import { connect } from '../../src/client/index.ts';
-import { nodeId, startId } from '../../src/core/ids.ts';
 import { startNode } from '../../src/index.ts';
 import type { NodeOptions, RunningNode } from '../../src/index.ts';
 import { tokenHash } from '../../src/node/client-access.ts';
-import { Greeting } from '../../src/node/peer-greeting.ts';
-import { decodePeerFrame, encodePeerFrame } from '../../src/wire/peer-codec.ts';
-import type { Hello, PeerMessage } from '../../src/wire/peer-messages.ts';
 import { encodeClientRequest } from '../../src/wire/request-codec.ts';
 import {
   CA,
@@ -27,6 +22,7 @@ import {
   ROGUE_N2_KEY,
 } from './certificates.ts';
 import { cli } from './harness.ts';
+import { greet, greetingAs, helloAs, stranger } from './stranger.ts';
 
 const security = suite('security');
 const dir = mkdtempSync(join(tmpdir(), 'coterie-security-'));
@@ -69,40 +65,6 @@ const linked = (node: RunningNode, other: string): boolean =>
 const refusals = (node: RunningNode, other: string): boolean =>
   node.status().nodes.some(({ id, health }) => id === other && health === 'down');
 
-/** A stranger on the peer port: says each frame after the one before was answered. */
-const stranger = (url: string) => {
-  const ws = new WebSocket(`${url}/peer`, 'coterie-peer.1');
-  const heard: PeerMessage[] = [];
-  const waiting: (() => void)[] = [];
-  ws.on('message', (frame: Buffer) => {
-    heard.push(...decodePeerFrame(frame));
-    waiting.splice(0).forEach((wake) => wake());
-  });
-  ws.on('error', () => undefined);
-  const closed = new Promise<string>((resolve) =>
-    ws.on('close', (code, reason) => {
-      waiting.splice(0).forEach((wake) => wake());
-      resolve(`${code} ${reason.toString()}`);
-    }),
-  );
-  const opened = new Promise<void>((resolve) => ws.on('open', resolve));
-  return {
-    heard,
-    closed,
-    say: async (...messages: PeerMessage[]) => {
-      await Promise.race([opened, closed]);
-      ws.send(encodePeerFrame(messages)[0]!);
-    },
-    hears: async (count: number) => {
-      while (heard.length < count && ws.readyState === WebSocket.OPEN) {
-        await new Promise<void>((resolve) => waiting.push(resolve));
-      }
-      return heard[count - 1];
-    },
-    end: () => ws.terminate(),
-  };
-};
-
 /** How a connection ends that says HELLO with `token`. */
 const endOfHello = (url: string, token?: string): Promise<string> =>
   new Promise((resolve) => {
@@ -114,38 +76,8 @@ const endOfHello = (url: string, token?: string): Promise<string> =>
     ws.on('close', (code, reason) => resolve(`${code} ${reason.toString()}`));
   });
 
-const helloAs = (node: string, cluster: string, start = 'f'.repeat(16)): Hello => ({
-  ...{ type: 'hello', protocol: 1, cluster },
-  ...{ node: nodeId(node), start: startId(start) },
-});
-const greetingAs = (own: Hello, secrets: readonly string[]): Greeting =>
-  new Greeting({
-    role: 'dialler',
-    own,
-    secrets: secrets.map((each) => new Uint8Array(Buffer.from(each))),
-    digest: nodeDigest,
-    random: systemRandom,
-  });
-
-/** Greets as `own` would; the messages said, and how it ended. */
-const greet = async (url: string, own: Hello, secrets: readonly string[]) => {
-  const side = stranger(url);
-  const greeting = greetingAs(own, secrets);
-  const said = [greeting.opening];
-  await side.say(greeting.opening);
-  const answer = await side.hears(1);
-  if (answer !== undefined) {
-    const step = greeting.take(answer);
-    if (step.type === 'met' && step.say !== undefined) {
-      said.push(step.say);
-      await side.say(step.say);
-    }
-  }
-  return { ...side, said, answer };
-};
-
 security(
-  'wrong, replayed or reflected peer proof: close 4401 with one identical text',
+  'wrong, replayed or reflected peer proof: close 4401 with one identical text [bad input 18b]',
   async () => {
     const node = await start({ security: { secretFile: file(SECRET) } });
     const { cluster } = node.status();
@@ -194,7 +126,7 @@ security(
   },
 );
 
-security('wrong cluster; duplicate node id: refused 4409', async () => {
+security('wrong cluster; duplicate node id: refused 4409 [bad input 19a, 19b]', async () => {
   for (const secrets of [[], [SECRET]]) {
     const node = await start(
       secrets.length === 0 ? {} : { security: { secretFile: file(SECRET) } },
@@ -283,7 +215,7 @@ security('a renewed certificate is shown after reload', async () => {
 });
 
 security(
-  'no or wrong token: close 4401; roles hold by prefix; a token taken back ends its connection',
+  'no or wrong token: close 4401; roles hold by prefix; a token taken back ends its connection [bad input 3a]',
   async () => {
     const entry = (name: string, token: string, roles: readonly string[]) => ({
       ...{ name, hash: tokenHash(nodeDigest, token), roles },
@@ -339,7 +271,7 @@ security('a token is made, used, listed and taken back on the command line', asy
 });
 
 security(
-  'non-loopback listen address with neither TLS nor secret: refused unless --insecure is given',
+  'non-loopback listen address with neither TLS nor secret: refused unless --insecure is given [bad input 24]',
   async () => {
     const tokensFile = file(JSON.stringify({ tokens: [] }));
     const secretFile = file(SECRET);
@@ -363,7 +295,7 @@ security(
 );
 
 security(
-  'short secret, key without certificate, unreadable file: exit 2, naming the option',
+  'short secret, key without certificate, unreadable file: exit 2, naming the option [bad input 22c]',
   async () => {
     const begin = ['start', '--data', join(dir, 'never')];
     for (const [flags, named] of [

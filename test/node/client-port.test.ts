@@ -149,33 +149,39 @@ port('welcomes whoever says HELLO in time', () => {
   assert.equal(clientPort.sessions, 1);
 });
 
-port('closes with 4408 whoever stays silent for 5 s, or says anything but HELLO', () => {
-  const { connect, clock } = world();
-  const [silent, chatty] = [connect(), connect()];
-  clock.advance(4000);
-  chatty.say(1, GET);
-  chatty.events.received(new Uint8Array([0xff]));
-  assert.deepEqual(short(chatty.inbox), ['1 BAD_ARGUMENT', '0 BAD_FRAME']);
-  clock.advance(999);
-  assert.equal(silent.state.end, 'open');
-  clock.advance(1);
-  assert.equal(silent.state.end, 'closed 4408');
-  assert.equal(chatty.state.end, 'closed 4408');
-});
+port(
+  'closes with 4408 whoever stays silent for 5 s, or says anything but HELLO [bad input 4c]',
+  () => {
+    const { connect, clock } = world();
+    const [silent, chatty] = [connect(), connect()];
+    clock.advance(4000);
+    chatty.say(1, GET);
+    chatty.events.received(new Uint8Array([0xff]));
+    assert.deepEqual(short(chatty.inbox), ['1 BAD_ARGUMENT', '0 BAD_FRAME']);
+    clock.advance(999);
+    assert.equal(silent.state.end, 'open');
+    clock.advance(1);
+    assert.equal(silent.state.end, 'closed 4408');
+    assert.equal(chatty.state.end, 'closed 4408');
+  },
+);
 
-port('answers UNSUPPORTED_VERSION with the versions it speaks, and hears a second HELLO', () => {
-  const { connect } = world();
-  const { say, inbox } = connect();
-  say(1, { type: 'hello', versionMin: 2, versionMax: 9, client: 'future' });
-  say(2, { type: 'hello', versionMin: 1, versionMax: 9, client: 'future' });
-  say(3, HELLO);
-  assert.deepEqual(short(inbox), ['1 UNSUPPORTED_VERSION', '2 welcome', '3 BAD_ARGUMENT']);
-  const [, refusal] = inbox[0]!;
-  assert.ok(refusal.type === 'failed');
-  assert.equal(refusal.details['versionMax'], 1);
-});
+port(
+  'answers UNSUPPORTED_VERSION with the versions it speaks, and hears a second HELLO [bad input 9b]',
+  () => {
+    const { connect } = world();
+    const { say, inbox } = connect();
+    say(1, { type: 'hello', versionMin: 2, versionMax: 9, client: 'future' });
+    say(2, { type: 'hello', versionMin: 1, versionMax: 9, client: 'future' });
+    say(3, HELLO);
+    assert.deepEqual(short(inbox), ['1 UNSUPPORTED_VERSION', '2 welcome', '3 BAD_ARGUMENT']);
+    const [, refusal] = inbox[0]!;
+    assert.ok(refusal.type === 'failed');
+    assert.equal(refusal.details['versionMax'], 1);
+  },
+);
 
-port('closes with 4401 whose token is wrong', () => {
+port('closes with 4401 whose token is wrong [bad input 3a]', () => {
   const admit = (token: string | undefined) =>
     token === 'right' ? { name: 'shop', refusalOf: () => undefined } : ('unauthorized' as const);
   const { connect } = world({ admit });
@@ -211,7 +217,7 @@ port('answers OVERLOADED to more than its requests a second, and when to come ba
   assert.equal(short(inbox).at(-1), '5 pong');
 });
 
-port('closes with 4403 on a frame of the protocol between nodes', () => {
+port('closes with 4403 on a frame of the protocol between nodes [bad input 18a]', () => {
   const { connect } = world();
   const { events, state } = connect();
   events.received(encodeCbor([[0, 1, 'cluster', 'n2', 'start']]));
@@ -281,7 +287,7 @@ port('answers INTERNAL when the handler crashes, logs it, and lives on', () => {
   assert.equal(state.end, 'open');
 });
 
-port('refuses an id that is in flight, and the first request goes on', () => {
+port('refuses an id that is in flight, and the first request goes on [bad input 9d]', () => {
   const { greeted, handled } = world();
   const { say, inbox } = greeted();
   say(10, GET);
@@ -292,7 +298,7 @@ port('refuses an id that is in flight, and the first request goes on', () => {
   assert.equal(handled.length, 2);
 });
 
-port('answers OVERLOADED with a time to wait beyond the in-flight cap', () => {
+port('answers OVERLOADED with a time to wait beyond the in-flight cap [bad input 15a]', () => {
   const { greeted, handled } = world();
   const { say, inbox } = greeted();
   for (const id of [10, 11, 12, 13]) say(id, GET);
@@ -318,19 +324,22 @@ port('cancels by id: one CANCELLED, and a late answer is nobody’s', () => {
   assert.deepEqual(short(inbox), ['10 CANCELLED', '10 value']);
 });
 
-port('refuses new requests of a reader that is behind, and cuts it at the cap', () => {
-  const { greeted, handled } = world();
-  const { say, inbox, state } = greeted();
-  say(10, GET);
-  state.bufferedBytes = 501;
-  say(11, GET);
-  assert.deepEqual(short(inbox), ['11 OVERLOADED']);
-  state.bufferedBytes = 1001;
-  handled[0]!.reply(VALUE);
-  assert.equal(state.end, 'terminated');
-  say(12, GET);
-  assert.equal(handled.length, 1);
-});
+port(
+  'refuses new requests of a reader that is behind, and cuts it at the cap [bad input 7b]',
+  () => {
+    const { greeted, handled } = world();
+    const { say, inbox, state } = greeted();
+    say(10, GET);
+    state.bufferedBytes = 501;
+    say(11, GET);
+    assert.deepEqual(short(inbox), ['11 OVERLOADED']);
+    state.bufferedBytes = 1001;
+    handled[0]!.reply(VALUE);
+    assert.equal(state.end, 'terminated');
+    say(12, GET);
+    assert.equal(handled.length, 1);
+  },
+);
 
 port('cancels what is in flight when the connection closes, and forgets it', () => {
   const { greeted, handled, clientPort, clock } = world();

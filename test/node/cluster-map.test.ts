@@ -41,6 +41,7 @@ const started = (announcement: Announcement) => {
     announcement,
     removedReturnMs: 1,
     outlived: (now) => said.push(now),
+    ignored: (what) => assert.fail(what),
     changed: () => undefined,
     broadcast: () => undefined,
     failed: (reason) => assert.fail(reason),

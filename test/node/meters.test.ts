@@ -63,16 +63,19 @@ const world = (keys: KeyDisplay = 'escaped') => {
   return { ask, askAll, logged };
 };
 
-meters('a slow request is logged with its key escaped, never with its value', () => {
-  const { ask, logged } = world();
-  ask(put('fast'), 99);
-  ask(put('slow\n"\u0000'), 100);
-  assert.equal(logged.length, 1);
-  const { event, op, ms, outcome, key } = logged[0]!;
-  assert.deepEqual([event, op, ms, outcome], ['request.slow', 'put', 100, 'ok']);
-  assert.equal(key, 'slow\\n\\"\\u0000');
-  assert.ok(!JSON.stringify(logged).includes('SECRET'));
-});
+meters(
+  'a slow request is logged with its key escaped, never with its value [bad input 10c]',
+  () => {
+    const { ask, logged } = world();
+    ask(put('fast'), 99);
+    ask(put('slow\n"\u0000'), 100);
+    assert.equal(logged.length, 1);
+    const { event, op, ms, outcome, key } = logged[0]!;
+    assert.deepEqual([event, op, ms, outcome], ['request.slow', 'put', 100, 'ok']);
+    assert.equal(key, 'slow\\n\\"\\u0000');
+    assert.ok(!JSON.stringify(logged).includes('SECRET'));
+  },
+);
 
 meters('one of many is counted as the put it is, and the whole when it is done', () => {
   const meters = new Meters();

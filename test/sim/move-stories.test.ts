@@ -234,6 +234,7 @@ moves(
   () => {
     const c = returning(40_000);
     assert.deepEqual(c.get(0, 3, 'lone', 300).texts, []);
+    assert.equal(c.world.hosts[3]!.node, undefined, 'it was told, and has ended');
   },
 );
 

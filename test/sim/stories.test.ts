@@ -60,16 +60,19 @@ stories('a stale replica is repaired by a read', () => {
   assert.deepEqual(get(2, 1).texts, ['new'], 'the repaired replica alone');
 });
 
-stories('a put retried through another node with the same put id makes one sibling', () => {
-  const { world, put, get } = cluster();
-  const same = { putId: putId('00000000000000ff'), writtenAt: world.hosts[0]!.clock.wallMs() };
-  assert.equal(codeOf(put(0, 'once', same)), 'applied');
-  assert.equal(codeOf(put(1, 'once', { ...same, attempt: 2 })), 'applied');
-  assert.deepEqual(get(2, 3).texts, ['once']);
-  assert.equal(codeOf(put(2, 'other bytes', { ...same, attempt: 3 })), 'PUT_ID_REUSED');
-});
+stories(
+  'a put retried through another node with the same put id makes one sibling [bad input 14a]',
+  () => {
+    const { world, put, get } = cluster();
+    const same = { putId: putId('00000000000000ff'), writtenAt: world.hosts[0]!.clock.wallMs() };
+    assert.equal(codeOf(put(0, 'once', same)), 'applied');
+    assert.equal(codeOf(put(1, 'once', { ...same, attempt: 2 })), 'applied');
+    assert.deepEqual(get(2, 3).texts, ['once']);
+    assert.equal(codeOf(put(2, 'other bytes', { ...same, attempt: 3 })), 'PUT_ID_REUSED');
+  },
+);
 
-stories('an old retry is unknown, a clock far ahead is refused', () => {
+stories('an old retry is unknown, a clock far ahead is refused [bad input 14b, 14c]', () => {
   const { world, put, get } = cluster();
   const now = world.hosts[0]!.clock.wallMs();
   const old = put(0, 'x', { attempt: 2, writtenAt: now - 3_600_000 });
@@ -78,21 +81,24 @@ stories('an old retry is unknown, a clock far ahead is refused', () => {
   assert.equal(get(1).state, 'never-seen');
 });
 
-stories("an altered context and another key's context are refused, and nothing is written", () => {
-  const { put, get } = cluster();
-  put(0, 'v');
-  const { context } = get(0);
-  const altered = Uint8Array.from(context);
-  altered[12]! ^= 1;
-  assert.equal(codeOf(put(0, 'x', { contexts: [altered] })), 'BAD_CONTEXT');
-  assert.equal(codeOf(put(0, 'x', { contexts: [new Uint8Array(9000)] })), 'BAD_CONTEXT');
-  const wrong = put(0, 'x', { contexts: [context], key: keyOfText('another') });
-  assert.equal(codeOf(wrong), 'CONTEXT_KEY_MISMATCH');
-  assert.deepEqual(get(1, 3).texts, ['v']);
-  assert.equal(get(1, 3, 'another').state, 'never-seen');
-});
+stories(
+  "an altered context and another key's context are refused, and nothing is written [bad input 13a, 13b]",
+  () => {
+    const { put, get } = cluster();
+    put(0, 'v');
+    const { context } = get(0);
+    const altered = Uint8Array.from(context);
+    altered[12]! ^= 1;
+    assert.equal(codeOf(put(0, 'x', { contexts: [altered] })), 'BAD_CONTEXT');
+    assert.equal(codeOf(put(0, 'x', { contexts: [new Uint8Array(9000)] })), 'BAD_CONTEXT');
+    const wrong = put(0, 'x', { contexts: [context], key: keyOfText('another') });
+    assert.equal(codeOf(wrong), 'CONTEXT_KEY_MISMATCH');
+    assert.deepEqual(get(1, 3).texts, ['v']);
+    assert.equal(get(1, 3, 'another').state, 'never-seen');
+  },
+);
 
-stories('the sixty-fifth sibling is refused at minting', () => {
+stories('the sixty-fifth sibling is refused at minting [bad input 15b]', () => {
   const { put, get } = cluster();
   for (let i = 0; i < 64; i++) assert.equal(codeOf(put(0, `s${i}`)), 'applied');
   assert.equal(codeOf(put(0, 'one too many')), 'TOO_MANY_SIBLINGS');
@@ -102,14 +108,14 @@ stories('the sixty-fifth sibling is refused at minting', () => {
   assert.deepEqual(get(2, 3).texts, ['merged']);
 });
 
-stories('bad quorums are refused with the rule', () => {
+stories('bad quorums are refused with the rule [bad input 12a]', () => {
   const { put } = cluster();
   for (const wish of [{ w: 4 }, { dw: 4 }, { w: 2, dw: 1, strict: true }]) {
     assert.equal(codeOf(put(0, 'x', wish)), 'BAD_QUORUM', JSON.stringify(wish));
   }
 });
 
-stories('below the free-space floor writes are refused and reads go on', () => {
+stories('below the free-space floor writes are refused and reads go on [bad input 17a]', () => {
   const { world, put, get } = cluster();
   put(0, 'before');
   for (const { disk } of world.hosts) disk.faults.freeBytes = 1000;
@@ -120,7 +126,7 @@ stories('below the free-space floor writes are refused and reads go on', () => {
   assert.ok(get(1).texts.length > 0);
 });
 
-stories('a node whose commit fails says no more, and the others go on', () => {
+stories('a node whose commit fails says no more, and the others go on [bad input 17b]', () => {
   const { world, put, get } = cluster();
   world.hosts[0]!.disk.faults.failing = true;
   let answered = false;

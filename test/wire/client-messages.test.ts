@@ -365,37 +365,67 @@ const REFUSALS: readonly (readonly [string, unknown, number, ErrorCode, RegExp])
   ['an id beyond 2^32 - 1', [2, 2 ** 32, bytes('k')], 0, 'BAD_REQUEST_ID', /4294967296/],
   ['a negative id', [2, -1, bytes('k')], 0, 'BAD_REQUEST_ID', /found -1/],
   ['an id that is text', [2, '1', bytes('k')], 0, 'BAD_REQUEST_ID', /found text/],
-  ['a missing id', [2, null], 0, 'BAD_REQUEST_ID', /found null/],
-  ['an unknown op', [15, 8], 8, 'UNKNOWN_OP', /op 15/],
+  ['a missing id [bad input 9c]', [2, null], 0, 'BAD_REQUEST_ID', /found null/],
+  ['an unknown op [bad input 9a]', [15, 8], 8, 'UNKNOWN_OP', /op 15/],
   ['the op of an answer', [16, 8], 8, 'UNKNOWN_OP', /op 16/],
   ['an op that is text', ['get', 8], 8, 'UNKNOWN_OP', /op text/],
   ['a missing key', [2, 8], 8, 'BAD_ARGUMENT', /the key: .* found nothing/],
   ['a key that is text', [2, 8, 'k'], 8, 'BAD_ARGUMENT', /the key: .* found text/],
-  ['an empty key', [2, 8, new Uint8Array()], 8, 'KEY_EMPTY', /found none/],
-  ['a key of 1,025 bytes', [2, 8, new Uint8Array(1025)], 8, 'KEY_TOO_LONG', /1-1024.*1025/],
+  ['an empty key [bad input 10a]', [2, 8, new Uint8Array()], 8, 'KEY_EMPTY', /found none/],
+  [
+    'a key of 1,025 bytes [bad input 10b]',
+    [2, 8, new Uint8Array(1025)],
+    8,
+    'KEY_TOO_LONG',
+    /1-1024.*1025/,
+  ],
   ['options that are an array', get([]), 8, 'BAD_ARGUMENT', /the options: .* an array/],
   ['r = 0', get({ r: 0 }), 8, 'BAD_QUORUM', /r must be an integer from 1, found 0/],
-  ['r = -1', get({ r: -1 }), 8, 'BAD_QUORUM', /found -1/],
-  ['r = 1.5', get({ r: 1.5 }), 8, 'BAD_QUORUM', /found 1.5/],
-  ['r = "2"', get({ r: '2' }), 8, 'BAD_QUORUM', /found text/],
+  ['r = -1 [bad input 12a]', get({ r: -1 }), 8, 'BAD_QUORUM', /found -1/],
+  ['r = 1.5 [bad input 12a]', get({ r: 1.5 }), 8, 'BAD_QUORUM', /found 1.5/],
+  ['r = "2" [bad input 12a]', get({ r: '2' }), 8, 'BAD_QUORUM', /found text/],
   ['r = null', get({ r: null }), 8, 'BAD_QUORUM', /found null/],
-  ['w = 0', put({ 8: { w: 0 } }), 8, 'BAD_QUORUM', /w must be an integer from 1/],
+  ['w = 0 [bad input 12a]', put({ 8: { w: 0 } }), 8, 'BAD_QUORUM', /w must be an integer from 1/],
   ['dw = -1', put({ 8: { dw: -1 } }), 8, 'BAD_QUORUM', /dw must be an integer from 0/],
-  ['a timeout of 0', get({ timeout: 0 }), 8, 'BAD_TIMEOUT', /found 0/],
-  ['a negative timeout', get({ timeout: -5 }), 8, 'BAD_TIMEOUT', /found -5/],
-  ['an infinite timeout', get({ timeout: Infinity }), 8, 'BAD_TIMEOUT', /found Infinity/],
+  ['a timeout of 0 [bad input 12b]', get({ timeout: 0 }), 8, 'BAD_TIMEOUT', /found 0/],
+  ['a negative timeout [bad input 12b]', get({ timeout: -5 }), 8, 'BAD_TIMEOUT', /found -5/],
+  [
+    'an infinite timeout [bad input 12b]',
+    get({ timeout: Infinity }),
+    8,
+    'BAD_TIMEOUT',
+    /found Infinity/,
+  ],
   ['a timeout that is no number', get({ timeout: NaN }), 8, 'BAD_TIMEOUT', /found NaN/],
   ['a timeout beyond the largest', get({ timeout: 600_001 }), 8, 'BAD_TIMEOUT', /600001/],
   ['strict = 1', get({ strict: 1 }), 8, 'BAD_ARGUMENT', /option strict/],
   ['lww = "yes"', put({ 8: { lww: 'yes' } }), 8, 'BAD_ARGUMENT', /option lww/],
-  ['a missing value', [3, 8, bytes('k')], 8, 'BAD_ARGUMENT', /the value: .* nothing/],
+  [
+    'a missing value [bad input 11b]',
+    [3, 8, bytes('k')],
+    8,
+    'BAD_ARGUMENT',
+    /the value: .* nothing/,
+  ],
   ['a value that is text', put({ 3: 'v' }), 8, 'BAD_ARGUMENT', /the value: .* found text/],
   ['an undefined value', put({ 3: undefined }), 8, 'BAD_ARGUMENT', /the value: .* nothing/],
-  ['a value one byte too large', put({ 3: new Uint8Array(1001) }), 8, 'VALUE_TOO_LARGE', /1001/],
+  [
+    'a value one byte too large [bad input 11a]',
+    put({ 3: new Uint8Array(1001) }),
+    8,
+    'VALUE_TOO_LARGE',
+    /1001/,
+  ],
   ['contexts that are one context', put({ 4: context }), 8, 'BAD_ARGUMENT', /the contexts/],
   ['a context that is text', put({ 4: ['c'] }), 8, 'BAD_ARGUMENT', /the contexts/],
   ['17 contexts', put({ 4: Array(17).fill(context) }), 8, 'BAD_ARGUMENT', /at most 16/],
-  ['an oversized context', put({ 4: [new Uint8Array(8193)] }), 8, 'BAD_CONTEXT', /8193/],
+  [
+    'an oversized context [bad input 13a]',
+    put({ 4: [new Uint8Array(8193)] }),
+    8,
+    'BAD_CONTEXT',
+    /8193/,
+  ],
   [
     'two conditions',
     put({ 8: { ifAbsent: true, ifContext: true } }),
@@ -449,7 +479,7 @@ for (const [name, fields, id, code, message] of REFUSALS) {
   });
 }
 
-messages('that are malformed are refused with the offset and the reason', () => {
+messages('that are malformed are refused with the offset and the reason [bad input 8a]', () => {
   const decoded = decodeClientRequest(new Uint8Array([0x82, 0x02, 0xc2]), LIMITS);
   assert.ok(decoded.type === 'bad');
   assert.equal(decoded.id, 0);
@@ -457,7 +487,7 @@ messages('that are malformed are refused with the offset and the reason', () => 
   assert.deepEqual(decoded.error.details, { offset: 2, reason: 'a tag' });
 });
 
-messages('accept keys of any bytes', () => {
+messages('accept keys of any bytes [bad input 10c]', () => {
   for (const name of ['\0', 'a\nb', '../../etc', '\u0001'.repeat(1024)]) {
     const decoded = decodeClientRequest(encodeCbor([2, 8, bytes(name)]), LIMITS);
     assert.ok(decoded.type === 'request' && decoded.request.type === 'get');

@@ -27,20 +27,20 @@ const GOOD: readonly (readonly [string, string])[] = [
 ];
 
 const BAD: readonly (readonly [string, string, number, RegExp])[] = [
-  ['nothing at all', '', 0, /input ends/],
-  ['an array cut short', '82 03', 0, /2 items where 1 bytes are left/],
+  ['nothing at all [bad input 8c]', '', 0, /input ends/],
+  ['an array cut short [bad input 8a]', '82 03', 0, /2 items where 1 bytes are left/],
   ['an inner array that took all there was', '82 81 03', 3, /input ends/],
   ['a head cut short', '82 03 19 01', 2, /within a head/],
   ['a byte string cut short', '81 45 0102', 1, /length of 5 bytes where 2 are left/],
   ['a float cut short', '81 fb 00', 1, /length of 8 bytes/],
-  ['bytes that follow', '81 03 00', 2, /1 bytes follow/],
-  ['an indefinite array', '9f 03 ff', 0, /indefinite length/],
+  ['bytes that follow [bad input 8b]', '81 03 00', 2, /1 bytes follow/],
+  ['an indefinite array [bad input 8d]', '9f 03 ff', 0, /indefinite length/],
   ['an indefinite map', '81 bf ff', 1, /indefinite length/],
   ['an indefinite byte string', '5f 41 00 ff', 0, /indefinite length/],
-  ['an indefinite text', '7f 61 61 ff', 0, /indefinite length/],
+  ['an indefinite text [bad input 8d]', '7f 61 61 ff', 0, /indefinite length/],
   ['a lone break', 'ff', 0, /break/],
   ['a break as an item', '82 01 ff', 2, /break/],
-  ['a tag', '81 c2 41 01', 1, /a tag/],
+  ['a tag [bad input 8e]', '81 c2 41 01', 1, /a tag/],
   ['a regular expression of cbor-x', '82 00 d8 1b 81 61 61', 2, /a tag/],
   ['a record definition of cbor-x', 'd9 dfff 83 19 e000 80 80', 0, /a tag/],
   ['reserved additional information', '1c', 0, /reserved/],
@@ -48,21 +48,26 @@ const BAD: readonly (readonly [string, string, number, RegExp])[] = [
   ['an unassigned simple value', 'e0', 0, /simple value/],
   ['an integer beyond 2^53 - 1', '81 1b 0020000000000000', 1, /2\^53/],
   ['a negative integer beyond', '3b ffffffffffffffff', 0, /2\^53/],
-  ['an array said to be huge', '9b ffffffffffffffff', 0, /items where 0 bytes/],
+  ['an array said to be huge [bad input 8g]', '9b ffffffffffffffff', 0, /items where 0 bytes/],
   ['a map said to be huge', 'ba 7fffffff 00', 0, /items where 1 bytes/],
-  ['a byte string said to be huge', '5b 7fffffffffffffff', 0, /where 0 are left/],
+  ['a byte string said to be huge [bad input 8g]', '5b 7fffffffffffffff', 0, /where 0 are left/],
   ['a text said to be huge', '7a ffffffff 61', 0, /where 1 are left/],
-  ['invalid UTF-8', '82 01 62 c3 28', 2, /UTF-8/],
+  ['invalid UTF-8 [bad input 8h]', '82 01 62 c3 28', 2, /UTF-8/],
   ['UTF-8 of a surrogate', '63 eda080', 0, /UTF-8/],
   ['overlong UTF-8', '62 c080', 0, /UTF-8/],
   ['UTF-8 cut within a character', '62 61 e2', 0, /UTF-8/],
-  ['a duplicate key', 'a2 61 61 01 61 61 02', 4, /duplicate/],
+  ['a duplicate key [bad input 8i]', 'a2 61 61 01 61 61 02', 4, /duplicate/],
   ['a duplicate key of another head', 'a2 61 61 01 78 01 61 02', 4, /duplicate/],
-  ['the key __proto__', `a1 ${text('__proto__')} 00`, 1, /__proto__/],
+  ['the key __proto__ [bad input 8i]', `a1 ${text('__proto__')} 00`, 1, /__proto__/],
   ['a key that is an integer', 'a1 01 02', 1, /no text/],
   ['a key that is bytes', 'a1 41 61 02', 1, /no text/],
   ['a key without a value', 'a1 61 61', 3, /input ends/],
-  ['one level too deep', '81'.repeat(GATE_LIMITS.depthMax + 1) + '00', 8, /deeper than 8/],
+  [
+    'one level too deep [bad input 8f]',
+    '81'.repeat(GATE_LIMITS.depthMax + 1) + '00',
+    8,
+    /deeper than 8/,
+  ],
   [
     'a level too deep within maps',
     'a1 61 61'.repeat(GATE_LIMITS.depthMax + 1) + '00',
@@ -107,7 +112,7 @@ gate('caps the items, the entries of a map and the length of its keys', () => {
   assert.equal(reasonOf({ abcd: 1 }), 'a map key of 4 bytes');
 });
 
-gate('answers quickly whatever the size', () => {
+gate('answers quickly whatever the size [bad input 8j]', () => {
   const size = 4 * 1024 * 1024;
   const bignum = new Uint8Array(size).fill(0xff);
   bignum.set([0xc2, 0x5a, 0, 0x3f, 0xff, 0xfa]);
