@@ -79,7 +79,7 @@ packaging('what is packed is what a user runs or reads, and no more', async () =
   ];
   const paths = packed.files.map(({ path }) => path);
   const wanted =
-    /^(?:package\.json|LICENSE|README\.md|actors\/README\.md|dist\/client\/coterie\.js|dist\/(?:actors|src)\/.+\.(?:js|d\.ts|html|css)|src\/ops\/[\w.-]+|src\/(?:wire\/PROTOCOL\.md|wire\/protocol\.cddl|core\/RULES\.md|node\/CONFIGURATION\.md))$/;
+    /^(?:package\.json|LICENSE|README\.md|actors\/README\.md|dist\/client\/coterie\.js|dist\/(?:actors|src)\/.+\.(?:js|d\.ts|html|css|svg)|src\/ops\/[\w.-]+|src\/(?:wire\/PROTOCOL\.md|wire\/protocol\.cddl|core\/RULES\.md|node\/CONFIGURATION\.md))$/;
   assert.deepEqual(
     paths.filter((path) => !wanted.test(path)),
     [],

@@ -291,6 +291,7 @@ export class Node {
         this.#organs.peers.keepConnected(address, node);
       } else this.#organs.peers.forget(node);
     }
+    if (this.#organs.map.isRetired(self)) return this.#retire('the history');
     const isStopping = this.#state === 'draining' || this.#state === 'stopped';
     if (this.#organs.ring.isRemoved(self)) {
       if (!isStopping) this.#state = this.#organs.ring.hasLeft(self) ? 'left' : 'removed';
@@ -390,7 +391,7 @@ export class Node {
   }
 
   /** RULES C8: what it holds may have been deleted and forgotten since, so nobody takes it. */
-  #retire(by: NodeId): void {
+  #retire(by: string): void {
     const { self } = this.#parts;
     this.#fail(
       `${by} says that ${self} was removed from the cluster too long ago to come back: nothing it ` +
