@@ -130,8 +130,8 @@ export type MeteringParts = {
   readonly trace: Trace;
   readonly slowRequestMs: () => number;
   readonly keys: KeyDisplay;
-  /** The coordinator that is answering right now, as `coterie story` and the inspector name it. */
-  readonly story?: () => string | undefined;
+  /** The request that is being answered right now, as `coterie story` and the inspector name it. */
+  readonly nameOf?: () => string | undefined;
 };
 
 /** `inner` with every answered request counted, and the slow ones logged. */
@@ -140,7 +140,7 @@ export const metered = (inner: ClientHandler, parts: MeteringParts): ClientHandl
   const rate = new Rate(SLOW_LOGS_PER_SECOND, clock.monotonicMs());
   let silent = 0;
   const tell = (request: HandledRequest, reply: HandledReply, ms: number, nowMs: number): void => {
-    const story = parts.story?.();
+    const name = parts.nameOf?.();
     if (rate.take(SLOW_LOGS_PER_SECOND, nowMs) > 0) {
       silent += 1;
       return;
@@ -152,7 +152,7 @@ export const metered = (inner: ClientHandler, parts: MeteringParts): ClientHandl
       ...('key' in request ? { key: shown(request.key, keys, digest) } : {}),
       ...(reply.type === 'applied' ? { acks: reply.acks, durable: reply.durable } : {}),
       ...(reply.type === 'failed' ? { reason: reply.message, details: reply.details } : {}),
-      ...(story === undefined ? {} : { story }),
+      ...(name === undefined ? {} : { request: name }),
       ...(silent === 0 ? {} : { unsaid: silent }),
     });
     silent = 0;

@@ -102,7 +102,10 @@ export class Node {
     this.handler = metered(inner, {
       ...{ meters: this.#meters, clock, digest, trace, keys: parts.logKeys ?? 'escaped' },
       slowRequestMs: () => config.slowRequestMs,
-      story: () => this.#storyOf(router.answering),
+      nameOf: () => {
+        const { answering } = router;
+        return answering === undefined ? undefined : causeOf(self, answering);
+      },
     });
     this.#clientPort = new ClientPort({ clock, config, handler: this.handler, trace, admit });
     this.#departure = this.#departureOf();
@@ -116,12 +119,6 @@ export class Node {
       issue: (event) => this.#issue(event),
     });
     parts.watch?.supervises(this.#supervisor);
-  }
-
-  /** Only who is watched leaves stories behind. */
-  #storyOf(request: number | undefined): string | undefined {
-    if (this.#parts.watch === undefined || request === undefined) return undefined;
-    return causeOf(this.#parts.self, request);
   }
 
   get state(): NodeState {

@@ -307,7 +307,7 @@ operator('the log names the story of a slow request, and that tells it step by s
       logged.map(({ op, key }) => [op, key]),
       [['put', 'slow']],
     );
-    const name = String(logged[0]!['story']);
+    const name = String(logged[0]!['request']);
     assert.match(name, /^solo\.\d+$/);
     const listed = await json<readonly { cause: string; why: string }[]>(['story'], node.url);
     assert.ok(listed.some(({ cause, why }) => cause === name && why === 'slow'));
