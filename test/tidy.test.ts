@@ -36,7 +36,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   sim: ['core', 'wire', 'ports', 'actors', 'node'],
   inspector: ['core', 'wire', 'ports', 'actors', 'node', 'client', 'sim', 'xstate'],
   'inspector/page': [
-    ...['inspector', 'core', 'preact', 'preact/hooks', '@preact/signals', 'uplot'],
+    ...['inspector', 'core', 'preact', 'preact/hooks', '@preact/signals'],
     // Made by the page's build.
     'charts',
   ],

@@ -261,11 +261,17 @@ const sha256 = (text: string): Buffer => createHash('sha256').update(text).diges
 const respond = (
   request: IncomingMessage,
   response: ServerResponse,
-  { status, type, body }: AdminReply,
+  { status, type, body, gzipped }: AdminReply,
   headers: Readonly<Record<string, string>> = {},
 ): void => {
-  const bytes = typeof body === 'string' ? Buffer.from(body) : body;
-  const own = { 'content-type': type, 'content-length': bytes.length };
+  const packed = /\bgzip\b/.test(request.headers['accept-encoding'] ?? '') ? gzipped : undefined;
+  const bytes = packed ?? (typeof body === 'string' ? Buffer.from(body) : body);
+  const own = {
+    'content-type': type,
+    'content-length': bytes.length,
+    ...(gzipped === undefined ? {} : { vary: 'accept-encoding' }),
+    ...(packed === undefined ? {} : { 'content-encoding': 'gzip' }),
+  };
   response.writeHead(status, { ...SAFE_HEADERS, ...own, ...headers });
   response.end(request.method === 'HEAD' ? undefined : bytes);
 };

@@ -1,6 +1,7 @@
-/** A folder of files, read once: the table that the admin listener serves pages from. */
+/** A folder of files, read and compressed once: the table that the admin listener serves pages from. */
 import { readFileSync, readdirSync } from 'node:fs';
 import { extname, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import type { AdminRoute } from '../ports/admin.ts';
 
 const TYPES: Readonly<Record<string, string>> = {
@@ -17,7 +18,8 @@ export const staticRoutes = (dir: string, prefix: string): ReadonlyMap<string, A
   for (const name of filesOf(dir)) {
     const type = TYPES[extname(name)];
     if (type === undefined) continue;
-    const reply = { status: 200, type, body: new Uint8Array(readFileSync(join(dir, name))) };
+    const body = new Uint8Array(readFileSync(join(dir, name)));
+    const reply = { status: 200, type, body, gzipped: gzipSync(body) };
     const route: AdminRoute = { access: 'token', serve: () => reply };
     routes.set(`${prefix}/${name}`, route);
     if (name === 'index.html') for (const path of [prefix, `${prefix}/`]) routes.set(path, route);

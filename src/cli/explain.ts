@@ -1,6 +1,7 @@
 /** `coterie hints`, `top-keys` and `explain`: why a node is busy, and why a key is as it is. */
 import type { Command } from 'commander';
 import type { Client } from '../client/index.ts';
+import type { RequestSeen } from '../inspector/records.ts';
 import { ageText, ask, askEveryNode, showing, shows } from './operator.ts';
 import type { OfNode, OperatorFlags } from './operator.ts';
 import { integer } from './start.ts';
@@ -45,7 +46,12 @@ type Explained = {
     }[];
     readonly seen: number;
   };
+  /** Newest first; null where nothing is remembered, for there is no inspector. */
+  readonly requests: readonly RequestSeen[] | null;
 };
+
+/** Requests shown, over all nodes. */
+const REQUESTS_MAX = 10;
 
 export const addExplainCommands = (program: Command): void => {
   shows(program.command('hints'), 'hints --every-node --watch')
@@ -67,7 +73,7 @@ export const addExplainCommands = (program: Command): void => {
     );
   shows(program.command('explain').argument('<key>'), 'explain cart:alice')
     .description(
-      'where a key lives, and what each of its nodes holds of it: never the value itself',
+      'where a key lives, what each of its nodes holds of it, and the last requests on it; never the value',
     )
     .action((key: string, flags: OperatorFlags) =>
       showing(
@@ -146,14 +152,49 @@ const explainText = (nodes: readonly OfNode<Explained>[]): string => {
     ...(one.newcomers.length === 0 ? [] : [`on its way to ${one.newcomers.join(', ')}`]),
     tableText(['NODE', 'ROLE', 'RECORD', 'SIBLINGS', 'WRITERS', 'HINTS FOR'], rows).trimEnd(),
     hashes.size > 1 ? 'the owners that answered differ' : 'the owners that answered are equal',
-    silence(nodes),
+    vectorsText(found),
+    requestsText(found) + silence(nodes),
   ].join('\n');
+};
+
+/** Once, if all that hold something hold the same. */
+const vectorsText = (found: readonly Explained[]): string => {
+  const texts = found.flatMap(({ node, record }) =>
+    record === null ? [] : [{ node, text: record.vector.map(dotText).join(' ') }],
+  );
+  if (new Set(texts.map(({ text }) => text)).size === 1) return `vector ${texts[0]!.text}`;
+  return texts.map(({ node, text }) => `vector of ${node} ${text}`).join('\n');
+};
+
+/** The last requests that the nodes remember, over all of them. */
+const requestsText = (found: readonly Explained[]): string => {
+  const deaf = found.flatMap(({ node, requests }) => (requests === null ? [node] : []));
+  const rows = found
+    .flatMap(({ node, requests }) => (requests ?? []).map((each) => ({ node, ...each })))
+    .sort((a, b) => b.bornAtMs - a.bornAtMs)
+    .slice(0, REQUESTS_MAX)
+    .map(({ node, machine, bornAtMs, replyMs, outcome, why }) => [
+      ...[new Date(bornAtMs).toISOString(), node, machine, outcome],
+      ...[replyMs === undefined ? '-' : `${replyMs.toFixed(1)} ms`, why],
+    ]);
+  const note =
+    deaf.length === 0
+      ? ''
+      : `requests are remembered with --admin only: not by ${deaf.join(', ')}\n`;
+  if (rows.length === 0)
+    return deaf.length === found.length ? note : `no slow, failed or recorded request\n${note}`;
+  return (
+    tableText(['LAST REQUESTS', 'COORDINATOR', 'OPERATION', 'OUTCOME', 'REPLY', 'WHY'], rows) + note
+  );
 };
 
 const siblingsText = (siblings: NonNullable<Explained['record']>['siblings']): string =>
   siblings
     .map(
       ({ actor, n, kind, bytes }) =>
-        `${kind === 'value' ? `${bytes} B` : kind} by ${actor.slice(0, 6)}…${actor.slice(-2)}:${n}`,
+        `${kind === 'value' ? `${bytes} B` : kind} by ${dotText({ actor, n })}`,
     )
     .join(', ');
+
+const dotText = ({ actor, n }: { readonly actor: string; readonly n: number }): string =>
+  `${actor.slice(0, 6)}…${actor.slice(-2)}:${n}`;

@@ -11,6 +11,8 @@ export type ClientEvent =
   | { readonly type: 'ring-changed'; readonly ringVersion: number }
   /** Try number `attempt` of an operation failed in a way that may pass. */
   | { readonly type: 'retrying'; readonly attempt: number; readonly code: string }
+  /** A retry waits, because this client has used up its budget of retries for now. */
+  | { readonly type: 'retry-held-back'; readonly attempt: number }
   | { readonly type: 'closed' };
 
 /** Events an iterator has not fetched yet; older ones are dropped. */

@@ -170,8 +170,9 @@ class Operation {
     // A pause beyond the deadline could only end in the answer we have now.
     if (pauseMs >= this.#leftMs() && this.#sent > 0) return this.#expired();
     this.#pause = clock.setTimeout(() => {
-      if (retry === 'free' || budget.spend(clock.monotonicMs()) === 'granted') this.#try();
-      else this.#rest(0, retry, Infinity);
+      if (retry === 'free' || budget.spend(clock.monotonicMs()) === 'granted') return this.#try();
+      this.#parts.events.emit({ type: 'retry-held-back', attempt: this.#sent });
+      this.#rest(0, retry, Infinity);
     }, pauseMs);
   }
 

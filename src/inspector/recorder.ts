@@ -7,21 +7,27 @@
  *   somebody does    one in so many requests is recorded on every node it touches, found by the
  *                    cause that travels with its messages; long-lived actors are observed
  */
-import type { AnyActorRef, InspectionEvent } from 'xstate';
-import type { NodeId } from '../core/ids.ts';
+import type { AnyActorRef } from 'xstate';
+import { showKey } from '../core/ids.ts';
+import type { Key, NodeId } from '../core/ids.ts';
 import { parseTraceparent } from '../core/traceparent.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Trace } from '../ports/trace.ts';
 import type { PeerMessage, RequestId } from '../wire/peer-messages.ts';
+import { ActorObserver } from './actor-observer.ts';
 import { Ear } from './ear.ts';
-import { messageFacts, plain, shortFacts } from './facts.ts';
+import { messageFacts, shortFacts } from './facts.ts';
 import { Histogram } from './histogram.ts';
 import { HotKeys } from './hot-keys.ts';
-import type { ActorGauge, InspectionRecord, Percentiles, StorySummary } from './records.ts';
+import type {
+  ActorGauge,
+  InspectionRecord,
+  Percentiles,
+  RequestSeen,
+  StorySummary,
+} from './records.ts';
 import { replay } from './replay.ts';
-import { withoutValues } from './story.ts';
 import type { Story } from './story.ts';
-import { stateText, translator } from './translate.ts';
 import type { Happening } from './translate.ts';
 import { causeOf } from './watch.ts';
 import type { CoordinatorWatch, Watch } from './watch.ts';
@@ -65,15 +71,11 @@ export class Recorder implements Watch {
   readonly #records: InspectionRecord[] = [];
   readonly #stories = new Map<string, Story>();
   readonly #latencies = new Map<string, Histogram>();
-  readonly #counts = new Map<string, { events: number; bornAtMs: number }>();
-  readonly #budgets = new Map<string, { left: number; sinceMs: number }>();
   readonly #hotKeys = new HotKeys(256);
+  readonly #actors: ActorObserver;
   readonly #alive: Record<string, number> = {};
   /** Of the epoch, at monotonic zero: records never go back when the wall clock does. */
   readonly #epochMs: number;
-  readonly #bornAtMs: number;
-  #supervisor: AnyActorRef | undefined;
-  #unobserve: (() => void) | undefined;
   #seq = 0;
   #sampleEvery = 0;
   #siblingsSeen = 0;
@@ -87,7 +89,12 @@ export class Recorder implements Watch {
     this.#clock = clock;
     this.#limits = { ...RECORDER_LIMITS, ...limits };
     this.#epochMs = clock.wallMs() - clock.monotonicMs();
-    this.#bornAtMs = this.nowMs();
+    this.#actors = new ActorObserver({
+      clock,
+      nowMs: () => this.nowMs(),
+      recordsPerSecond: this.#limits.actorRecordsPerSecond,
+      tell: (actor, happening) => this.#tell(actor, happening),
+    });
     this.receive = receive ?? (() => undefined);
   }
 
@@ -107,12 +114,10 @@ export class Recorder implements Watch {
   /** Tells `sink` everything from now on, until the answer is called. */
   subscribe(sink: Sink): () => void {
     this.#sinks.add(sink);
-    this.#observe();
+    this.#actors.observe();
     return () => {
       this.#sinks.delete(sink);
-      if (this.#sinks.size > 0) return;
-      this.#unobserve?.();
-      this.#unobserve = undefined;
+      if (this.#sinks.size === 0) this.#actors.rest();
     };
   }
 
@@ -129,6 +134,17 @@ export class Recorder implements Watch {
     return [...this.#stories.values()].map(({ summary }) => summary);
   }
 
+  requestsOn(key: Key): readonly RequestSeen[] {
+    const shown = showKey(key);
+    return this.stories()
+      .filter((story) => story.key === shown)
+      .map(({ machine, bornAtMs, replyMs, outcome, why }) => ({
+        ...{ machine, bornAtMs: Math.round(bornAtMs), outcome, why },
+        ...(replyMs === undefined ? {} : { replyMs }),
+      }))
+      .reverse();
+  }
+
   /** Runs the kept events of a request through its machine again; undefined if it is not kept. */
   replay(cause: string): readonly InspectionRecord[] | undefined {
     const story = this.#stories.get(cause);
@@ -140,8 +156,7 @@ export class Recorder implements Watch {
     return {
       log: (level, event, facts) => {
         trace.log(level, event, facts);
-        if (event === 'actor.crashed')
-          this.#countOf(String(facts?.['actor'])).bornAtMs = this.nowMs();
+        if (event === 'actor.crashed') this.#actors.crashed(String(facts?.['actor']));
         this.#tell('log', { type: 'log', what: event, state: level, facts: shortFacts(facts) });
       },
     };
@@ -156,8 +171,8 @@ export class Recorder implements Watch {
   }
 
   supervises(supervisor: AnyActorRef): void {
-    this.#supervisor = supervisor;
-    this.#observe();
+    this.#actors.supervises(supervisor);
+    if (this.isWatched) this.#actors.observe();
   }
 
   stamped<T extends PeerMessage>(message: T): T {
@@ -265,7 +280,7 @@ export class Recorder implements Watch {
     const latencies = [...this.#latencies].map(([name, each]) => [name, each.percentiles()]);
     return {
       latencies: Object.fromEntries(latencies) as Record<string, Percentiles>,
-      actors: this.#actors(),
+      actors: this.#actors.gauges(),
       coordinators: { ...this.#alive },
       siblingsSeen: this.#siblingsSeen,
       hotKeys: this.#hotKeys.top(10),
@@ -280,67 +295,7 @@ export class Recorder implements Watch {
 
   /** The context of a long-lived actor as text; undefined if there is none of that name. */
   contextOf(actor: string): unknown {
-    const ref = actor === 'node' ? this.#supervisor : this.#supervisor?.system.get(actor);
-    const context = (ref?.getSnapshot() as { readonly context?: object } | undefined)?.context;
-    return context === undefined ? undefined : plain(withoutValues(context), 0);
-  }
-
-  #actors(): readonly ActorGauge[] {
-    const supervisor = this.#supervisor;
-    if (supervisor === undefined) return [];
-    const own = supervisor.getSnapshot() as {
-      readonly value: unknown;
-      readonly context: { readonly crashes: Readonly<Record<string, number>> };
-    };
-    const { crashes } = own.context;
-    const of = (actor: string, value: unknown): ActorGauge => {
-      const { events, bornAtMs } = this.#countOf(actor);
-      const state = value === undefined ? 'backing off' : stateText(value);
-      return { actor, state, events, restarts: crashes[actor] ?? 0, bornAtMs };
-    };
-    const children = Object.keys(crashes).map((name) => {
-      const ref = supervisor.system.get(name) as AnyActorRef | undefined;
-      return of(name, (ref?.getSnapshot() as { value?: unknown } | undefined)?.value);
-    });
-    return [of('node', own.value), ...children];
-  }
-
-  #observe(): void {
-    if (this.#supervisor === undefined || this.#sinks.size === 0) return;
-    if (this.#unobserve !== undefined) return;
-    const translators = new Map<string, (event: InspectionEvent) => void>();
-    const subscription = this.#supervisor.system.inspect((event) => {
-      const name = nameOf(event.actorRef as unknown as AnyActorRef, this.#supervisor!);
-      if (event.type === '@xstate.event') this.#countOf(name).events += 1;
-      let translate = translators.get(name);
-      if (translate === undefined) {
-        translate = translator((happening) => {
-          if (this.#mayTell(name)) this.#tell(name, happening);
-        });
-        translators.set(name, translate);
-      }
-      translate(event);
-    });
-    this.#unobserve = () => subscription.unsubscribe();
-  }
-
-  #countOf(actor: string): { events: number; bornAtMs: number } {
-    let count = this.#counts.get(actor);
-    if (count === undefined) {
-      count = { events: 0, bornAtMs: this.#bornAtMs };
-      this.#counts.set(actor, count);
-    }
-    return count;
-  }
-
-  #mayTell(actor: string): boolean {
-    const nowMs = this.#clock.monotonicMs();
-    let budget = this.#budgets.get(actor);
-    if (budget === undefined || nowMs - budget.sinceMs > 1000) {
-      budget = { left: this.#limits.actorRecordsPerSecond, sinceMs: nowMs };
-      this.#budgets.set(actor, budget);
-    }
-    return budget.left-- > 0;
+    return this.#actors.contextOf(actor);
   }
 
   #tell(actor: string, happening: Happening): void {
@@ -350,10 +305,3 @@ export class Recorder implements Watch {
     for (const sink of this.#sinks) sink.record(record);
   }
 }
-
-/** Long-lived actors by their system id, what they spawn by its machine. */
-const nameOf = (ref: AnyActorRef, supervisor: AnyActorRef): string => {
-  if (ref === supervisor) return 'node';
-  const { systemId, logic } = ref as { systemId?: string; logic?: { readonly id?: string } };
-  return systemId ?? logic?.id ?? 'child';
-};

@@ -27,6 +27,17 @@ export type InspectionRecord = {
   readonly facts?: Facts;
 };
 
+/** A request that a coordinator here has finished, and why it is remembered. */
+export type RequestSeen = {
+  readonly machine: string;
+  /** Of the epoch, ms. */
+  readonly bornAtMs: number;
+  /** From birth to reply, ms; undefined if it was never answered. */
+  readonly replyMs?: number;
+  readonly outcome: string;
+  readonly why: 'sampled' | 'slow' | 'failed' | 'siblings';
+};
+
 /** A request worth a look, without its details: those are replayed when somebody asks. */
 export type StorySummary = {
   readonly cause: string;
@@ -38,7 +49,7 @@ export type StorySummary = {
   /** From birth to reply; undefined if it was never answered. */
   readonly replyMs?: number;
   readonly outcome: string;
-  readonly why: 'sampled' | 'slow' | 'failed' | 'siblings';
+  readonly why: RequestSeen['why'];
 };
 
 export type ActorGauge = {
@@ -46,6 +57,8 @@ export type ActorGauge = {
   readonly state: string;
   /** Since the node started. */
   readonly events: number;
+  /** The most events that waited behind another at once, since the gauges before; counted while watched. */
+  readonly mailbox: number;
   readonly restarts: number;
   readonly bornAtMs: number;
 };

@@ -1,7 +1,8 @@
 /** The seam between a node and whoever inspects it: everything here is optional and off by default. */
 import type { AnyActorRef, InspectionEvent } from 'xstate';
-import type { NodeId } from '../core/ids.ts';
+import type { Key, NodeId } from '../core/ids.ts';
 import type { PeerMessage, RequestId } from '../wire/peer-messages.ts';
+import type { RequestSeen } from './records.ts';
 
 /** The name of a request and its story, over all nodes. */
 export const causeOf = (node: NodeId, request: RequestId): string => `${node}.${request}`;
@@ -22,6 +23,8 @@ export type Watch = {
   ): void;
   /** Does `task` as part of a client's trace, given by its `traceparent`. */
   traced(traceparent: string, task: () => void): void;
+  /** What is remembered of requests on `key`, newest first. */
+  requestsOn(key: Key): readonly RequestSeen[];
   /** A question or an answer of the inspector of another node. */
   receive(from: NodeId, message: PeerMessage): void;
 };

@@ -25,7 +25,7 @@ export const nodeCommands = (
   { meters, supervisor, issue }: CommandHooks,
 ): AdminCommands => {
   const { map } = organs;
-  const { self, clock, config, digest, storage, trace, logLevels } = parts;
+  const { self, clock, config, digest, storage, trace, logLevels, watch } = parts;
   const logMoves =
     logLevels === undefined ? () => undefined : actorLog(supervisor, trace, logLevels);
   logMoves();
@@ -39,6 +39,7 @@ export const nodeCommands = (
       ...{ ...organs, self, clock, meters },
       settings: new LiveSettings(config, logLevels, logMoves),
       addressOf: (node) => map.book.announcements.find((each) => each.node === node)?.address ?? '',
+      requestsOn: watch === undefined ? undefined : (key) => watch.requestsOn(key),
     }),
     ...backupCommands({ ...organs, self, config, clock, cluster: () => map.cluster }),
     ...parts.commands,

@@ -29,11 +29,15 @@ export type OperatorParts = {
   readonly settings: LiveSettings;
   /** The addresses that nodes have announced. */
   readonly addressOf: (node: NodeId) => string;
+  /** What is remembered of requests on a key, newest first; absent where nothing is. */
+  readonly requestsOn: ((key: Key) => readonly object[]) | undefined;
 };
 
 /** Partitions in one answer of `ring.owners`. */
 const OWNERS_MAX = 1024;
 const KEYS_MAX = 100;
+/** Requests in one answer of `key.explain`. */
+const REQUESTS_MAX = 10;
 
 export const operatorCommands = (parts: OperatorParts): AdminCommands => {
   const { self, settings } = parts;
@@ -126,6 +130,7 @@ const explanationOf = (parts: OperatorParts, key: Key) => {
     complete: completeness.isComplete(partition),
     hintsFor: targets.filter((target) => store.hints.find(target, key) !== undefined),
     record: record === undefined ? null : pictured(record),
+    requests: parts.requestsOn?.(key).slice(0, REQUESTS_MAX) ?? null,
     hash: store.hashOf(store.open(key)).toString(16).padStart(16, '0'),
   };
 };

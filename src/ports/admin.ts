@@ -10,6 +10,8 @@ export type AdminReply = {
   /** Content type. */
   readonly type: string;
   readonly body: string | Uint8Array;
+  /** The same, compressed, for whoever takes that. */
+  readonly gzipped?: Uint8Array;
 };
 
 export type AdminRoute = {

@@ -21,7 +21,7 @@ import type { Status } from '../../src/index.ts';
 const inspector = suite('the page of the inspector');
 const MAIN = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 const PAGE = fileURLToPath(new URL('../../src/inspector/page/', import.meta.url));
-const GZIPPED_BYTES_MAX = 72_000;
+const GZIPPED_BYTES_MAX = 60_000;
 const DEADLINE_MS = 20_000;
 
 type Ready = {

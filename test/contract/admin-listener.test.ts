@@ -3,6 +3,7 @@ import * as assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { request } from 'node:http';
 import type { IncomingHttpHeaders } from 'node:http';
+import { gzipSync } from 'node:zlib';
 import { suite } from 'uvu';
 import { WebSocket } from 'ws';
 import { openAdminListener } from '../../src/adapters/admin-listener.ts';
@@ -11,9 +12,12 @@ import type { AdminRoutes } from '../../src/ports/admin.ts';
 
 const admin = suite('the admin listener');
 
+const PACKED = { status: 200, type: 'text/plain', body: 'long', gzipped: gzipSync('long') };
+
 const ROUTES: AdminRoutes = {
   pages: new Map([
     ['/page', { access: 'token', serve: () => ({ status: 200, type: 'text/html', body: 'hi' }) }],
+    ['/packed', { access: 'open', serve: () => PACKED }],
     ['/livez', { access: 'open', serve: () => ({ status: 200, type: 'text/plain', body: 'ok' }) }],
     [
       '/broken',
@@ -99,6 +103,18 @@ admin(
       assert.equal(broken.status, 500);
       assert.doesNotMatch(broken.body, /secret/);
     }),
+);
+
+admin('sends the compressed form to whoever takes it, the plain one to all others', () =>
+  withListener(undefined, async (port) => {
+    const plain = await ask(port, '/packed');
+    assert.deepEqual([plain.body, plain.headers['content-encoding']], ['long', undefined]);
+    const headers = { 'accept-encoding': 'br, gzip;q=0.8' };
+    const packed = await ask(port, '/packed', { headers });
+    assert.equal(packed.headers['content-encoding'], 'gzip');
+    assert.equal(packed.headers['content-length'], String(PACKED.gzipped.length));
+    assert.equal(packed.headers.vary, 'accept-encoding');
+  }),
 );
 
 admin('refuses foreign names and foreign origins, on pages and on sockets', () =>

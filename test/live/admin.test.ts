@@ -9,6 +9,7 @@ import { nodeDigest } from '../../src/adapters/node-digest.ts';
 import { freePorts } from '../../src/cli/free-ports.ts';
 import { startNode } from '../../src/index.ts';
 import type { NodeOptions, RunningNode } from '../../src/index.ts';
+import type { RequestSeen } from '../../src/inspector/records.ts';
 import { tokenHash } from '../../src/node/client-access.ts';
 
 const admin = suite('health and metrics');
@@ -25,7 +26,7 @@ const withNode = async (
   const common = { dataDir, id: 'n1', admin: '127.0.0.1:0', logLevel: 'silent' } as const;
   const node = await startNode({ ...common, ...options });
   try {
-    await task(node, new URL(node.inspectorUrl!).origin);
+    await task(node, node.inspectorUrl === undefined ? '' : new URL(node.inspectorUrl).origin);
   } finally {
     await node.stop();
   }
@@ -76,6 +77,29 @@ admin(
       const ready = await fetch(`${base}/readyz`);
       assert.deepEqual([ready.status, await ready.text()], [503, 'joining\n']);
       assert.equal((await fetch(`${base}/startupz`)).status, 503);
+    });
+  },
+);
+
+admin(
+  'explaining a key tells the last requests on it, where an inspector remembers them',
+  async () => {
+    await withNode({}, async (node, base) => {
+      await until(async () => (await fetch(`${base}/readyz`)).status === 200);
+      const client = node.client();
+      for (const value of ['a', 'b']) await client.put('twice', value);
+      await client.get('twice');
+      const explained = async (key: string) =>
+        (await client.admin('key.explain', { key }))['requests'];
+      // A coordinator is remembered once it is buried, after it lingered.
+      await until(async () => ((await explained('twice')) as object[]).length > 0);
+      const [{ replyMs, bornAtMs, ...last }] = (await explained('twice')) as [RequestSeen];
+      assert.deepEqual(last, { machine: 'get', outcome: 'value', why: 'siblings' });
+      assert.ok(replyMs! < 5000 && Math.abs(Date.now() - bornAtMs) < 60_000);
+      assert.deepEqual(await explained('other'), []);
+    });
+    await withNode({ admin: 'off' }, async (node) => {
+      assert.equal((await node.client().admin('key.explain', { key: 'k' }))['requests'], null);
     });
   },
 );

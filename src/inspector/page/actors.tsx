@@ -5,12 +5,16 @@ import { Empty, NodeName, Panel, clockTime, duration, factsText } from './bits.t
 import { MachineChart } from './chart.tsx';
 import { moveFocus } from './requests.tsx';
 import { ask, happened, memberIds, nodes, now, recording, records, tick } from './store.ts';
+import type { HistoryPoint } from './store.ts';
 
-type Column = 'actor' | 'state' | 'rate' | 'restarts' | 'age';
+const COLUMNS = ['actor', 'state', 'rate', 'mailbox', 'restarts', 'age'] as const;
+type Column = (typeof COLUMNS)[number];
 type Chosen = { readonly node: string; readonly actor: string };
 
 const EVENTS_SHOWN = 40;
-const RATE_POINTS = 8;
+const MAILBOX_TITLE = 'the most events that waited behind another in the last few seconds';
+/** Gauges come twice a second. */
+const RECENT_POINTS = 8;
 
 const sortBy = signal<Column>('actor');
 const chosen = signal<Chosen | undefined>(undefined);
@@ -30,9 +34,10 @@ export const Actors = () => {
           <table class="rows">
             <thead>
               <tr>
-                {(['actor', 'state', 'rate', 'restarts', 'age'] as const).map((column) => (
+                {COLUMNS.map((column) => (
                   <th
                     class={column === 'actor' || column === 'state' ? '' : 'number'}
+                    title={column === 'mailbox' ? MAILBOX_TITLE : undefined}
                     aria-sort={sortBy.value === column ? 'descending' : 'none'}
                   >
                     <button class="sort" onClick={() => (sortBy.value = column)}>
@@ -61,7 +66,7 @@ const NodeActors = ({ id, picked }: { readonly id: string; readonly picked: Chos
   return (
     <tbody>
       <tr class="group">
-        <th colSpan={5}>
+        <th colSpan={COLUMNS.length}>
           <NodeName id={id} />{' '}
           <span class="muted">
             {seen === undefined
@@ -91,6 +96,7 @@ const NodeActors = ({ id, picked }: { readonly id: string; readonly picked: Chos
             {gauge.actor === 'node' ? gauge.state.split(',')[0] : gauge.state}
           </td>
           <td class="number mono">{rateOf(id, gauge.actor).toFixed(1)}</td>
+          <td class="number mono">{mailboxOf(id, gauge.actor)}</td>
           <td class="number mono">{gauge.restarts}</td>
           <td class="number mono">{duration(now.value - gauge.bornAtMs)}</td>
         </tr>
@@ -116,6 +122,8 @@ const order =
         return a.state.localeCompare(b.state);
       case 'rate':
         return rateOf(id, b.actor) - rateOf(id, a.actor);
+      case 'mailbox':
+        return mailboxOf(id, b.actor) - mailboxOf(id, a.actor);
       case 'restarts':
         return b.restarts - a.restarts;
       case 'age':
@@ -123,9 +131,19 @@ const order =
     }
   };
 
+const recentOf = (id: string): readonly HistoryPoint[] =>
+  (nodes.value.get(id)?.history ?? []).slice(-RECENT_POINTS);
+
+/** The fullest over the last few gauges: one look hardly ever finds any waiting. */
+const mailboxOf = (id: string, actor: string): number =>
+  recentOf(id).reduce((most, { gauges }) => {
+    const found = gauges.actors.find((each) => each.actor === actor);
+    return Math.max(most, found?.mailbox ?? 0);
+  }, 0);
+
 /** Events a second over the last few gauges. */
 const rateOf = (id: string, actor: string): number => {
-  const points = (nodes.value.get(id)?.history ?? []).slice(-RATE_POINTS);
+  const points = recentOf(id);
   const [first, last] = [points[0], points.at(-1)];
   if (first === undefined || last === undefined || first === last) return 0;
   const count = (point: typeof first): number =>

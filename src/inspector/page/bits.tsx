@@ -1,5 +1,6 @@
 /** Small parts that all views share. */
 import type { ComponentChildren } from 'preact';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { colourOf } from './store.ts';
 
 /** A node's name in its colour; colour is never the only sign. */
@@ -98,3 +99,15 @@ export const factsText = (facts: object | undefined): string =>
       ([name, value]) => `${name} ${Array.isArray(value) ? `[${value.join(' ')}]` : String(value)}`,
     )
     .join(' · ');
+
+/** The width of an element as the window has it, px. */
+export const useWidth = () => {
+  const place = useRef<HTMLDivElement>(null);
+  const [widthPx, setWidthPx] = useState(600);
+  useEffect(() => {
+    const seen = new ResizeObserver(([entry]) => setWidthPx(entry!.contentRect.width));
+    seen.observe(place.current!);
+    return () => seen.disconnect();
+  }, []);
+  return [place, widthPx] as const;
+};

@@ -1,15 +1,12 @@
 /** How the cluster is doing: latencies, event loops, buffers, hints, repair. */
 import { signal } from '@preact/signals';
-import { useEffect, useRef } from 'preact/hooks';
-import uPlot from 'uplot';
 import type { Gauges } from '../records.ts';
 import { Empty, NodeName, Panel, duration } from './bits.tsx';
+import { Plot } from './plot.tsx';
+import type { Measure } from './plot.tsx';
 import { memberIds, nodes, recording } from './store.ts';
 
-type Line = {
-  readonly title: string;
-  readonly of: (gauges: Gauges) => number | null;
-};
+type Line = { readonly title: string; readonly of: Measure };
 
 const PERCENTILES = ['p50', 'p99', 'p999'] as const;
 const percentile = signal<(typeof PERCENTILES)[number]>('p99');
@@ -85,7 +82,7 @@ export const HealthView = () => {
               ) : undefined
             }
           >
-            <Plot line={line} />
+            <Plot measure={line.of} />
           </Panel>
         ))}
       </div>
@@ -229,112 +226,4 @@ const Debts = ({ id, gauges }: { readonly id: string; readonly gauges: Gauges })
       ))}
     </tbody>
   );
-};
-
-const Plot = ({ line }: { readonly line: Line }) => {
-  const place = useRef<HTMLDivElement>(null);
-  const plot = useRef<uPlot | undefined>(undefined);
-  const ids = memberIds.value;
-  const known = ids.join();
-  useEffect(() => {
-    const element = place.current!;
-    const style = getComputedStyle(element);
-    const ink = style.getPropertyValue('--muted');
-    const grid = { stroke: style.getPropertyValue('--line'), width: 1 };
-    const colour = (index: number): string => style.getPropertyValue(`--c${index % 7}`);
-    const made = new uPlot(
-      {
-        width: element.clientWidth,
-        height: 150,
-        legend: { show: false },
-        cursor: { show: false },
-        scales: {
-          y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1, (high ?? 1) * 1.15)] },
-        },
-        axes: [
-          { stroke: ink, grid, ticks: grid, values: (_, splits) => splits.map(agoText) },
-          {
-            stroke: ink,
-            grid,
-            ticks: grid,
-            size: 52,
-            values: (_, splits) => splits.map(shortNumber),
-          },
-        ],
-        series: [
-          {},
-          ...ids.map((id, index) => ({
-            label: id,
-            stroke: colour(index),
-            width: 2,
-            dash: index > 6 ? [4, 3] : [],
-            spanGaps: true,
-            points: { show: false },
-          })),
-        ],
-      },
-      [[], ...ids.map(() => [])],
-      element,
-    );
-    plot.current = made;
-    const resized = new ResizeObserver(() =>
-      made.setSize({ width: element.clientWidth, height: 150 }),
-    );
-    resized.observe(element);
-    return () => {
-      resized.disconnect();
-      made.destroy();
-    };
-  }, [known]);
-  useEffect(() => {
-    plot.current?.setData(seriesOf(ids, line));
-  });
-  const latest = ids.map((id) => ({ id, value: latestOf(id, line) }));
-  return (
-    <>
-      <div class="plot" ref={place} />
-      <p class="latest">
-        {latest.map(({ id, value }) => (
-          <span data-latest={id}>
-            <NodeName id={id} /> {value === null ? '–' : Number(value.toFixed(2))}
-          </span>
-        ))}
-      </p>
-    </>
-  );
-};
-
-/** Room on an axis is scarce. */
-const shortNumber = (value: number): string =>
-  value >= 10_000 ? `${Math.round(value / 1000)}k` : String(value);
-
-const agoText = (seconds: number): string => {
-  const ago = Math.round(Date.now() / 1000 - seconds);
-  return ago <= 0 ? 'now' : `−${ago} s`;
-};
-
-const latestOf = (id: string, line: Line): number | null => {
-  const seen = nodes.value.get(id);
-  return seen === undefined ? null : line.of(seen.gauges);
-};
-
-/** One column of times for all nodes; where a node has no point at a time, a gap. */
-const seriesOf = (ids: readonly string[], line: Line): uPlot.AlignedData => {
-  const BUCKET_MS = 500;
-  const since = Date.now() - 120_000;
-  const columns = new Map<number, (number | null)[]>();
-  ids.forEach((id, index) => {
-    for (const { atMs, gauges } of nodes.value.get(id)?.history ?? []) {
-      if (atMs < since) continue;
-      const bucket = Math.round(atMs / BUCKET_MS);
-      let column = columns.get(bucket);
-      if (column === undefined) columns.set(bucket, (column = ids.map(() => null)));
-      column[index] = line.of(gauges);
-    }
-  });
-  const sorted = [...columns].sort((a, b) => a[0] - b[0]);
-  return [
-    sorted.map(([bucket]) => (bucket * BUCKET_MS) / 1000),
-    ...ids.map((_, index) => sorted.map(([, column]) => column[index]!)),
-  ];
 };

@@ -1,6 +1,5 @@
 /** One request as a sequence diagram and as a waterfall over the nodes. */
-import { useEffect, useRef, useState } from 'preact/hooks';
-import { duration, shortActor } from './bits.tsx';
+import { duration, shortActor, useWidth } from './bits.tsx';
 import { CLIENT } from './steps.ts';
 import type { Step } from './steps.ts';
 import { colourOf, memberIds } from './store.ts';
@@ -69,18 +68,6 @@ export const Sequence = ({ steps, cursor, onSelect }: Props) => {
       </svg>
     </div>
   );
-};
-
-/** The width of an element as the window has it, px. */
-const useWidth = () => {
-  const place = useRef<HTMLDivElement>(null);
-  const [widthPx, setWidthPx] = useState(600);
-  useEffect(() => {
-    const seen = new ResizeObserver(([entry]) => setWidthPx(entry!.contentRect.width));
-    seen.observe(place.current!);
-    return () => seen.disconnect();
-  }, []);
-  return [place, widthPx] as const;
 };
 
 const StepMark = ({ step, x, y }: { step: Step; x: (lane: string) => number; y: number }) => {
