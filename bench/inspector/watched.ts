@@ -17,6 +17,9 @@ const { values: flags } = parseArgs({
   },
 });
 const KNEE_SECONDS = 8;
+/** At this load a second makes some thousand records of all requests. */
+const FILL_SECONDS = 20;
+const HISTORY_SECONDS = 125;
 const SHARE = 0.8;
 const TICK_MS = 20;
 const MIB = 1024 * 1024;
@@ -75,15 +78,19 @@ const main = async (): Promise<void> => {
     const knee = 2 / rates.reduce((sum, rate) => sum + 1 / rate, 0);
     const page = await browser.newPage({ viewport: { width: 1280, height: 860 } });
     await page.goto(`${cluster.inspector!}#requests`);
-    await page.locator('.tools select').selectOption(flags.sample);
+    const choice = page.locator('.tools select');
     const session = await page.context().newCDPSession(page);
     const heapMiB = async (): Promise<number> => {
       await session.send('HeapProfiler.collectGarbage');
       const { usedSize } = await session.send('Runtime.getHeapUsage');
       return Math.round((usedSize / MIB) * 10) / 10;
     };
-    // The page keeps 20,000 records: it is full before the minute begins, or nearly.
-    await load(cluster, knee * SHARE, seconds / 2);
+    // The page keeps 20,000 records, 1,000 requests and two minutes of gauges: it is full before the
+    // minute begins.
+    await choice.selectOption('1');
+    await load(cluster, knee * SHARE, FILL_SECONDS);
+    await choice.selectOption(flags.sample);
+    await load(cluster, knee * SHARE, HISTORY_SECONDS - FILL_SECONDS);
     const before = { heap: await heapMiB(), nodes: residentMiB(cluster) };
     await page.evaluate(COUNT_FRAMES);
     const failed = await load(cluster, knee * SHARE, seconds);

@@ -26,7 +26,11 @@ export const MachineChart = ({
     <figure class="chart" data-machine={machine} data-state={state}>
       <svg
         viewBox={`-4 -4 ${width + 8} ${chart.height + 8}`}
-        style={{ maxWidth: `${Math.round(width * 1.15)}px` }}
+        style={{
+          maxWidth: `${Math.round(width * 1.15)}px`,
+          // On a phone it is moved about rather than too small to read.
+          minWidth: `${Math.round(width * 0.8)}px`,
+        }}
         role="img"
         aria-label={`${machine}: ${state ?? 'not running'}`}
       >

@@ -227,7 +227,7 @@ const Help = () => (
     <h2>Signs</h2>
     <p>
       ● healthy · ◐ suspect · ✕ down, each as one node believes it · ≠ nodes disagree · ▸ the state
-      a machine is in · ⏱ a timer fired
+      a machine is in · ◔ a timer fired
     </p>
     <button onClick={() => (helping.value = false)}>close</button>
   </dialog>

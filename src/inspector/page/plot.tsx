@@ -109,7 +109,8 @@ const scaleOf = (values: readonly number[]): readonly [most: number, step: numbe
   const most = values.reduce((top, value) => Math.max(top, value), 1 / 1.15) * 1.15;
   const power = 10 ** Math.floor(Math.log10(most / 4));
   const step = [1, 2, 5, 10].find((each) => each * power >= most / 4)! * power;
-  return [most, step];
+  // Things that are counted have no halves.
+  return [most, values.every(Number.isInteger) ? Math.max(1, step) : step];
 };
 
 const pathOf = (

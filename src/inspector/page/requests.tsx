@@ -63,6 +63,8 @@ export const Requests = () => {
   void tick.value;
   const rows = [...stories.values()]
     .filter(({ startMs }) => startMs <= playhead.value)
+    // What a replica did may be told before the coordinator's birth, or without it.
+    .filter(({ summary, records }) => summary !== undefined || records.some(isBirth))
     .map(rowView)
     .filter(matches)
     .sort((a, b) => b.startMs - a.startMs)
@@ -132,7 +134,7 @@ type RowView = {
 };
 
 const rowView = ({ cause, summary, records, startMs }: StoryRow): RowView => {
-  const births = records.filter(({ type }) => type === 'born');
+  const births = records.filter(isBirth);
   const born = births.find(({ what }) => what !== 'forward') ?? births[0];
   const reply = records.find(({ type, what }) => type === 'did' && what === 'reply');
   const value = String(born?.facts?.['value'] ?? '');
@@ -148,6 +150,8 @@ const rowView = ({ cause, summary, records, startMs }: StoryRow): RowView => {
     why: summary?.why ?? 'sampled',
   };
 };
+
+const isBirth = ({ type }: InspectionRecord): boolean => type === 'born';
 
 const matches = (row: RowView): boolean => {
   if (why.value !== 'all' && row.why !== why.value) return false;

@@ -106,7 +106,7 @@ const StepMark = ({ step, x, y }: { step: Step; x: (lane: string) => number; y: 
       </g>
     );
   }
-  const sign = kind === 'timer' ? '⏱ ' : kind === 'born' ? '✦ ' : kind === 'ended' ? '■ ' : '• ';
+  const sign = kind === 'timer' ? '◔ ' : kind === 'born' ? '✦ ' : kind === 'ended' ? '■ ' : '• ';
   return <Words x={at} y={y + 4} text={sign + label} />;
 };
 

@@ -32,7 +32,8 @@ export type StoryRow = {
   startMs: number;
 };
 
-const HISTORY_MAX = 600;
+/** Gauges come twice a second, and plots show two minutes. */
+const HISTORY_MAX = 250;
 const RECORDS_MAX = 20_000;
 const STORIES_MAX = 1000;
 /** A node that told nothing for so long is shown as silent. */
