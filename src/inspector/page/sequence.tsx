@@ -167,7 +167,7 @@ export const Waterfall = ({ steps, cursor, onSelect }: Props) => {
                 width: `${Math.max(0.4, percent(bar.toMs) - percent(bar.fromMs))}%`,
               }}
             />
-            <span class="bar-time" style={{ left: `${Math.min(84, percent(bar.toMs))}%` }}>
+            <span class="bar-time" style={timePlace(percent(bar.fromMs), percent(bar.toMs))}>
               {duration(bar.toMs - bar.fromMs)}
             </span>
           </span>
@@ -179,6 +179,12 @@ export const Waterfall = ({ steps, cursor, onSelect }: Props) => {
       </p>
     </div>
   );
+};
+
+/** Behind its bar, else before it; upon it only where it fills the space. Percents of the space. */
+const timePlace = (from: number, to: number): { left?: string; right?: string } => {
+  if (to <= 84 || from < 16) return { left: `${Math.min(84, to)}%` };
+  return { right: `${100 - from}%` };
 };
 
 type Bar = {
