@@ -170,11 +170,11 @@ const vectorsText = (found: readonly Explained[]): string => {
 const requestsText = (found: readonly Explained[]): string => {
   const deaf = found.flatMap(({ node, requests }) => (requests === null ? [node] : []));
   const rows = found
-    .flatMap(({ node, requests }) => (requests ?? []).map((each) => ({ node, ...each })))
+    .flatMap(({ requests }) => requests ?? [])
     .sort((a, b) => b.bornAtMs - a.bornAtMs)
     .slice(0, REQUESTS_MAX)
-    .map(({ node, machine, bornAtMs, replyMs, outcome, why }) => [
-      ...[new Date(bornAtMs).toISOString(), node, machine, outcome],
+    .map(({ cause, machine, bornAtMs, replyMs, outcome, why }) => [
+      ...[new Date(bornAtMs).toISOString(), cause, machine, outcome],
       ...[replyMs === undefined ? '-' : `${replyMs.toFixed(1)} ms`, why],
     ]);
   const note =
@@ -183,9 +183,7 @@ const requestsText = (found: readonly Explained[]): string => {
       : `requests are remembered with --admin only: not by ${deaf.join(', ')}\n`;
   if (rows.length === 0)
     return deaf.length === found.length ? note : `no slow, failed or recorded request\n${note}`;
-  return (
-    tableText(['LAST REQUESTS', 'COORDINATOR', 'OPERATION', 'OUTCOME', 'REPLY', 'WHY'], rows) + note
-  );
+  return tableText(['LAST REQUESTS', 'STORY', 'OPERATION', 'OUTCOME', 'REPLY', 'WHY'], rows) + note;
 };
 
 const siblingsText = (siblings: NonNullable<Explained['record']>['siblings']): string =>

@@ -138,8 +138,8 @@ export class Recorder implements Watch {
     const shown = showKey(key);
     return this.stories()
       .filter((story) => story.key === shown)
-      .map(({ machine, bornAtMs, replyMs, outcome, why }) => ({
-        ...{ machine, bornAtMs: Math.round(bornAtMs), outcome, why },
+      .map(({ cause, machine, bornAtMs, replyMs, outcome, why }) => ({
+        ...{ cause, machine, bornAtMs: Math.round(bornAtMs), outcome, why },
         ...(replyMs === undefined ? {} : { replyMs }),
       }))
       .reverse();

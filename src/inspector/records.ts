@@ -29,6 +29,8 @@ export type InspectionRecord = {
 
 /** A request that a coordinator here has finished, and why it is remembered. */
 export type RequestSeen = {
+  /** Its name, as `coterie story` takes it: `node.number`. */
+  readonly cause: string;
   readonly machine: string;
   /** Of the epoch, ms. */
   readonly bornAtMs: number;

@@ -93,8 +93,9 @@ admin(
         (await client.admin('key.explain', { key }))['requests'];
       // A coordinator is remembered once it is buried, after it lingered.
       await until(async () => ((await explained('twice')) as object[]).length > 0);
-      const [{ replyMs, bornAtMs, ...last }] = (await explained('twice')) as [RequestSeen];
+      const [{ cause, replyMs, bornAtMs, ...last }] = (await explained('twice')) as [RequestSeen];
       assert.deepEqual(last, { machine: 'get', outcome: 'value', why: 'siblings' });
+      assert.match(cause, /^n1\.\d+$/);
       assert.ok(replyMs! < 5000 && Math.abs(Date.now() - bornAtMs) < 60_000);
       assert.deepEqual(await explained('other'), []);
     });
