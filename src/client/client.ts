@@ -70,7 +70,10 @@ export class Client {
     this.#writer = new Writer(this.#executor, session);
   }
 
-  /** Calls `listener` with what happens to this client, until the returned function is called. */
+  /**
+   * Calls `listener` with what happens to this client, until the returned function is called. One that
+   * throws disturbs no operation: its error becomes an unhandled rejection.
+   */
   on(listener: (event: ClientEvent) => void): () => void {
     return this.#executor.events.on(listener);
   }

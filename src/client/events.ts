@@ -25,10 +25,17 @@ export class Events {
   emit(event: ClientEvent): void {
     if (this.#state === 'closed') return;
     if (event.type === 'closed') this.#state = 'closed';
-    for (const listener of this.#listeners) listener(event);
+    for (const listener of this.#listeners) {
+      try {
+        listener(event);
+      } catch (error) {
+        // Its fault, not that of the operation it was told of: reported as unhandled.
+        void Promise.reject(error);
+      }
+    }
   }
 
-  /** Calls `listener` with each event until the returned function is called. It must not throw. */
+  /** Calls `listener` with each event until the returned function is called. */
   on(listener: (event: ClientEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);

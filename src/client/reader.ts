@@ -65,6 +65,14 @@ export class Reader {
       const message = 'what this client has seen of the key is with none of the nodes that answer';
       throw new CoterieError('STALE_READ', message, { attempts: round });
     }
-    await new Promise<void>((resolve) => void clock.setTimeout(resolve, pauseMs));
+    await new Promise<void>((resolve) => {
+      const end = (): void => {
+        clock.clearTimeout(timer);
+        signal?.removeEventListener('abort', end);
+        resolve();
+      };
+      const timer = clock.setTimeout(end, pauseMs);
+      signal?.addEventListener('abort', end, { once: true });
+    });
   }
 }

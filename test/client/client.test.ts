@@ -798,6 +798,19 @@ client('tells a refused quorum after as many looks as it is told to make', async
   assert.deepEqual([error.code, error.outcome], ['QUORUM_NOT_MET', 'refused']);
 });
 
+client('goes on when a listener throws, and lets the process know', async () => {
+  const { client: store, clock, dialled } = world();
+  const unhandled = new Promise((resolve) => process.once('unhandledRejection', resolve));
+  store.on(() => {
+    throw new Error('of the application');
+  });
+  const reading = store.get('cart');
+  await clock.advance(0);
+  answer(dialled[0], value('x'));
+  assert.equal((await reading).text(), 'x');
+  assert.match(String(await unhandled), /of the application/);
+});
+
 client('iterates over its events until it is closed', async () => {
   const { client: store, clock, dialled } = world();
   const types: string[] = [];
