@@ -207,6 +207,7 @@ export const applyEvent = (
     return { ...before, members: sorted([...before.members, { id, seat: id, zone, weight }]) };
   }
   if (held === undefined) {
+    if (event.type === 'replace') return withoutLoser(before, event.by);
     // One that was leaving died before it had handed over what it holds.
     const leaves = before.retired.includes(event.node) && !isRemoved(before, event.node);
     if (event.type !== 'remove' || !leaves) return before;
@@ -258,6 +259,15 @@ const without = ({ retired, removed }: Membership, id: NodeId, atMs: number) => 
   retired: [...retired, id],
   removed: [...removed, { id, atMs }],
 });
+
+/**
+ * A seat was handed on, or given up, on both sides of a split. Who comes too late may hold records
+ * by then: it gives them away like one that was told to leave, and is asked until it has.
+ */
+const withoutLoser = (before: Membership, id: NodeId): Membership => {
+  const isKnown = before.members.some((each) => each.id === id) || before.retired.includes(id);
+  return isKnown ? before : { ...before, retired: [...before.retired, id] };
+};
 
 /** Only the node itself knows that it holds nothing; of one declared dead, too, it is good to know. */
 const withoutLeaver = (before: Membership, { node: id, issuer }: LeftEvent): Membership => {

@@ -144,7 +144,9 @@ export class ClusterMap {
     };
     const before = foldHistory(history);
     if (before === undefined) return 'this node does not know its cluster yet';
-    if (applyEvent(before, event) === before) {
+    const isMember = (node: NodeId) => before.members.some(({ id }) => id === node);
+    const isLate = event.type === 'replace' && !isMember(event.node);
+    if (isLate || applyEvent(before, event) === before) {
       return `${change.type} changes nothing: the node is not as it would have to be`;
     }
     return event;

@@ -375,6 +375,42 @@ narrow('a founder that lost its disk names no change as it named one before', ()
   }
 });
 
+narrow('two spares for one dead node, named on both sides of a split: the loser hands over', () => {
+  const c = cluster(6, 1, REAPING, 4);
+  const [a, b, side, dead, , loser] = c.world.hosts as [Host, Host, Host, Host, Host, Host];
+  c.world.crash(dead);
+  const [left, right] = [
+    [a, c.world.hosts[4]!],
+    [b, side, loser],
+  ];
+  for (const one of left) {
+    for (const other of right) {
+      c.world.network.cut(one.address.slice(5), other.address.slice(5));
+      c.world.network.cut(other.address.slice(5), one.address.slice(5));
+    }
+  }
+  c.world.clock.advance(3000);
+  const replace = (host: Host, by: string) =>
+    host.node!.changeMembership({ type: 'replace', node: dead.id, by: nodeId(by) });
+  assert.equal(replace(a, 'n5'), undefined);
+  assert.equal(replace(side, 'n6'), undefined);
+  c.world.clock.advance(30_000);
+  const keys = Array.from({ length: 20 }, (_, i) => `k${i}`);
+  for (const key of keys) {
+    assert.equal(codeOf(c.put(5, 'v', { key: keyOfText(key), w: 1 }, 4000)), 'applied');
+  }
+  c.world.network.heal();
+  c.world.clock.advance(120_000);
+  const rest = [a, b, side, c.world.hosts[4]!];
+  for (const { id, node } of rest) {
+    assert.equal(node!.ringView.moving().length, 0, `${id} waits for a move`);
+    assert.deepEqual(node!.ringView.ring.table, a.node!.ringView.ring.table, id);
+  }
+  for (const key of keys) assert.deepEqual(c.get(0, 3, key, 300).texts, ['v']);
+  assert.ok(a.node!.ringView.hasLeft(loser.id), 'and says that it has left');
+  assert.equal(loser.node!.state, 'left');
+});
+
 narrow('a record without its values is not taken from a peer', () => {
   const { world, put, get } = cluster();
   const [a, b] = world.hosts as [Host, Host];
