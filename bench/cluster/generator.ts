@@ -52,13 +52,15 @@ class Generator {
     addresses: readonly string[],
     connections: number,
     coordination: Coordination,
+    retriesMax: number | undefined,
   ): Promise<void> {
+    const retries = retriesMax === undefined ? {} : { retriesMax };
     await Promise.all(this.#clients.map((client) => client.close()));
     // Each connection begins at another node; the rest is where it goes when that one fails.
     this.#clients = Array.from({ length: connections }, (_, i) =>
       connect(
         addresses.map((_, j) => addresses[(i + j) % addresses.length]!),
-        { coordination },
+        { coordination, ...retries },
       ),
     );
   }
@@ -282,8 +284,8 @@ process.on('message', (order: Order) => {
   const answer = (value: unknown): void => void process.send!(value);
   const refuse = (error: unknown): void => answer({ failed: String(error) });
   if (order.type === 'open') {
-    const { addresses, connections, coordination } = order;
-    generator.open(addresses, connections, coordination).then(() => answer({}), refuse);
+    const { addresses, connections, coordination, retriesMax } = order;
+    generator.open(addresses, connections, coordination, retriesMax).then(() => answer({}), refuse);
   } else if (order.type === 'fill') {
     const { keys, valueBytes, inFlight } = order;
     generator.fill(keys, valueBytes, inFlight).then(() => answer({}), refuse);

@@ -47,6 +47,8 @@ export type Order =
       readonly addresses: readonly string[];
       readonly connections: number;
       readonly coordination: Coordination;
+      /** Of the clients; absent: as they are by default. */
+      readonly retriesMax?: number;
     }
   /** Writes every key once. */
   | {

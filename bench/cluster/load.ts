@@ -16,8 +16,10 @@ export class LoadGenerator {
     addresses: readonly string[],
     connections: number,
     coordination: Coordination = 'server',
+    retriesMax?: number,
   ): Promise<void> {
-    await this.#ask({ type: 'open', addresses, connections, coordination });
+    const retries = retriesMax === undefined ? {} : { retriesMax };
+    await this.#ask({ type: 'open', addresses, connections, coordination, ...retries });
   }
 
   async fill(keys: number, valueBytes: number): Promise<void> {

@@ -104,6 +104,18 @@ export const LIMITS = {
     [1, 1_000_000],
     'Coordinators alive at once; one more is answered OVERLOADED at birth.',
   ),
+  throttle: {
+    waitingMin: live.count(
+      128,
+      [1, 1_000_000],
+      'Requests that may wait at this node at once, however late it is; one more is OVERLOADED.',
+    ),
+    lateMs: live.ms(
+      50,
+      [1, 10_000],
+      'A timer that rings so much too late tells of more work than this process can do: fewer may wait.',
+    ),
+  },
   valueBytesMax: live.bytes(
     MiB,
     [1, 16 * MiB],

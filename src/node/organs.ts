@@ -174,10 +174,10 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
   const send = (to: NodeId, message: PeerMessage): void =>
     peers.send(to, parts.watch?.stamped(message) ?? message);
   const { prefixDefaults = [] } = parts;
-  const requests = { self, config, ring, store, nursery, rounds, admission, send };
+  const requests = { self, clock, config, ring, store, nursery, rounds, admission, send };
   const readRepairs = new ReadRepairs(clock, config);
   const router = new Router({ ...requests, replica, prefixDefaults, readRepairs });
-  const scans = new Scans({ ...requests, clock, completeness });
+  const scans = new Scans({ ...requests, completeness });
   const common = { self, replica, store, ring, config, admission, rounds, send };
   const handoff = new HandoffDesk(
     { ...common, tell: (event) => tell('handoff', event) },

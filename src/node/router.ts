@@ -20,6 +20,7 @@ import { startRead } from '../core/read-tally.ts';
 import { decodeRecord, encodeRecord } from '../core/record-bytes.ts';
 import { EMPTY_RECORD } from '../core/record.ts';
 import type { RecordOfKey } from '../core/record.ts';
+import type { Clock } from '../ports/clock.ts';
 import type { GetRequest, PutRequest } from '../wire/client-messages.ts';
 import type {
   FailedReply,
@@ -49,6 +50,7 @@ import type { RecordStore } from './record-store.ts';
 import type { Replica } from './replica.ts';
 import type { RingView } from './ring-view.ts';
 import type { Rounds } from './rounds.ts';
+import { Throttle } from './throttle.ts';
 
 export type GetCommand = Omit<GetRequest, 'type'>;
 /** As a client sent it: what is absent the defaults of the key's prefix say. */
@@ -56,6 +58,7 @@ export type ClientPut = Omit<PutRequest, 'type'>;
 
 export type RouterParts = {
   readonly self: NodeId;
+  readonly clock: Clock;
   readonly config: Config;
   readonly ring: RingView;
   readonly replica: Replica;
@@ -70,6 +73,7 @@ export type RouterParts = {
 
 export class Router {
   readonly #parts: RouterParts;
+  readonly #throttle: Throttle;
   readonly #putReplies = new Map<RequestId, (reply: PutReply) => void>();
   readonly #getReplies = new Map<RequestId, (reply: GetReply) => void>();
   /** What was read before a put that looks first, until its dot is minted. */
@@ -83,6 +87,8 @@ export class Router {
 
   constructor(parts: RouterParts) {
     this.#parts = parts;
+    const { clock, config } = parts;
+    this.#throttle = new Throttle({ clock, config, waiting: () => this.waiting });
   }
 
   put(put: ClientPut, reply: (reply: PutReply) => void): void {
@@ -104,6 +110,22 @@ export class Router {
     this.#taken.add(name);
     if (this.#taken.size > TAKEN_MAX) this.#taken.delete(this.#taken.values().next().value!);
     this.#route(put, 'node', reply);
+  }
+
+  /** Requests of clients that are not answered yet. */
+  get waiting(): number {
+    return this.#putReplies.size + this.#getReplies.size;
+  }
+
+  /** How many may be. */
+  get room(): number {
+    return this.#throttle.room;
+  }
+
+  #overload(): FailedReply | undefined {
+    const { nursery } = this.#parts;
+    if (nursery.isFull) return overloaded(nursery.alive);
+    return this.#throttle.refusal();
   }
 
   /** The request that is being answered in this very call. */
@@ -128,7 +150,8 @@ export class Router {
       quorumRefusal({ w, dw }, owners.length, put.strict) ??
       reachRefusal(list, Math.max(w, dw), put.strict);
     if (refusal !== undefined) return reply(refusal);
-    if (nursery.isFull) return reply(overloaded(nursery.alive));
+    const overload = this.#overload();
+    if (overload !== undefined) return reply(overload);
 
     const mayForward = from === 'client' && !owners.some(({ node }) => node === self);
     const coordinators = mayForward ? this.#coordinatorsOf(put, owners) : [];
@@ -243,7 +266,8 @@ export class Router {
     const r = get.r ?? Math.min(prefixR, owners.length);
     const refusal = quorumRefusal({ r }, owners.length, false) ?? reachRefusal(list, r, get.strict);
     if (refusal !== undefined) return reply(refusal);
-    if (nursery.isFull) return reply(overloaded(nursery.alive));
+    const overload = this.#overload();
+    if (overload !== undefined) return reply(overload);
     const rank = ({ node, role, health }: PreferenceEntry): number =>
       (role === 'owner' ? 0 : 4) + (health === 'suspect' ? 2 : 0) + (node === self ? 0 : 1);
     const candidates = list

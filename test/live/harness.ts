@@ -10,6 +10,7 @@ import { connect } from '../../src/client/index.ts';
 import type { Status } from '../../src/index.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
+const NEXT_MINOR = new URL('./next-minor.js', import.meta.url).href;
 
 export class LiveCluster {
   readonly dir = mkdtempSync(join(tmpdir(), 'coterie-live-'));
@@ -48,14 +49,15 @@ export class LiveCluster {
     return join(this.dir, id);
   }
 
-  /** Resolves when the node listens. */
-  async startNode(id: string): Promise<void> {
+  /** Resolves when the node listens. `next-minor`: as a later release of both protocols would speak. */
+  async startNode(id: string, speaks: 'this-version' | 'next-minor' = 'this-version') {
     const url = this.urlOf(id);
     const args = ['start', '--id', id, '--data', this.dataDir(id), '--listen', url.slice(5)];
     args.push('--log-level', 'error', ...this.#flags);
     if (this.#founders.includes(id)) args.push('--bootstrap', this.#founders.join(','));
     for (const seed of this.urls) if (seed !== url) args.push('--seed', seed);
-    const child = fork(MAIN, args, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+    const execArgv = speaks === 'next-minor' ? ['--import', NEXT_MINOR] : [];
+    const child = fork(MAIN, args, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'], execArgv });
     this.#running.set(id, child);
     await new Promise<void>((resolve, reject) => {
       child.once('message', () => resolve());

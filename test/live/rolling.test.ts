@@ -5,6 +5,7 @@ import { connect } from '../../src/client/index.ts';
 import type { Client } from '../../src/client/index.ts';
 import type { Status } from '../../src/index.ts';
 import { LiveCluster, cli } from './harness.ts';
+import { greet, helloAs } from './stranger.ts';
 
 const rolling = suite('a rolling restart');
 
@@ -37,7 +38,8 @@ const work = async (client: Client, load: Load, worker: number, signal: AbortSig
   }
 };
 
-rolling('of three nodes under load loses nothing and fails nothing', async () => {
+/** Stops and starts each node in turn, under load, as often as there are `versions`. */
+const roll = async (versions: readonly ('this-version' | 'next-minor')[]): Promise<void> => {
   const cluster = await LiveCluster.start(3);
   const client = connect(cluster.urls);
   const load: Load = { written: new Map(), failures: [], operations: 0 };
@@ -46,15 +48,17 @@ rolling('of three nodes under load loses nothing and fails nothing', async () =>
     const workers = Array.from({ length: WORKERS }, (_, worker) =>
       work(client, load, worker, end.signal),
     );
-    for (const id of cluster.ids) {
-      const before = load.operations;
-      assert.equal(await cluster.stop(id), 0, `${id} drained and went`);
-      await cluster.startNode(id);
-      await cluster.until(
-        ({ nodes, incomplete }) =>
-          incomplete === 0 && nodes.every(({ health }) => health === 'healthy'),
-      );
-      assert.ok(load.operations > before, 'clients went on meanwhile');
+    for (const speaks of versions) {
+      for (const id of cluster.ids) {
+        const before = load.operations;
+        assert.equal(await cluster.stop(id), 0, `${id} drained and went`);
+        await cluster.startNode(id, speaks);
+        await cluster.until(
+          ({ nodes, incomplete }) =>
+            incomplete === 0 && nodes.every(({ health }) => health === 'healthy'),
+        );
+        assert.ok(load.operations > before, 'clients went on meanwhile');
+      }
     }
     end.abort();
     await Promise.all(workers);
@@ -71,6 +75,27 @@ rolling('of three nodes under load loses nothing and fails nothing', async () =>
   } finally {
     end.abort();
     await client.close('now');
+    await cluster.end();
+  }
+};
+
+rolling('of three nodes under load loses nothing and fails nothing', () => roll(['this-version']));
+
+rolling('to the next minor version of the protocols and back does neither', () =>
+  roll(['next-minor', 'this-version']),
+);
+
+rolling('a node of the next minor version says what this one does not know', async () => {
+  const cluster = await LiveCluster.start(1);
+  try {
+    await cluster.stop('n1');
+    await cluster.startNode('n1', 'next-minor');
+    const status = await statusOf(cluster.urls[0]!);
+    const side = await greet(cluster.urls[0]!, helloAs('n9', status.cluster), []);
+    assert.equal(side.answer?.type, 'hello', 'its hello is understood');
+    assert.ok(side.unknown() > 0, 'and there was more than that');
+    side.end();
+  } finally {
     await cluster.end();
   }
 });
@@ -120,6 +145,15 @@ rolling('a second signal does not wait for what is in flight', async () => {
     await cluster.end();
   }
 });
+
+const statusOf = async (url: string): Promise<Status> => {
+  const client = connect(url);
+  try {
+    return (await client.status()) as unknown as Status;
+  } finally {
+    await client.close();
+  }
+};
 
 const DEADLINE_MS = 20_000;
 

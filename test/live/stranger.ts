@@ -11,9 +11,12 @@ import type { Hello, PeerMessage } from '../../src/wire/peer-messages.ts';
 export const stranger = (url: string) => {
   const ws = new WebSocket(`${url}/peer`, 'coterie-peer.1');
   const heard: PeerMessage[] = [];
+  let unknown = 0;
   const waiting: (() => void)[] = [];
   ws.on('message', (frame: Buffer) => {
-    heard.push(...decodePeerFrame(frame));
+    const messages = decodePeerFrame(frame);
+    unknown += countOf(frame) - messages.length;
+    heard.push(...messages);
     waiting.splice(0).forEach((wake) => wake());
   });
   ws.on('error', () => undefined);
@@ -37,8 +40,17 @@ export const stranger = (url: string) => {
       }
       return heard[count - 1];
     },
+    /** Messages of types that this version does not know. */
+    unknown: () => unknown,
     end: () => ws.terminate(),
   };
+};
+
+/** Messages in a frame, known or not: each has its length ahead. */
+const countOf = (frame: Buffer): number => {
+  let count = 0;
+  for (let at = 0; at < frame.length; at += 4 + frame.readUInt32BE(at)) count += 1;
+  return count;
 };
 
 export const helloAs = (node: string, cluster: string, start = 'f'.repeat(16)): Hello => ({

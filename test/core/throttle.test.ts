@@ -1,0 +1,89 @@
+import * as assert from 'node:assert/strict';
+import { suite } from 'uvu';
+import { nextRoom } from '../../src/core/throttle.ts';
+import { Throttle } from '../../src/node/throttle.ts';
+import { LifeClock, WorldClock } from '../../src/sim/clock.ts';
+
+const throttle = suite('the throttle');
+const LIMITS = { waitingMin: 64, waitingMax: 4096, lateMs: 25 };
+
+throttle('shrinks from what waits, not from what might; grows where the room is used', () => {
+  for (const [room, peak, lateMs, expected] of [
+    [256, 1000, 0, 282],
+    [256, 100, 0, 256],
+    [256, 210, 25, 282],
+    [256, 250, 26, 175],
+    [4000, 300, 26, 210],
+    [4000, 20, 500, 64],
+    [64, 64, 9000, 64],
+    [4090, 4090, 0, 4096],
+  ] as const) {
+    assert.equal(nextRoom(room, { peak, lateMs }, LIMITS), expected, `${room} ${peak} ${lateMs}`);
+  }
+});
+
+/** A node whose timers ring `lateBy` ms after they are due. */
+const world = () => {
+  const worldClock = new WorldClock();
+  const real = new LifeClock(worldClock);
+  const state = { lateBy: 0, waiting: 0 };
+  const clock = {
+    monotonicMs: () => real.monotonicMs(),
+    setTimeout: (task: () => void, delayMs: number) =>
+      real.setTimeout(task, delayMs + state.lateBy),
+  };
+  const config = { throttle: { waitingMin: 64, lateMs: 25 }, coordinatorsMax: 4096 };
+  const one = new Throttle({
+    clock: { ...real, ...clock } as LifeClock,
+    ...{ config, waiting: () => state.waiting },
+  });
+  /** Asks until it is refused. */
+  const fill = (): number => {
+    while (one.refusal() === undefined && state.waiting < 10_000) state.waiting += 1;
+    return state.waiting;
+  };
+  return { one, state, fill, advance: (ms: number) => worldClock.advance(ms), real };
+};
+
+throttle('while it is late ever fewer are let in, down to some; then more again', () => {
+  const { state, fill, advance } = world();
+  assert.equal(fill(), 256);
+  state.lateBy = 100;
+  for (let look = 0; look < 20; look++) {
+    advance(120);
+    state.waiting = 0;
+    fill();
+  }
+  assert.equal(state.waiting, 64);
+  state.lateBy = 0;
+  for (let look = 0; look < 200; look++) {
+    advance(120);
+    state.waiting = 0;
+    fill();
+  }
+  assert.equal(state.waiting, 4096);
+});
+
+throttle('says when to come back, later the later it is itself', () => {
+  const { one, state, fill, advance } = world();
+  fill();
+  const soon = one.refusal();
+  assert.ok(soon !== undefined && soon.code === 'OVERLOADED');
+  assert.equal(soon.details['retryAfterMs'], 100);
+  state.lateBy = 180;
+  advance(500);
+  const later = one.refusal();
+  assert.equal(later?.details['retryAfterMs'], 720);
+});
+
+throttle('leaves no timer behind once nobody waits', () => {
+  const { one, state, advance, real } = world();
+  assert.equal(one.refusal(), undefined);
+  state.waiting = 1;
+  advance(1000);
+  state.waiting = 0;
+  advance(1000);
+  assert.equal(real.pending, 0);
+});
+
+throttle.run();
