@@ -173,7 +173,8 @@ const calm = async (): Promise<void> => {
   }
 };
 
-const faults: Record<string, number> = {};
+/** What was got done beside each fault: times struck, seconds it took with its aftermath, operations. */
+const faults: Record<string, { times: number; seconds: number; operations: number }> = {};
 const end = new AbortController();
 let exitCode = 0;
 try {
@@ -190,9 +191,13 @@ try {
   while (performance.now() < untilMs) {
     const fault = pick(wanted);
     say(`${new Date().toISOString()} ${fault.name}`);
-    faults[fault.name] = (faults[fault.name] ?? 0) + 1;
+    const ledger = (faults[fault.name] ??= { times: 0, seconds: 0, operations: 0 });
+    const [beganMs, doneBefore] = [performance.now(), workload.done];
     await fault.run();
     await sleep(random() * 3000);
+    ledger.times += 1;
+    ledger.seconds += Math.round((performance.now() - beganMs) / 1000);
+    ledger.operations += workload.done - doneBefore;
     if (nodes.surprises.length > 0) break;
   }
   end.abort();

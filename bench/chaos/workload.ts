@@ -60,6 +60,11 @@ export class Workload {
     return values;
   }
 
+  /** Operations that did what they were to do. */
+  get done(): number {
+    return this.counts.reads + this.counts.applied;
+  }
+
   percentileMs(part: number): number {
     const sorted = [...this.#latenciesMs].sort((a, b) => a - b);
     return sorted[Math.floor(sorted.length * part)] ?? 0;

@@ -26,6 +26,9 @@ export type MetricParts = {
   readonly status: Status;
   readonly state: NodeState;
   readonly meters: Meters;
+  /** Requests not answered yet, and how many may be. */
+  readonly waiting: number;
+  readonly room: number;
   readonly hints: readonly HintFacts[];
   readonly usage: { readonly fileBytes: number; readonly freeBytes: number };
   readonly wallMs: number;
@@ -51,6 +54,12 @@ export const metricsOf = (parts: MetricParts): readonly Metric[] => {
       values: STATES.map((each) => ({ labels: { state: each }, value: Number(each === state) })),
     },
     one('coterie_coordinators', 'Coordinators alive: requests being served.', status.coordinators),
+    one('coterie_requests_waiting', 'Requests that are not answered yet.', parts.waiting),
+    one(
+      'coterie_requests_waiting_limit',
+      'How many may be: it sinks while the event loop is late, and the others are OVERLOADED.',
+      parts.room,
+    ),
     one('coterie_client_connections', 'Open connections of clients.', status.clients),
     one(
       'coterie_buffered_objects',

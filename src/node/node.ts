@@ -195,6 +195,8 @@ export class Node {
       wallMs: clock.wallMs(),
       clockOffsets: clocks.offsets(peers.linked),
       pages: storage.pages?.() ?? [],
+      waiting: this.#organs.router.waiting,
+      room: this.#organs.router.room,
     });
   }
 
