@@ -112,11 +112,12 @@ const says = (place: Locator, text: string | RegExp): Promise<void> =>
 
 /** Runs in the page; the tests themselves know no DOM. */
 const CONTRASTS = `(() => {
-  const style = getComputedStyle(document.documentElement);
+  const probe = document.body.appendChild(document.createElement('i'));
   const light = (name) => {
-    const hex = style.getPropertyValue(name).trim();
-    const [r, g, b] = [1, 3, 5]
-      .map((at) => parseInt(hex.slice(at, at + 2), 16) / 255)
+    probe.style.color = 'var(' + name + ')';
+    const [r, g, b] = getComputedStyle(probe)
+      .color.match(/[\\d.]+/g)
+      .map((c) => c / 255)
       .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
