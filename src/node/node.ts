@@ -350,7 +350,7 @@ export class Node {
     const progress = this.#organs.witness.progress();
     if (progress !== undefined) this.#organs.peers.broadcast(progress);
     this.#organs.map.dropLeavers((partition) => this.#organs.completeness.isComplete(partition));
-    this.#departure.step();
+    if (this.#state !== 'draining' && this.#state !== 'stopped') this.#departure.step();
   }
 
   #drain(): void {

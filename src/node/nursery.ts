@@ -41,7 +41,7 @@ export class Nursery {
   readonly #trace: Trace;
   readonly #aliveMax: number;
   #lastRequest: RequestId;
-  #onEmpty: (() => void) | undefined;
+  #onEmpty: (() => void)[] = [];
 
   /** Numbers begin at `firstRequest`, drawn at random: an answer to a former life finds nobody. */
   constructor(
@@ -125,12 +125,12 @@ export class Nursery {
   /** Calls `task` as soon as no coordinator is alive. */
   whenEmpty(task: () => void): void {
     if (this.#alive.size === 0) task();
-    else this.#onEmpty = task;
+    else this.#onEmpty.push(task);
   }
 
   /** Ends every coordinator where it stands: this process is going. */
   stop(): void {
-    this.#onEmpty = undefined;
+    this.#onEmpty = [];
     for (const { life } of this.#alive.values()) life.stop();
     this.#alive.clear();
   }
@@ -139,8 +139,7 @@ export class Nursery {
     this.#alive.get(request)?.watch?.ended(how);
     this.#alive.delete(request);
     if (this.#alive.size > 0) return;
-    this.#onEmpty?.();
-    this.#onEmpty = undefined;
+    for (const task of this.#onEmpty.splice(0)) task();
   }
 }
 
