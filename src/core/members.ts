@@ -215,6 +215,9 @@ export const applyEvent = (
     return { ...before, removed };
   }
   const others = before.members.filter((member) => member !== held);
+  // Somebody has to own the keys.
+  const isLast = others.length === 0 && (event.type === 'leave' || event.type === 'remove');
+  if (isLast) return before;
   switch (event.type) {
     case 'leave':
       return { ...before, members: others, retired: [...before.retired, held.id] };

@@ -144,6 +144,8 @@ export class ClusterMap {
     };
     const before = foldHistory(history);
     if (before === undefined) return 'this node does not know its cluster yet';
+    const isLast = before.members.length === 1 && /^(leave|remove)$/.test(event.type);
+    if (isLast) return 'the last member cannot go: somebody has to own the keys';
     const isMember = (node: NodeId) => before.members.some(({ id }) => id === node);
     const isLate = event.type === 'replace' && !isMember(event.node);
     if (isLate || applyEvent(before, event) === before) {

@@ -47,6 +47,9 @@ export class PeerLink {
   /** What the last pings took, ms. */
   readonly #roundTrips: number[] = [];
   #isIntroduced = false;
+  /** The first words that went with the ping under way, and those a pong has answered. */
+  #wordsAsked: string | undefined;
+  #wordsKnown: string | undefined;
 
   constructor(ends: LinkEnds, nowMs: number) {
     this.node = ends.node;
@@ -60,6 +63,18 @@ export class PeerLink {
   /** Whether its first word has been heard: nothing else is taken before. */
   get isIntroduced(): boolean {
     return this.#isIntroduced;
+  }
+
+  /**
+   * Queues our first words once more, ahead of `message`, until the peer is known to have heard them:
+   * a network may lose frames. Again when the first of them has changed.
+   */
+  repeat(words: readonly PeerMessage[], { type }: PeerMessage): void {
+    const name = JSON.stringify(words[0]);
+    if (name === this.#wordsKnown) return;
+    this.outbox.push(...words);
+    // A pong that comes may answer an earlier ping: it then confirms what went with that one.
+    if (type === 'ping' && this.#pingAtMs === undefined) this.#wordsAsked = name;
   }
 
   /** Queues `message` for the next flush. */
@@ -81,6 +96,7 @@ export class PeerLink {
     this.#roundTrips.push(nowMs - this.#pingAtMs);
     if (this.#roundTrips.length > ROUND_TRIPS) this.#roundTrips.shift();
     this.#pingAtMs = undefined;
+    this.#wordsKnown = this.#wordsAsked;
   }
 
   /** Sends what is queued in as few frames as may be; answers how many messages had to be dropped. */

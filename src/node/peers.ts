@@ -136,8 +136,7 @@ export class Peers {
       return;
     }
     const isFirst = link.outbox.length === 0;
-    // Said again, should they have been lost on a network that loses frames.
-    if (REPEATING.has(message.type)) link.outbox.push(...this.#parts.firstWords(to));
+    if (REPEATING.has(message.type)) link.repeat(this.#parts.firstWords(to), message);
     link.say(message, this.#parts.clock.monotonicMs());
     if (isFirst) this.#parts.clock.endOfTurn(() => this.#flush(link));
   }
@@ -363,5 +362,5 @@ export class Peers {
   }
 }
 
-/** Both ways of it: whoever is asked only, never asks (a leaver is not pinged), hears them too. */
+/** What first words go with. Pongs, too: who is only asked, as a leaver is, answers no ping of ours. */
 const REPEATING: ReadonlySet<PeerMessage['type']> = new Set(['ping', 'pong']);

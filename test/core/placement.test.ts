@@ -180,6 +180,24 @@ placement('a removed id never comes back, and an event invalid at its place is v
   assert.deepEqual(placeHistory(back)!.table, placeHistory(gone)!.table);
 });
 
+placement('the last member stays, whoever is told to go', () => {
+  let history: readonly MembershipEvent[] = founded(3, 1);
+  for (const [type, id] of [
+    ['leave', 'n2'],
+    ['remove', 'n1'],
+    ['leave', 'n3'],
+    ['remove', 'n3'],
+  ] as const) {
+    history = [...history, event(history, { type, node: nodeId(id) })];
+  }
+  const { membership, table } = placeHistory(history)!;
+  assert.deepEqual(
+    membership.members.map(({ id }) => id),
+    ['n3'],
+  );
+  assert.ok(table.every((owners) => owners.join() === 'n3'));
+});
+
 placement('two histories merge to one order, whichever way round', () => {
   const base = founded(3, 1);
   const [a, b] = [join(base, 'x'), join(base, 'y')];
