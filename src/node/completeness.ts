@@ -54,12 +54,12 @@ export class Completeness {
 
   /** Partitions this node owns and may not answer reads of yet. */
   missing(): readonly PartitionId[] {
-    return this.#held('owner').filter((partition) => !this.#complete.has(partition));
+    return this.#parts.ring.owned().filter((partition) => !this.#complete.has(partition));
   }
 
   /** Partitions this node is to own and fills itself for. */
   arriving(): readonly PartitionId[] {
-    return this.#held('newcomer');
+    return this.#parts.ring.arriving();
   }
 
   /** Whether an exchange with `peer` could bring a partition closer to complete. */
@@ -81,8 +81,8 @@ export class Completeness {
 
   /** The ring changed: marks of what is no longer owned go, what a newcomer earned stays. */
   ringChanged(): void {
-    const owned = new Set(this.#held('owner'));
-    const holds = new Set([...owned, ...this.#held('newcomer')]);
+    const owned = new Set(this.#parts.ring.owned());
+    const holds = new Set([...owned, ...this.#parts.ring.arriving()]);
     const lost = [...this.#complete].filter((partition) => !owned.has(partition));
     const won = [...this.#earned].filter((partition) => owned.has(partition));
     for (const partition of lost) this.#complete.delete(partition);
@@ -151,15 +151,6 @@ export class Completeness {
     const held = this.#snapshots.get(partition) ?? new Map<NodeId, boolean>();
     this.#snapshots.set(partition, held);
     return held;
-  }
-
-  #held(as: 'owner' | 'newcomer'): readonly PartitionId[] {
-    const { ring, self } = this.#parts;
-    return ring.ring.table.flatMap((owners, index) => {
-      const partition = partitionId(index);
-      const held = as === 'owner' ? owners : ring.newcomersOf(partition);
-      return held.includes(self) ? [partition] : [];
-    });
   }
 
   /** In the next commit, together with whatever row was given up. */

@@ -46,13 +46,21 @@ export const NO_RING: Ring = {
 
 /** The ring that a history and the registers make; the same on every node that knows the same. */
 export const ringOf = (history: History, registers: Registers): Ring => {
-  const placed = placeHistory(history);
-  const founded = placeHistory(history.slice(0, 1));
+  const placed = placedOnce(history, history);
+  const founded = history[0] === undefined ? undefined : placedOnce(history[0], [history[0]]);
   if (placed === undefined || founded === undefined) return NO_RING;
   const { membership, table: target } = placed;
   const { members, partitions, n, removed, retired } = membership;
   const table = currentOwners(founded.table, registers, target);
   return { table, target, registers, members, removed, retired, partitions, n };
+};
+
+/** What an unchanging history places, so that a changed register does not fold it all anew (B1). */
+const placements = new WeakMap<object, ReturnType<typeof placeHistory>>();
+
+const placedOnce = (name: object, history: History): ReturnType<typeof placeHistory> => {
+  if (!placements.has(name)) placements.set(name, placeHistory(history));
+  return placements.get(name);
 };
 
 /** Where a key lies: its partition and its 16-byte position on the ring. */
@@ -68,6 +76,14 @@ export class RingView {
 
   /** Preference lists asked for since ring or health last changed. */
   readonly #preferences = new Map<PartitionId, readonly PreferenceEntry[]>();
+  /** Lists made of the ring alone, asked for since it last changed: timers ask again and again. */
+  #lists: {
+    nodes?: readonly NodeId[];
+    moving?: readonly PartitionId[];
+    owned?: readonly PartitionId[];
+    arriving?: readonly PartitionId[];
+    readonly newcomers: Map<PartitionId, readonly NodeId[]>;
+  } = { newcomers: new Map() };
 
   constructor(self: NodeId, digest: Digest, ring: Ring) {
     this.#self = self;
@@ -82,6 +98,7 @@ export class RingView {
   replaceRing(ring: Ring): void {
     this.#ring = ring;
     this.#preferences.clear();
+    this.#lists = { newcomers: new Map() };
   }
 
   replaceHealth(health: HealthTable): void {
@@ -110,7 +127,7 @@ export class RingView {
   /** Every node that may be spoken to: members, and whoever still owns something. */
   nodes(): readonly NodeId[] {
     const { members, table } = this.#ring;
-    return [...new Set([...members.map(({ id }) => id), ...table.flat()])];
+    return (this.#lists.nodes ??= [...new Set([...members.map(({ id }) => id), ...table.flat()])]);
   }
 
   /** Those told to leave who neither are through nor were declared dead: they may hold something. */
@@ -130,7 +147,11 @@ export class RingView {
   /** Target owners of a partition that are still filling themselves (C2). */
   newcomersOf(partition: PartitionId): readonly NodeId[] {
     const { table, target } = this.#ring;
-    return newcomersOf(table[partition] ?? [], target[partition] ?? []);
+    const known = this.#lists.newcomers.get(partition);
+    if (known !== undefined) return known;
+    const list = newcomersOf(table[partition] ?? [], target[partition] ?? []);
+    this.#lists.newcomers.set(partition, list);
+    return list;
   }
 
   /** Owners and newcomers: everybody a write of this partition goes to (C2). */
@@ -145,13 +166,25 @@ export class RingView {
 
   /** Partitions whose owners are not those of the target yet. */
   moving(): readonly PartitionId[] {
-    return this.#ring.table.map((_, index) => partitionId(index)).filter((p) => this.isMoving(p));
+    return (this.#lists.moving ??= this.#partitionsWhere((_, each) => this.isMoving(each)));
   }
 
   isMoving(partition: PartitionId): boolean {
     const owners = this.#ring.table[partition] ?? [];
     const wanted = this.#ring.target[partition] ?? [];
     return owners.length !== wanted.length || owners.some((owner) => !wanted.includes(owner));
+  }
+
+  /** Partitions this node owns. */
+  owned(): readonly PartitionId[] {
+    return (this.#lists.owned ??= this.#partitionsWhere((owners) => owners.includes(this.#self)));
+  }
+
+  /** Partitions this node is a newcomer of. */
+  arriving(): readonly PartitionId[] {
+    return (this.#lists.arriving ??= this.#partitionsWhere((_, partition) =>
+      this.newcomersOf(partition).includes(this.#self),
+    ));
   }
 
   versionOf(partition: PartitionId): number {
@@ -175,5 +208,14 @@ export class RingView {
 
   partitionsOf(node: NodeId): number {
     return this.#ring.table.filter((owners) => owners.includes(node)).length;
+  }
+
+  #partitionsWhere(
+    holds: (owners: readonly NodeId[], partition: PartitionId) => boolean,
+  ): readonly PartitionId[] {
+    return this.#ring.table.flatMap((owners, index) => {
+      const partition = partitionId(index);
+      return holds(owners, partition) ? [partition] : [];
+    });
   }
 }
