@@ -3,8 +3,8 @@
  * to settle in bounded time: hints drain, partitions stop moving, replicas become equal, and then
  * nothing happens any more (DESIGN § 9, invariants 1, 5, 8, 10).
  */
-import { keyOfText } from '../core/ids.ts';
-import type { NodeId } from '../core/ids.ts';
+import { keyOfText, showKey } from '../core/ids.ts';
+import type { NodeId, PartitionId } from '../core/ids.ts';
 import type { Status } from '../node/status.ts';
 import {
   checkConvergence,
@@ -14,10 +14,12 @@ import {
   checkOwnership,
   checkTrees,
   livingOwners,
+  ownersOf,
   rootsAreEqual,
   servingHosts,
 } from './checks.ts';
 import type { FinalValues } from './checks.ts';
+import type { History } from './history.ts';
 import { demand } from './invariants.ts';
 import { isMember, isWaitedFor, operator } from './moves.ts';
 import type { Paths } from './paths.ts';
@@ -34,6 +36,8 @@ const FORGETTING_MS = 12_000;
 const LINGER_MS = 3000;
 /** A read in calm, and what it repairs when it has answered. */
 const READ_MS = 1500;
+/** Reading all keys takes no longer. */
+const READING_MS = 10_000;
 
 /** Some nodes never come back: as much of the durability budget as a lost disk each. */
 export const killForGood = (world: World, { leftDead }: Scenario): void => {
@@ -83,6 +87,7 @@ export const settle = (
   const values = readAll(watch, scenario);
   checkHistory(world, scenario, history, values);
   checkConvergence(world, scenario.keys);
+  scanAll(watch, scenario, history, values);
   checkIdle(world);
   checkTrees(world);
   // What is forgotten meanwhile is no reader's doing.
@@ -199,4 +204,41 @@ const readAll = ({ world, judge }: Watch, { keys }: Scenario): FinalValues => {
   }
   if (judge.broken !== undefined) throw judge.broken;
   return values;
+};
+
+/** Lists every partition once: exactly the keys that have a value, as far as none can expire now. */
+const scanAll = (
+  { world }: Watch,
+  { keys, config }: Scenario,
+  history: History,
+  values: FinalValues,
+): void => {
+  const listed = new Map<PartitionId, readonly string[]>();
+  const living = servingHosts(world);
+  // What had expired by every clock before the keys were read has no value in either.
+  const earliestMs = Math.min(...living.map(({ clock }) => clock.wallMs())) - READING_MS;
+  const partitions = [...new Set(keys.map((key) => world.partitionOf(key)))];
+  for (const [i, partition] of partitions.entries()) {
+    const request = { type: 'scan', partition, limit: keys.length, timeoutMs: 5000 } as const;
+    world.ask(living[i % living.length]!, request, (reply) => {
+      if (reply.type === 'keys') listed.set(partition, reply.keys.map(showKey));
+    });
+    if (i % living.length === living.length - 1) world.clock.advance(READ_MS);
+  }
+  world.clock.advance(READ_MS);
+  for (const key of keys) {
+    const found = listed.get(world.partitionOf(key));
+    const lists = Math.min(config.defaultR, ownersOf(world, key).length);
+    if (livingOwners(world, key).length < lists) continue;
+    const mayExpire = history
+      .ofKey(key)
+      .some(({ expiresAt }) => isFinite(expiresAt) && expiresAt > earliestMs);
+    const isThere = values.get(key)!.length > 0;
+    demand(
+      found !== undefined && (mayExpire || found.includes(key) === isThere),
+      'scans are complete',
+      key,
+      () => `in calm a scan lists ${found?.join() ?? 'no answer'}`,
+    );
+  }
 };

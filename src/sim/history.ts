@@ -6,7 +6,7 @@
  *     ◀── v3 (saw v1)                       v3 it does not: it must still be there
  */
 import { ByteReader } from '../core/bytes.ts';
-import type { NodeId, PutId } from '../core/ids.ts';
+import type { NodeId, PartitionId, PutId } from '../core/ids.ts';
 import { readSeen, readVector } from '../core/record-bytes.ts';
 import type { OperationPlan } from './scenario.ts';
 
@@ -23,6 +23,11 @@ export type WriteFate = {
   readonly byDefault: boolean;
   readonly dw: number;
   readonly strict: boolean;
+  readonly onlyIf: OperationPlan['onlyIf'];
+  /** From when on its value is nothing, wall clock in ms; Infinity: it lives for ever. */
+  readonly expiresAt: number;
+  /** How many nodes have been asked for it so far. */
+  tries: number;
   /** Every write that lies in the past of its context. */
   readonly past: ReadonlySet<string>;
   readonly startedMs: number;
@@ -48,6 +53,13 @@ export type ReadFate = {
   readonly values: readonly string[];
   /** Names of the siblings its context covers: the values, and deletes beside them. */
   readonly shown: readonly string[];
+};
+
+/** The keys of one partition, as a client was told page by page. */
+export type ScanFate = {
+  readonly partition: PartitionId;
+  readonly startedMs: number;
+  readonly keys: readonly string[];
 };
 
 /** A node lost what it had in memory only, or (some of) what it had on disk. */
@@ -154,6 +166,10 @@ export class History {
         of === 'memory' && atMs < write.endedMs + BUFFERED_MS_MAX && write.acks.includes(node),
     );
     return disks + memories.length >= write.acks.length;
+  }
+
+  hasLostDiskSince(ms: number): boolean {
+    return this.losses.some(({ of, atMs }) => of === 'disk' && atMs >= ms);
   }
 
   /** Whether `node` may have lost what it said it holds of `write`, by these losses. */

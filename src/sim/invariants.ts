@@ -16,6 +16,12 @@ export const INVARIANTS = {
   'quorums are met': 'applied means w acks and dw durable ones, of owners if strict (6)',
   'own writes are read': 'a node that acked a write shows it in its next read (7)',
   'strict reads see strict writes': 'R + W > N, while no disk is lost (7)',
+  'conditions hold':
+    'a conditional put is applied only where nothing was in its way that it could not miss (A12)',
+  'refusals are true': 'a condition is called unmet only where something may be in its way (A12)',
+  'expired is invisible': 'no read shows what has expired by the clock of who answers (A9)',
+  'nothing is hidden': 'a read shows every value it knows of that cannot have expired',
+  'scans are complete': 'what is applied and stays is in every later scan of its partition',
   ownership: 'in calm each partition has min(N, members) distinct owners, those planned (8)',
   'quorums overlap':
     'at all times fewer than R complete owners lack a strict write, so that every read meets it (8)',

@@ -8,25 +8,37 @@ import type { RecordOfKey } from '../core/record.ts';
 import { decodeStored } from '../node/stored.ts';
 import type { Digest } from '../ports/digest.ts';
 import type { HandledReply } from '../wire/client-messages.ts';
-import type { History, ReadFate, WriteFate } from './history.ts';
+import { Conditions } from './conditions.ts';
+import type { History, ReadFate, ScanFate, WriteFate } from './history.ts';
 import { Holdings } from './holdings.ts';
 import { InvariantBroken, demand } from './invariants.ts';
 import { RingsSeen } from './rings-seen.ts';
+import { mayGo } from './scenario.ts';
 import type { Scenario } from './scenario.ts';
 import type { Judge } from './workload.ts';
 import type { Host, SimEvent, World } from './world.ts';
+
+/** R of a look before a conditional put, and of a scan: the cluster's default. */
+const DEFAULT_R = 2;
+/** Clocks are looked at so often: any may have been so much farther, ms. */
+const CLOCK_SAMPLING_MS = 1000;
 
 export class OnlineJudge implements Judge {
   /** The first broken promise; what the nodes would catch is kept until the run looks. */
   broken: InvariantBroken | undefined;
   /** Rows committed of which something was truncated, or nearly. */
   atLimits = 0;
+  /** Reads of what had expired, and was not forgotten yet. */
+  expiredReads = 0;
   readonly #world: World;
   readonly #scenario: Scenario;
   readonly #history: History;
   readonly #digest: Digest;
   readonly #holdings: Holdings;
   readonly #rings: RingsSeen;
+  readonly #conditions: Conditions;
+  /** The farthest that the wall clock of any node was ever seen. */
+  #latestWallMs = 0;
   readonly #putOfDot = new Map<string, PutId>();
 
   constructor(world: World, scenario: Scenario, history: History, digest: Digest) {
@@ -36,10 +48,22 @@ export class OnlineJudge implements Judge {
     this.#digest = digest;
     this.#rings = new RingsSeen(world);
     this.#holdings = new Holdings({ world, scenario, history, digest, rings: this.#rings });
+    this.#conditions = new Conditions({
+      history,
+      limits: scenario.limits,
+      isSeenByStrict: (write) => this.#isSeenByStrict(write, DEFAULT_R),
+      isHeldBy: (host, write) => this.#isHeldBy(host, write),
+      isOwner: (host, key) => host.node?.ownersOf(keyOfText(key)).includes(host.id) === true,
+      mayHaveExpired: ({ expiresAt }) => expiresAt <= this.#latestWallMs + CLOCK_SAMPLING_MS,
+    });
     world.observe((event) => this.#hear(event));
   }
 
-  applied(write: WriteFate, { acks, durable }: Extract<HandledReply, { type: 'applied' }>): void {
+  applied(
+    write: WriteFate,
+    { acks, durable }: Extract<HandledReply, { type: 'applied' }>,
+    via: Host,
+  ): void {
     this.#try(() => {
       const { key, name, w, byDefault, dw, strict } = write;
       this.#rings.look();
@@ -60,6 +84,44 @@ export class OnlineJudge implements Judge {
         if (durable.includes(host.id)) this.#demandOnDisk(host, write);
         if (acks.includes(host.id)) this.#demandInMemory(host, write);
       }
+      this.#lookAtClocks();
+      this.#conditions.applied(write, via);
+    });
+  }
+
+  unmet(write: WriteFate, via: Host): void {
+    this.#try(() => {
+      this.#rings.look();
+      this.#conditions.unmet(write, via);
+    });
+  }
+
+  scanned({ partition, startedMs, keys }: ScanFate): void {
+    this.#try(() => {
+      const history = this.#history;
+      this.#rings.look();
+      for (const key of keys) {
+        demand(
+          history.ofKey(key).some(({ kind, outcome }) => kind === 'put' && outcome !== 'refused'),
+          'no invention',
+          key,
+          () => `a scan lists ${key}, which nobody put`,
+        );
+      }
+      for (const key of this.#scenario.keys) {
+        if (this.#world.partitionOf(key) !== partition || keys.includes(key) || mayGo(key))
+          continue;
+        const missed = history
+          .ofKey(key)
+          .find((write) => write.endedMs <= startedMs && this.#isSeenByStrict(write, DEFAULT_R));
+        demand(
+          missed === undefined,
+          'scans are complete',
+          key,
+          () =>
+            `a scan of partition ${partition} lacks ${key}, of which ${missed!.name} is applied`,
+        );
+      }
     });
   }
 
@@ -69,11 +131,11 @@ export class OnlineJudge implements Judge {
       this.#judgeValues(read);
       const host = this.#world.hosts.find(({ id }) => id === read.via)!;
       this.#rings.look();
-      const readableSinceMs = this.#rings.readableSinceMs(key, host) ?? Infinity;
+      this.#judgeTimes(host, read);
       for (const write of this.#history.ofKey(key)) {
         if (write.outcome !== 'applied' || write.endedMs > read.startedMs) continue;
-        const holder = readableSinceMs <= write.startedMs && this.#shouldHold(host, write);
-        const overlap = this.#overlap(write, read);
+        const holder = this.#isHeldBy(host, write);
+        const overlap = read.strict && this.#isSeenByStrict(write, read.r);
         if (!holder && !overlap) continue;
         demand(
           this.#history.isAccountedFor(write, shown),
@@ -93,6 +155,7 @@ export class OnlineJudge implements Judge {
   /** The caps, looked at now and then. */
   lookAtCaps(): void {
     this.#rings.look();
+    this.#lookAtClocks();
     const { coordinatorsMax, replica } = this.#scenario.config;
     for (const { id, node } of this.#world.hosts) {
       if (node === undefined) continue;
@@ -131,20 +194,54 @@ export class OnlineJudge implements Judge {
     }
   }
 
-  /** Whether a node that acked must show a write: it has lost nothing since. */
-  #shouldHold(host: Host, write: WriteFate): boolean {
-    if (write.durable.includes(host.id)) return !this.#history.mayHaveLost(host.id, write, 'disk');
-    return write.acks.includes(host.id) && !this.#history.mayHaveLost(host.id, write, 'memory');
+  /** What has expired is nothing at the node that answers; what cannot have is shown. */
+  #judgeTimes(host: Host, { key, values, shown }: ReadFate): void {
+    this.#lookAtClocks();
+    const nowMs = host.clock.wallMs();
+    const late = values.find((name) => this.#history.get(name)!.expiresAt <= nowMs);
+    demand(late === undefined, 'expired is invisible', key, () => {
+      const agoMs = nowMs - this.#history.get(late!)!.expiresAt;
+      return `${host.id} shows ${late}, which expired ${agoMs} ms ago`;
+    });
+    const latestMs = this.#latestWallMs + CLOCK_SAMPLING_MS;
+    const hidden = shown.find((name) => {
+      const { kind, expiresAt } = this.#history.get(name)!;
+      return kind === 'put' && expiresAt > latestMs && !values.includes(name);
+    });
+    demand(
+      hidden === undefined,
+      'nothing is hidden',
+      key,
+      () => `${host.id} knows of ${hidden} and shows ${values.join() || 'nothing'}`,
+    );
+    if (shown.some((name) => this.#history.get(name)!.expiresAt <= nowMs)) this.expiredReads += 1;
   }
 
-  #overlap(write: WriteFate, read: ReadFate): boolean {
-    const diskLost = this.#history.losses.some(
-      ({ of, atMs }) => of === 'disk' && atMs >= write.startedMs,
-    );
+  #lookAtClocks(): void {
+    for (const { clock } of this.#world.hosts) {
+      this.#latestWallMs = Math.max(this.#latestWallMs, clock.wallMs());
+    }
+  }
+
+  /** Whether `host` must show a write: it acked it, has lost nothing since, and may answer reads. */
+  #isHeldBy(host: Host, write: WriteFate): boolean {
+    const { id } = host;
+    const sinceMs = this.#rings.readableSinceMs(write.key, host);
+    if (sinceMs === undefined || sinceMs > write.startedMs) return false;
+    if (write.durable.includes(id)) return !this.#history.mayHaveLost(id, write, 'disk');
+    return write.acks.includes(id) && !this.#history.mayHaveLost(id, write, 'memory');
+  }
+
+  /** Whether any `r` owners that answer a strict read have to know of a write: R + W > N. */
+  #isSeenByStrict(write: WriteFate, r: number): boolean {
+    if (write.outcome !== 'applied') return false;
     // C9: while the ring is stable.
-    const isStable = this.#rings.restlessMs < write.startedMs;
-    const n = this.#rings.ownersNow(write.key).length;
-    return write.strict && read.strict && write.w + read.r > n && !diskLost && isStable;
+    if (this.#rings.restlessMs >= write.startedMs) return false;
+    const owners = this.#rings.ownersNow(write.key);
+    const enough = owners.length - Math.min(r, owners.length) + 1;
+    const holders = this.#world.hosts.filter((host) => this.#isHeldBy(host, write));
+    if (holders.length >= enough) return true;
+    return write.strict && write.w >= enough && !this.#history.hasLostDiskSince(write.startedMs);
   }
 
   #demandOnDisk(host: Host, write: WriteFate): void {
@@ -181,6 +278,8 @@ export class OnlineJudge implements Judge {
     } else if (event.type === 'said' && event.text.includes(' delete.forgotten ')) {
       const { puts } = JSON.parse(event.text.slice(event.text.indexOf('{'))) as { puts: string };
       this.#history.forget(puts.split(',') as PutId[]);
+    } else if (event.type === 'said' && event.text.includes("'s clock jumps ")) {
+      this.#lookAtClocks();
     } else if (event.type === 'said' && event.text.includes(' warn disk.behind ')) {
       const isTrue = this.#history.losses.some(
         ({ node, of }) => of === 'disk' && event.text.startsWith(`${node} `),

@@ -40,6 +40,12 @@ export const PATHS = [
   'clock refused',
   'sibling cap',
   'delete forgotten',
+  'condition met',
+  'condition not met',
+  'expired value read',
+  'expired value forgotten',
+  'scan',
+  'scan of many pages',
 ] as const;
 
 export type PathName = (typeof PATHS)[number];
@@ -47,6 +53,7 @@ export type PathName = (typeof PATHS)[number];
 export class Paths {
   readonly counts = new Map<string, number>();
   readonly #appliedPuts = new Set<PutId>();
+  readonly #mortalPuts = new Set<PutId>();
 
   constructor(world: World) {
     for (const name of [...PATHS, ...FAULT_NAMES]) this.counts.set(name, 0);
@@ -73,9 +80,9 @@ export class Paths {
         }
         return;
       case 'asked':
-        if (event.request.type === 'put' && event.request.mode === 'last-write-wins') {
-          this.add('last-write-wins put');
-        }
+        if (event.request.type !== 'put') return;
+        if (event.request.mode === 'last-write-wins') this.add('last-write-wins put');
+        if (event.request.expiresAt !== undefined) this.#mortalPuts.add(event.request.putId);
         return;
       case 'answered':
         this.#hearAnswer(event);
@@ -86,7 +93,7 @@ export class Paths {
         return;
       case 'said':
         if (event.text.includes(' warn hint.refused')) this.add('hint refused');
-        if (event.text.includes(' delete.forgotten ')) this.add('delete forgotten');
+        if (event.text.includes(' delete.forgotten ')) this.#hearForgotten(event.text);
         return;
       default:
         return;
@@ -115,10 +122,16 @@ export class Paths {
     }
   }
 
+  #hearForgotten(text: string): void {
+    const isMortal = [...this.#mortalPuts].some((put) => text.includes(put));
+    this.add(isMortal ? 'expired value forgotten' : 'delete forgotten');
+  }
+
   #hearAnswer({ request, reply }: Extract<SimEvent, { type: 'answered' }>): void {
     if (reply.type === 'applied' && request.type === 'put') {
       if (this.#appliedPuts.has(request.putId)) this.add('retry recognised');
       this.#appliedPuts.add(request.putId);
+      if (request.onlyIf !== undefined) this.add('condition met');
     }
     if (reply.type !== 'failed') return;
     switch (reply.code) {
@@ -130,6 +143,8 @@ export class Paths {
         return this.add('old retry');
       case 'BAD_TIMESTAMP':
         return this.add('clock refused');
+      case 'CONDITION_NOT_MET':
+        return this.add('condition not met');
       case 'TOO_MANY_SIBLINGS':
         return this.add('sibling cap');
       case 'QUORUM_NOT_MET':

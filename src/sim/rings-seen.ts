@@ -3,7 +3,7 @@
  * partitions move they may see different owners: what a promise says of "the owners" then holds of
  * those that every node sees, or of any that some node saw.
  */
-import { keyOfText, partitionId } from '../core/ids.ts';
+import { partitionId } from '../core/ids.ts';
 import type { NodeId, PartitionId } from '../core/ids.ts';
 import type { Ring } from '../node/ring-view.ts';
 import { servingHosts } from './checks.ts';
@@ -58,12 +58,12 @@ export class RingsSeen {
 
   /** Every list of owners of `key` that some node ever had. */
   ownersEver(key: string): readonly (readonly NodeId[])[] {
-    return [...(this.#ever[this.#partitionOf(key)] ?? new Map()).values()];
+    return [...(this.#ever[this.#world.partitionOf(key)] ?? new Map()).values()];
   }
 
   /** The owners of `key` by the newest register that a serving node has. */
   ownersNow(key: string): readonly NodeId[] {
-    const partition = this.#partitionOf(key);
+    const partition = this.#world.partitionOf(key);
     const views = servingHosts(this.#world).map(({ node }) => node!.ringView);
     const versions = views.map((view) => view.versionOf(partition));
     return views[versions.indexOf(Math.max(...versions))]?.ring.table[partition] ?? [];
@@ -71,12 +71,12 @@ export class RingsSeen {
 
   /** Since when every node has seen `host` among the owners of `key`; undefined if not all do. */
   ownerSinceMs(key: string, { id }: Host): number | undefined {
-    return this.#agreed[this.#partitionOf(key)]?.get(id);
+    return this.#agreed[this.#world.partitionOf(key)]?.get(id);
   }
 
   /** Since when `host` may answer reads of `key` from what it holds itself; undefined if it may not. */
   readableSinceMs(key: string, host: Host): number | undefined {
-    const since = this.#readable.get(host)?.since.get(this.#partitionOf(key));
+    const since = this.#readable.get(host)?.since.get(this.#world.partitionOf(key));
     const agreed = this.ownerSinceMs(key, host);
     return since === undefined || agreed === undefined ? undefined : Math.max(since, agreed);
   }
@@ -103,10 +103,5 @@ export class RingsSeen {
       const all = lists[0]!.filter((owner) => lists.every((list) => list.includes(owner)));
       this.#agreed[partition] = new Map(all.map((id) => [id, before.get(id) ?? nowMs]));
     }
-  }
-
-  #partitionOf(key: string): PartitionId {
-    const view = servingHosts(this.#world)[0]?.node?.ringView;
-    return view?.placeOf(keyOfText(key)).partition ?? partitionId(0);
   }
 }

@@ -90,6 +90,7 @@ const run = (options: RunOptions): RunResult => {
   const broken = judge.broken ?? found;
   for (const [name, count] of workload.counters) paths.add(name, count);
   paths.add('record at its limits', judge.atLimits);
+  paths.add('expired value read', judge.expiredReads);
   return {
     seed,
     scenario,

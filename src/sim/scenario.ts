@@ -6,6 +6,7 @@
 import { DEFAULT_CONFIG } from '../node/config.ts';
 import type { Config } from '../node/config.ts';
 import type { Random } from '../ports/random.ts';
+import type { PutCommand } from '../wire/peer-messages.ts';
 import { FAULTS, FAULT_NAMES } from './faults.ts';
 import type { FaultName } from './faults.ts';
 import type { NetworkFaults } from './network.ts';
@@ -31,15 +32,19 @@ export type OperationPlan = {
   readonly key: number;
   /**
    * `update`: get, then put with its context; `blind`: a put without one; `follow`: a put with the
-   * context that the client's own last put of the key answered with.
+   * context that the client's own last put of the key answered with; `scan`: of the key's partition.
    */
-  readonly kind: 'update' | 'blind' | 'follow' | 'delete' | 'read';
+  readonly kind: 'update' | 'blind' | 'follow' | 'delete' | 'read' | 'scan';
   readonly mode: 'causal' | 'last-write-wins';
   /** Undefined: the cluster's default. */
   readonly r: number | undefined;
   readonly w: number | undefined;
   readonly dw: number | undefined;
   readonly strict: boolean;
+  /** Under which condition it writes, if it is a causal put or delete (A12). */
+  readonly onlyIf: PutCommand['onlyIf'];
+  /** How long its value lives, ms; undefined: for ever. */
+  readonly ttlMs: number | undefined;
   /** The node of each try. */
   readonly via: readonly number[];
   /** By try: whether the answer is lost on the way to the client. */
@@ -92,7 +97,9 @@ export type ScenarioOptions = {
 /** How long faults strike, ms; what the clients have not done by then they do in calm. */
 export const FAULTS_MS = 20_000;
 const TICK_MS = 100;
-const OPERATIONS = 320;
+const OPERATIONS = 640;
+/** No value with a time to live lives longer, ms. */
+const TTL_MS_MAX = 6000;
 export const TRIES_MAX = 4;
 /** Roomy: nothing of a run is ever truncated, so that false siblings and resurrections show. */
 const RECORD_LIMITS = {
@@ -154,11 +161,19 @@ export const scenarioOf = (seed: number, options: ScenarioOptions = {}): Scenari
 const mayStrike = ({ faults = 'all' }: ScenarioOptions, name: FaultName | 'network'): boolean =>
   faults === 'all' || (faults !== 'none' && faults.includes(name));
 
-/** Most keys are written causally; of the last two one by last-write-wins only, one by both. */
+/**
+ * Most keys are written causally; of the last two one by last-write-wins only, one by both. What
+ * every other one holds neither is deleted nor expires: it must be in every scan.
+ */
 const keysOf = (count: number): readonly string[] =>
-  Array.from({ length: count }, (_, i) =>
-    i > 0 && i === count - 1 ? 'last0' : i > 1 && i === count - 2 ? 'mixed0' : `key${i}`,
-  );
+  Array.from({ length: count }, (_, i) => {
+    if (i > 0 && i === count - 1) return 'last0';
+    if (i > 1 && i === count - 2) return 'mixed0';
+    return i % 2 === 1 ? `kept${i}` : `key${i}`;
+  });
+
+/** Whether what a key holds may be deleted, or expire. */
+export const mayGo = (key: string): boolean => !key.startsWith('kept');
 
 export const modeOn = (key: string, planned: OperationPlan['mode']): OperationPlan['mode'] => {
   if (key.startsWith('mixed')) return planned;
@@ -260,11 +275,14 @@ const operationsOf = (seed: number, clients: number, count: number): readonly Op
   const again = chanceOf(mix, 0.1);
   const deaf = chanceOf(mix, 0.15);
   const paceMs = pick(mix, [20, 60, 200]);
+  const conditional = chanceOf(mix, 0.4);
+  const mortal = chanceOf(mix, 0.4);
+  const scanned = chanceOf(mix, 0.15);
   return Array.from({ length: count }, (_, index) => {
     const random = randomStream(seed, `operation ${index}`);
     const twice = random.fraction();
     const quorum = (): number | undefined => pick(random, [undefined, 1, 2, 2, 3]);
-    return {
+    const plan: Omit<OperationPlan, 'onlyIf' | 'ttlMs'> = {
       index,
       client: index % clients,
       pauseMs: random.fraction() * paceMs,
@@ -278,6 +296,16 @@ const operationsOf = (seed: number, clients: number, count: number): readonly Op
       via: Array.from({ length: 2 * TRIES_MAX }, () => random.fraction()),
       deaf: Array.from({ length: 2 * TRIES_MAX }, () => random.fraction() < deaf),
       twice: twice < hedged ? 'hedged' : twice < hedged + again ? 'again' : 'no',
+    };
+    const isConditional = random.fraction() < conditional;
+    const onlyIf = pick(random, ['absent', 'seen'] as const);
+    const isMortal = random.fraction() < mortal;
+    const ttlMs = 200 + Math.floor(random.fraction() * (TTL_MS_MAX - 200));
+    return {
+      ...plan,
+      kind: random.fraction() < scanned ? 'scan' : plan.kind,
+      onlyIf: isConditional ? onlyIf : undefined,
+      ttlMs: isMortal ? ttlMs : undefined,
     };
   });
 };

@@ -3,40 +3,32 @@
  * same put id, and keep the oracle's history. Every value is unique, so that a later read tells
  * exactly which writes it is made of.
  */
-import { CoterieError } from '../core/errors.ts';
-import { hexOf, keyOfText, putId } from '../core/ids.ts';
+import { hexOf, keyOfText, putId, showKey } from '../core/ids.ts';
 import type { Random } from '../ports/random.ts';
-import type { HandledReply, HandledRequest } from '../wire/client-messages.ts';
+import type { HandledReply } from '../wire/client-messages.ts';
 import { EPOCH_MS } from './clock.ts';
 import { History, shownIn } from './history.ts';
-import type { ReadFate, WriteFate } from './history.ts';
-import { TRIES_MAX, modeOn } from './scenario.ts';
+import type { ReadFate, ScanFate, WriteFate } from './history.ts';
+import { demand } from './invariants.ts';
+import { TRIES_MAX, mayGo, modeOn } from './scenario.ts';
 import type { OperationPlan, Scenario } from './scenario.ts';
+import { TRY_TIMEOUT_MS, Tries } from './tries.ts';
+import type { Request } from './tries.ts';
 import type { Host, World } from './world.ts';
 
 /** Judges what clients are told the moment they are told it. */
 export type Judge = {
-  applied(write: WriteFate, reply: Extract<HandledReply, { type: 'applied' }>): void;
+  applied(write: WriteFate, reply: Extract<HandledReply, { type: 'applied' }>, via: Host): void;
+  /** Its condition is not met, says the node. */
+  unmet(write: WriteFate, via: Host): void;
   read(read: ReadFate): void;
+  scanned(scan: ScanFate): void;
 };
-
-const TRY_TIMEOUT_MS = 1500;
-/** How much longer a client waits than the node was told to. */
-const SILENCE_MS = TRY_TIMEOUT_MS + 200;
 
 /** What a client still does once the faults are over. */
 const CALM_OPERATIONS = 4;
-
-type Tries = {
-  readonly plan: OperationPlan;
-  /** The first of the plan's fractions that this request uses. */
-  readonly from: number;
-  readonly build: (attempt: number) => HandledRequest;
-  /** Called in the node's own call, before the answer travels. */
-  readonly answered?: (host: Host, reply: HandledReply) => void;
-  /** `mayBeWritten`: some try was not refused for certain. */
-  readonly done: (reply: HandledReply | undefined, host: Host, mayBeWritten: boolean) => void;
-};
+/** More pages than keys: a scan that comes to no end. */
+const PAGES_MAX = 50;
 
 export class Workload {
   readonly history = new History();
@@ -45,6 +37,7 @@ export class Workload {
   readonly #scenario: Scenario;
   readonly #judge: Judge;
   readonly #random: Random;
+  readonly #tries: Tries;
   readonly #n: number;
   /** What each client's last put of a key answered with. */
   readonly #lastContexts = new Map<string, Uint8Array>();
@@ -58,6 +51,8 @@ export class Workload {
     this.#scenario = scenario;
     this.#judge = judge(this.history);
     this.#random = world.random('workload');
+    const count = (name: string): void => this.#count(name);
+    this.#tries = new Tries({ world, random: this.#random, count });
     this.#n = Math.min(3, scenario.founders);
   }
 
@@ -101,14 +96,11 @@ export class Workload {
   #perform(plan: OperationPlan, ended: () => void): void {
     const { keys } = this.#scenario;
     const key = keys[Math.floor(plan.key * keys.length)]!;
-    const mode = modeOn(key, plan.mode);
+    const deletes = plan.kind === 'delete' && mayGo(key);
+    const mode = deletes ? 'causal' : modeOn(key, plan.mode);
     if (plan.kind === 'read') return this.#read(plan, key, ended);
-    if (plan.kind === 'delete') {
-      return this.#read(plan, key, (context) =>
-        context === undefined ? ended() : this.#write(plan, key, 'causal', [context], ended),
-      );
-    }
-    if (plan.kind === 'update' && mode === 'causal') {
+    if (plan.kind === 'scan') return this.#scan(plan, key, ended);
+    if (deletes || ((plan.kind === 'update' || plan.kind === 'delete') && mode === 'causal')) {
       return this.#read(plan, key, (context) =>
         context === undefined ? ended() : this.#write(plan, key, mode, [context], ended),
       );
@@ -125,7 +117,7 @@ export class Workload {
     const startedMs = this.#world.clock.nowMs;
     const get = { type: 'get', key: keyOfText(key), strict, timeoutMs: TRY_TIMEOUT_MS } as const;
     const request = r === undefined ? get : { ...get, r: wanted };
-    this.#try({
+    this.#tries.begin({
       plan,
       from: TRIES_MAX,
       build: () => request,
@@ -160,23 +152,30 @@ export class Workload {
   ): void {
     const { clock, hosts } = this.#world;
     const name = `v${plan.index}`;
-    const kind = plan.kind === 'delete' ? 'delete' : 'put';
+    const kind = plan.kind === 'delete' && mayGo(key) ? 'delete' : 'put';
+    const { ttlMs } = plan;
+    const onlyIf = mode === 'last-write-wins' ? undefined : plan.onlyIf;
     const w = this.#clamped(plan.w ?? 2);
     const dw = this.#clamped(plan.strict ? Math.max(plan.dw ?? 1, w) : (plan.dw ?? 1));
     const isPlain = !plan.strict && plan.w === undefined;
     const saw = contexts.flatMap((context) => this.#namesIn(context));
     const skewMs = this.#scenario.clientSkewMs[plan.client] ?? 0;
+    const writtenAt = EPOCH_MS + Math.floor(clock.nowMs) + skewMs;
+    const isMortal = kind === 'put' && mayGo(key) && ttlMs !== undefined;
     const fate: WriteFate = {
       name,
       key,
       kind,
       mode,
       putId: putId(hexOf(this.#random.bytes(8))),
-      writtenAt: EPOCH_MS + Math.floor(clock.nowMs) + skewMs,
+      writtenAt,
       w,
       byDefault: isPlain,
       dw,
       strict: plan.strict,
+      onlyIf,
+      expiresAt: isMortal ? writtenAt + ttlMs : Infinity,
+      tries: 0,
       past: this.history.pastOf(saw),
       startedMs: clock.nowMs,
       lives: new Map(hosts.map(({ id, lives }) => [id, lives])),
@@ -197,20 +196,25 @@ export class Workload {
       ...(isPlain ? {} : { w }),
       ...(isPlain && plan.dw === undefined ? {} : { dw }),
       strict: plan.strict,
+      ...(onlyIf === undefined ? {} : { onlyIf }),
+      ...(isMortal ? { expiresAt: fate.expiresAt } : {}),
       timeoutMs: TRY_TIMEOUT_MS,
     } as const;
     const word = kind === 'delete' ? 'deletes' : contexts.length > 0 ? 'updates' : 'puts';
     const over = saw.length === 0 ? '' : ` over ${saw.join(' and ')}`;
-    this.#say(
-      plan,
-      `${word} ${key} = ${name}${over} (w=${w} dw=${dw}${plan.strict ? ' strict' : ''})`,
-    );
-    const tries: Tries = {
+    const terms =
+      (plan.strict ? ' strict' : '') +
+      (onlyIf === undefined ? '' : ` only if ${onlyIf}`) +
+      (isMortal ? ` for ${ttlMs} ms` : '');
+    this.#say(plan, `${word} ${key} = ${name}${over} (w=${w} dw=${dw}${terms})`);
+    const request: Request = {
       plan,
       from: 0,
       build: (attempt) => ({ ...put, attempt }),
-      answered: (_, reply) => {
-        if (reply.type === 'applied') this.#judge.applied(fate, reply);
+      asked: () => (fate.tries += 1),
+      answered: (host, reply) => {
+        if (reply.type === 'applied') this.#judge.applied(fate, reply, host);
+        else if (isUnmet(reply)) this.#judge.unmet(fate, host);
       },
       done: (reply, host, mayBeWritten) => {
         fate.endedMs = clock.nowMs;
@@ -230,72 +234,45 @@ export class Workload {
         ended();
       },
     };
-    this.#try(plan.twice === 'again' ? this.#repeated(tries) : tries);
+    this.#tries.begin(plan.twice === 'again' ? this.#tries.repeated(request) : request);
   }
 
-  /** The same put once more, through another node, after it was applied: it must change nothing. */
-  #repeated(tries: Tries): Tries {
-    return {
-      ...tries,
-      done: (reply, host, mayBeWritten) => {
-        if (reply?.type !== 'applied') return tries.done(reply, host, mayBeWritten);
-        this.#count('put again');
-        this.#send(tries, TRIES_MAX + 2, () => tries.done(reply, host, mayBeWritten));
-      },
-    };
-  }
-
-  /** Tries one node after another until one answers for good. */
-  #try(tries: Tries, attempt = 1, maybeBefore = false): void {
-    this.#send(tries, attempt, (reply, host, mayBeWritten) => {
-      const maybe = maybeBefore || mayBeWritten;
-      const ends =
-        attempt >= TRIES_MAX ||
-        (reply !== undefined && (reply.type !== 'failed' || !errorOf(reply).retryable));
-      if (ends) return tries.done(reply, host, maybe);
-      this.#count('retried');
-      const pauseMs = this.#random.fraction() * 100;
-      this.#world.clock.schedule(() => this.#try(tries, attempt + 1, maybe), pauseMs);
-    });
-  }
-
-  /** One try, at one node or at two at once; the first answer that is no failure counts. */
-  #send(tries: Tries, attempt: number, ended: Tries['done']): void {
-    const { plan, from, build, answered } = tries;
-    const { clock } = this.#world;
-    const hosts = this.#world.hosts.filter(({ gone }) => !gone);
-    const nth = (attempt - 1) % TRIES_MAX;
-    const first = Math.floor(plan.via[from + nth]! * hosts.length);
-    const targets = [hosts[first]!];
-    if (plan.twice === 'hedged' && attempt === 1) {
-      this.#count('hedged');
-      targets.push(hosts[(first + 1) % hosts.length]!);
-    }
-    let awaited = targets.length;
-    let mayBeWritten = false;
-    let isOver = false;
-    const finish = (reply: HandledReply | undefined, host: Host): void => {
-      if (isOver) return;
-      isOver = true;
-      silence.cancel();
-      ended(reply, host, mayBeWritten || awaited > 0);
-    };
-    const silence = clock.schedule(() => finish(undefined, targets[0]!), SILENCE_MS);
-    targets.forEach((host, i) => {
-      this.#world.ask(
-        host,
-        build(attempt + i),
-        (reply) => {
-          // Now and then an answer is lost on the way: the client tries again what was done already.
-          if (plan.deaf[from + nth] === true || isOver) return;
-          awaited -= 1;
-          if (reply.type !== 'failed') return finish(reply, host);
-          mayBeWritten ||= errorOf(reply).outcome === 'unknown';
-          if (awaited === 0) finish(reply, host);
+  /** All keys of the partition in which `key` lies, page by page, each from any node. */
+  #scan(plan: OperationPlan, key: string, ended: () => void): void {
+    const partition = this.#world.partitionOf(key);
+    const startedMs = this.#world.clock.nowMs;
+    const keys: string[] = [];
+    const limit = 1 + (plan.index % 3);
+    const ask = (page: number, after?: Uint8Array): void =>
+      this.#tries.begin({
+        plan,
+        from: TRIES_MAX,
+        build: () => ({
+          ...{ type: 'scan', partition, limit, timeoutMs: TRY_TIMEOUT_MS },
+          ...(after === undefined ? {} : { after }),
+        }),
+        done: (reply) => {
+          demand(
+            page <= PAGES_MAX,
+            'progress',
+            key,
+            () => `page ${page} of partition ${partition}`,
+          );
+          if (reply?.type !== 'keys') {
+            this.#count('scan failed');
+            this.#say(plan, `scans partition ${partition} in vain`);
+            return ended();
+          }
+          keys.push(...reply.keys.map(showKey));
+          if (page === 2) this.#count('scan of many pages');
+          if (reply.next !== undefined) return ask(page + 1, reply.next);
+          this.#say(plan, `scans partition ${partition}: ${keys.join() || 'nothing'}`);
+          this.#count('scan');
+          this.#judge.scanned({ partition, startedMs, keys });
+          ended();
         },
-        (reply) => answered?.(host, reply),
-      );
-    });
+      });
+    ask(1);
   }
 
   #namesIn(context: Uint8Array): readonly string[] {
@@ -315,5 +292,5 @@ export class Workload {
   }
 }
 
-const errorOf = ({ code, message, details }: Extract<HandledReply, { type: 'failed' }>) =>
-  new CoterieError(code, message, details);
+const isUnmet = (reply: HandledReply): boolean =>
+  reply.type === 'failed' && reply.code === 'CONDITION_NOT_MET';

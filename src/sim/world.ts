@@ -2,8 +2,9 @@
  * A whole cluster in one process: the very same nodes as in production on simulated clock, disk
  * and network, in one synchronous, deterministic loop.
  */
-import { nodeId } from '../core/ids.ts';
-import type { NodeId } from '../core/ids.ts';
+import { bytesOfKey, keyOfText, nodeId } from '../core/ids.ts';
+import type { NodeId, PartitionId } from '../core/ids.ts';
+import { partitionOf } from '../core/ring.ts';
 import { DEFAULT_CONFIG } from '../node/config.ts';
 import type { Config } from '../node/config.ts';
 import type { NodeParts } from '../node/node-parts.ts';
@@ -112,6 +113,7 @@ export class World {
   hasMoved = false;
   readonly #options: WorldOptions;
   readonly #observers: Observer[] = [];
+  readonly #partitionOf = new Map<string, PartitionId>();
   readonly #ends = new Set<() => void>();
   #usualNetwork = CALM_NETWORK;
   #atNextAck: (() => void) | undefined;
@@ -250,6 +252,17 @@ export class World {
     host.gone = true;
     this.say(`${host.id} is dead for good`);
     this.lose(host, 'disk');
+  }
+
+  /** Where a key lies. */
+  partitionOf(key: string): PartitionId {
+    let partition = this.#partitionOf.get(key);
+    if (partition === undefined) {
+      const { digest, partitions = PARTITIONS } = this.#options;
+      partition = partitionOf(digest.md5(bytesOfKey(keyOfText(key))), partitions);
+      this.#partitionOf.set(key, partition);
+    }
+    return partition;
   }
 
   /** Throws RangeError if there is no such node. */
