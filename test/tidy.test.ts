@@ -45,7 +45,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     ...['elkjs/lib/elk.bundled.js', 'elkjs/lib/elk-api.js'],
   ],
   cli: ['core', 'node', 'client', 'sim', 'inspector', 'root', 'commander', 'node:'],
-  root: ['core', 'ports', 'node', 'client', 'adapters', 'inspector', 'node:'],
+  root: ['core', 'ports', 'node', 'client', 'adapters', 'inspector', 'sim', 'node:'],
 };
 
 const importsOf = (text: string): string[] =>

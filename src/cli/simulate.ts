@@ -3,9 +3,11 @@ import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { fileURLToPath } from 'node:url';
+import { resolve } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Command } from 'commander';
 import { nodeDigest } from '../index.ts';
+import type { Basket } from '../sim/baskets.ts';
 import { RunRecorder } from '../inspector/recording.ts';
 import { FAULT_NAMES } from '../sim/faults.ts';
 import { parseList, replayOf, reportOf } from '../sim/report.ts';
@@ -13,6 +15,8 @@ import { runSeed } from '../sim/run.ts';
 import type { RunOptions, RunResult } from '../sim/run.ts';
 import type { ScenarioOptions } from '../sim/scenario.ts';
 import { shrink } from '../sim/shrink.ts';
+import { basketOf } from '../simulator.ts';
+import type { MergerOnTrial } from '../simulator.ts';
 import { CommandFailure, usage } from './exit.ts';
 import { integer } from './start.ts';
 
@@ -35,7 +39,12 @@ type SimulateFlags = {
   /** A file, or `true` for one named after the seed. */
   readonly inspect?: string | true;
   readonly json?: boolean;
+  /** A module whose merger is tried. */
+  readonly merge?: string;
 };
+
+/** What every run is made with, but for its seed. */
+type Wishes = Omit<RunOptions, 'seed'>;
 
 type Totals = {
   runs: number;
@@ -75,17 +84,23 @@ export const addSimulateCommand = (program: Command): void => {
     .option('--trace', 'print what happened, line by line')
     .option('--inspect [file]', 'record the run of one seed for the page of the inspector')
     .option('--json', 'print the totals as JSON')
+    .option('--merge <file>', 'try the merger that an ES module exports: does it lose items?')
     .addHelpText(
       'after',
       `\nKinds of faults: ${[...FAULT_NAMES, 'network'].join(', ')}\n` +
         '\nExamples:\n  coterie simulate --seed 42 --trace\n' +
-        '  coterie simulate --minutes 5 --faults kill,cut,network\n',
+        '  coterie simulate --minutes 5 --faults kill,cut,network\n' +
+        '  coterie simulate --merge ./merge-carts.js --runs 20\n',
     )
     .action(simulate);
 };
 
 const simulate = async (flags: SimulateFlags): Promise<void> => {
-  const wishes = wishesOf(flags);
+  const wishes: Wishes = {
+    ...wishesOf(flags),
+    digest: nodeDigest,
+    ...(flags.merge === undefined ? {} : { basket: await basketIn(flags.merge) }),
+  };
   if (flags.inspect !== undefined && flags.seed === undefined) {
     throw usage('--inspect records one run: give --seed');
   }
@@ -129,6 +144,16 @@ const wishesOf = (flags: SimulateFlags): ScenarioOptions => {
   }
 };
 
+/** How the merger that a module exports, by default or as `merge`, keeps items. */
+const basketIn = async (file: string): Promise<Basket> => {
+  try {
+    const module = (await import(pathToFileURL(resolve(file)).href)) as Record<string, unknown>;
+    return basketOf((module['default'] ?? module['merge']) as MergerOnTrial);
+  } catch (error) {
+    throw usage(`--merge ${file}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+};
+
 const faultsOf = (mix: string): NonNullable<ScenarioOptions['faults']> => {
   if (mix === 'all' || mix === 'none') return mix;
   return mix.split(',').map((name) => {
@@ -139,17 +164,12 @@ const faultsOf = (mix: string): NonNullable<ScenarioOptions['faults']> => {
 };
 
 /** One seed after another, here. */
-const runBatch = (
-  first: number,
-  runs: number,
-  flags: SimulateFlags,
-  wishes: ScenarioOptions,
-): Totals => {
+const runBatch = (first: number, runs: number, flags: SimulateFlags, wishes: Wishes): Totals => {
   const totals: Totals = { runs: 0, first, failed: [], operations: 0, virtualMs: 0, paths: {} };
   const endMs = performance.now() + (flags.minutes ?? Infinity) * 60_000;
   const recorder = flags.inspect === undefined ? undefined : new RunRecorder();
   for (let seed = first; seed < first + runs && performance.now() < endMs; seed++) {
-    const options = { seed, digest: nodeDigest, ...wishes };
+    const options = { seed, ...wishes };
     const result = runSeed({
       ...options,
       ...(recorder === undefined ? {} : { watch: recorder.watch }),
@@ -177,14 +197,17 @@ const runShared = async (
   runs: number,
   jobs: number,
   flags: SimulateFlags,
-  wishes: ScenarioOptions,
+  wishes: Wishes,
 ): Promise<Totals> => {
   const share = Math.ceil(runs / jobs);
   const [, ...replayed] = replayOf(0, wishes).split(' --trace');
-  const same = replayed
-    .join('')
-    .split(' ')
-    .filter((word) => word !== '');
+  const same = [
+    ...replayed
+      .join('')
+      .split(' ')
+      .filter((word) => word !== ''),
+    ...(flags.merge === undefined ? [] : ['--merge', flags.merge]),
+  ];
   const parts = await Promise.all(
     Array.from({ length: jobs }, (_, job) => {
       const from = first + job * share;
@@ -204,7 +227,7 @@ const runShared = async (
     }
   }
   for (const seed of flags.json === true ? [] : totals.failed) {
-    const options = { seed, digest: nodeDigest, ...wishes };
+    const options = { seed, ...wishes };
     process.stdout.write(tell(runSeed(options), options, flags));
   }
   return totals;
@@ -250,11 +273,12 @@ const print = (totals: Totals, tookMs: number, flags: SimulateFlags): void => {
 
 /** The shortest story that breaks the same promise. */
 const tell = (result: RunResult, options: RunOptions, flags: SimulateFlags): string => {
-  if (!flags.shrink || flags.trace === true) return reportOf(result, options);
+  const merge = flags.merge === undefined ? '' : ` --merge ${flags.merge}`;
+  if (!flags.shrink || flags.trace === true) return reportOf(result, options, merge);
   const endMs = performance.now() + SHRINK_MS;
   const goesOn = (): boolean => performance.now() < endMs;
   const shrunk = shrink(result, options, { runsMax: SHRINK_RUNS, goesOn });
-  return reportOf(shrunk.result, shrunk.options);
+  return reportOf(shrunk.result, shrunk.options, merge);
 };
 
 const writeRecording = (recorder: RunRecorder, result: RunResult, file: string | true): void => {

@@ -19,6 +19,7 @@ import {
   servingHosts,
 } from './checks.ts';
 import type { FinalValues } from './checks.ts';
+import { nameIn } from './history.ts';
 import type { History } from './history.ts';
 import { demand } from './invariants.ts';
 import { isMember, isWaitedFor, operator } from './moves.ts';
@@ -84,7 +85,7 @@ export const settle = (
     watch.advance(FORGETTING_MS);
     watch.advanceUntil('owners become equal again', () => rootsAreEqual(world));
   }
-  const values = readAll(watch, scenario);
+  const values = readAll(watch, scenario, (key, found) => workload.checkFinal(key, found));
   checkHistory(world, scenario, history, values);
   checkConvergence(world, scenario.keys);
   scanAll(watch, scenario, history, values);
@@ -174,7 +175,11 @@ const unrestAt = (world: World, status: Status): string => {
  * Reads each key once from all its living owners at one node: read repair makes them equal. No node
  * is asked for two at once, for that may be more coordinators than it allows.
  */
-const readAll = ({ world, judge }: Watch, { keys }: Scenario): FinalValues => {
+const readAll = (
+  { world, judge }: Watch,
+  { keys }: Scenario,
+  found: (key: string, values: readonly Uint8Array[]) => void = () => undefined,
+): FinalValues => {
   const values = new Map<string, readonly string[]>();
   const living = servingHosts(world);
   for (let at = 0; at < keys.length; at += living.length) {
@@ -187,10 +192,8 @@ const readAll = ({ world, judge }: Watch, { keys }: Scenario): FinalValues => {
         { type: 'get', key: keyOfText(key), r, strict: true, timeoutMs: 5000 },
         (reply) => {
           if (reply.type === 'value') {
-            values.set(
-              key,
-              reply.values.map((value) => new TextDecoder().decode(value)),
-            );
+            values.set(key, reply.values.map(nameIn));
+            found(key, reply.values);
           } else if (reply.type === 'failed') failures.set(key, reply.message);
         },
       );

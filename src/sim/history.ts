@@ -194,5 +194,20 @@ export const shownIn = (context: Uint8Array): readonly PutId[] => {
   return Array.from({ length: reader.varint() }, () => reader.hex(8) as PutId);
 };
 
+/** The name of the write that a value is of; a basket may follow it. */
+export const nameIn = (value: Uint8Array): string => {
+  const end = value.indexOf(NAME_END);
+  return new TextDecoder().decode(end < 0 ? value : value.subarray(0, end));
+};
+
+/** The value that a write of this name brings, with a basket in it. */
+export const valueWith = (name: string, basket: Uint8Array): Uint8Array =>
+  new Uint8Array([...new TextEncoder().encode(name), NAME_END, ...basket]);
+
+/** The basket in a value that `valueWith` made. */
+export const basketIn = (value: Uint8Array): Uint8Array => value.slice(value.indexOf(NAME_END) + 1);
+
+const NAME_END = 10;
+
 const isOlder = (a: WriteFate, b: WriteFate): boolean =>
   a.writtenAt < b.writtenAt || (a.writtenAt === b.writtenAt && a.putId < b.putId);

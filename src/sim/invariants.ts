@@ -22,6 +22,9 @@ export const INVARIANTS = {
   'expired is invisible': 'no read shows what has expired by the clock of who answers (A9)',
   'nothing is hidden': 'a read shows every value it knows of that cannot have expired',
   'scans are complete': 'what is applied and stays is in every later scan of its partition',
+  'no item lost': 'a merger keeps every item until a write that saw it takes it out',
+  'no item returns': 'what was taken out stays out, whatever is merged later',
+  'mergers answer': 'a merger throws nothing, and needs neither time nor chance',
   ownership: 'in calm each partition has min(N, members) distinct owners, those planned (8)',
   'quorums overlap':
     'at all times fewer than R complete owners lack a strict write, so that every read meets it (8)',

@@ -53,7 +53,8 @@ export class OnlineJudge implements Judge {
       limits: scenario.limits,
       isSeenByStrict: (write) => this.#isSeenByStrict(write, DEFAULT_R),
       isHeldBy: (host, write) => this.#isHeldBy(host, write),
-      isOwner: (host, key) => host.node?.ownersOf(keyOfText(key)).includes(host.id) === true,
+      isOwner: (host, key) =>
+        host.node?.ringView.ownersOf(keyOfText(key)).includes(host.id) === true,
       mayHaveExpired: ({ expiresAt }) => expiresAt <= this.#latestWallMs + CLOCK_SAMPLING_MS,
     });
     world.observe((event) => this.#hear(event));

@@ -73,6 +73,8 @@ export const operator = (world: World, at: number, change: MembershipChange): vo
   if (asked === undefined) return;
   world.hasMoved = true;
   const refusal = asked.node!.changeMembership(change);
+  const goes = change.type === 'leave' || change.type === 'remove' || change.type === 'replace';
+  if (goes && refusal === undefined) world.toldToGo.add(change.node);
   const words = Object.values(change).join(' ');
   world.say(`operator at ${asked.id}: ${words}${refusal === undefined ? '' : `: ${refusal}`}`);
 };
@@ -88,8 +90,9 @@ export const isWaitedFor = (world: World, host: Host): boolean =>
     node?.ringView.ring.table.some((owners) => owners.includes(host.id)),
   );
 
+/** Those that stay: who was told to go is none, though nodes that have not heard of it say so. */
 const members = (world: World): readonly Host[] =>
-  world.hosts.filter((host) => !host.gone && isMember(world, host));
+  world.hosts.filter((host) => !host.gone && !world.toldToGo.has(host.id) && isMember(world, host));
 
 /** Nodes that wait to be joined; whoever was a member once may not come back. */
 const spares = (world: World): readonly Host[] =>

@@ -8,8 +8,8 @@ const STORY_LINES_MAX = 80;
 const WORLD_LINE =
   /^\d+\.\d+ (?:n\d+(?:'s| starts| dies| pauses| is | fails)|cut |clog |partition |congestion|operator |phase: )/;
 
-/** Several lines, each ended; `options` are those the run was made with. */
-export const reportOf = (result: RunResult, options: RunOptions): string => {
+/** Several lines, each ended; `options` are those the run was made with, `more` the flags besides. */
+export const reportOf = (result: RunResult, options: RunOptions, more = ''): string => {
   const { seed, broken, phase, virtualMs, scenario } = result;
   if (broken === undefined) return '';
   const { invariant, key, message } = broken;
@@ -20,7 +20,7 @@ export const reportOf = (result: RunResult, options: RunOptions): string => {
     `${scenario.founders} nodes and ${scenario.spares} that wait, ${scenario.strikes.length} ` +
       `strikes, ${scenario.operations.length} operations; the story of ${about}:`,
     ...storyOf(result).map((line) => `  ${line}`),
-    `replay: ${replayOf(seed, options)}`,
+    `replay: ${replayOf(seed, options)}${more}`,
     '',
   ].join('\n');
 };

@@ -4,8 +4,11 @@
  */
 import type { CoordinatorHost } from '../node/nursery.ts';
 import type { Digest } from '../ports/digest.ts';
+import { Baskets } from './baskets.ts';
+import type { Basket } from './baskets.ts';
 import { killForGood, settle, stopAll } from './calm.ts';
 import { FAULTS, endFaults } from './faults.ts';
+import type { History } from './history.ts';
 import type { InvariantBroken } from './invariants.ts';
 import { OnlineJudge } from './judge.ts';
 import { Paths } from './paths.ts';
@@ -23,6 +26,8 @@ export type RunOptions = ScenarioOptions & {
   readonly coordinatorHost?: CoordinatorHost;
   /** Whoever records the run for the inspector. */
   readonly watch?: WatchOf;
+  /** A merger on trial keeps what the values hold. */
+  readonly basket?: Basket;
   /** Hears everything that happens, as it happens; it changes nothing. */
   readonly observe?: Observer;
 };
@@ -48,8 +53,8 @@ const WARM_UP_MS = 3000;
 export const runSeed = (options: RunOptions): RunResult => withoutRealTime(() => run(options));
 
 const run = (options: RunOptions): RunResult => {
-  const { seed, digest, coordinatorHost, watch: watchOf, observe, ...wishes } = options;
-  const scenario = scenarioOf(seed, wishes);
+  const { seed, digest, coordinatorHost, watch: watchOf, observe, basket, ...wishes } = options;
+  const scenario = scenarioOf(seed, { ...wishes, baskets: basket !== undefined });
   const { founders, spares, zones, config, network } = scenario;
   const nodes = founders + spares;
   const world = new World({
@@ -60,10 +65,12 @@ const run = (options: RunOptions): RunResult => {
   if (observe !== undefined) world.observe(observe);
   const paths = new Paths(world);
   let judge!: OnlineJudge;
-  const workload = new Workload(world, scenario, (history) => {
+  const baskets = basket && new Baskets(basket, world.random('baskets'));
+  const judging = (history: History): OnlineJudge => {
     judge = new OnlineJudge(world, scenario, history, digest);
     return judge;
-  });
+  };
+  const workload = new Workload(world, scenario, judging, baskets);
   let phase: Phase = 'start';
   const watch = new Watch(world, judge);
   const enter = (next: Phase): void => {
@@ -91,6 +98,10 @@ const run = (options: RunOptions): RunResult => {
   for (const [name, count] of workload.counters) paths.add(name, count);
   paths.add('record at its limits', judge.atLimits);
   paths.add('expired value read', judge.expiredReads);
+  if (baskets !== undefined) {
+    paths.add('items put in', baskets.items);
+    paths.add('siblings merged', baskets.merges);
+  }
   return {
     seed,
     scenario,

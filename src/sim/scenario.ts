@@ -89,6 +89,8 @@ export type ScenarioOptions = {
   /** Kinds of faults that may strike; `network`: loss, duplication and reordering of frames. */
   readonly faults?: 'all' | 'none' | readonly (FaultName | 'network')[];
   readonly limits?: 'roomy' | 'tiny';
+  /** Values are baskets of a merger on trial: all keys are written causally, none is truncated. */
+  readonly baskets?: boolean;
   /** Only these strikes and operations, by index. */
   readonly onlyStrikes?: readonly number[];
   readonly onlyOperations?: readonly number[];
@@ -98,6 +100,8 @@ export type ScenarioOptions = {
 export const FAULTS_MS = 20_000;
 const TICK_MS = 100;
 const OPERATIONS = 640;
+/** More keys where partitions are scanned: what is in memory only is best missed when it is new. */
+const SCANNED_KEYS = 6;
 /** No value with a time to live lives longer, ms. */
 const TTL_MS_MAX = 6000;
 export const TRIES_MAX = 4;
@@ -123,7 +127,7 @@ export const scenarioOf = (seed: number, options: ScenarioOptions = {}): Scenari
   const hintsOnly = drawn.hintsOnly && options.limits !== 'tiny';
   const forgets = !hintsOnly && randomStream(seed, 'forgets').fraction() < 0.4;
   const founders = options.nodes ?? drawn.nodes;
-  const limits = hintsOnly ? 'roomy' : (options.limits ?? drawn.limits);
+  const limits = hintsOnly || options.baskets ? 'roomy' : (options.limits ?? drawn.limits);
   const calm = options.faults === 'none';
   const clients = options.clients ?? drawn.clients;
   const config = { ...configOf(seed, limits, calm, forgets), ...(forgets ? FORGETFUL : {}) };
@@ -141,7 +145,9 @@ export const scenarioOf = (seed: number, options: ScenarioOptions = {}): Scenari
     forgets,
     clients,
     zones: Math.min(drawn.zones, founders),
-    keys: keysOf(options.keys ?? drawn.keys),
+    keys: options.baskets
+      ? basketsOf(options.keys ?? 2)
+      : keysOf(options.keys ?? (scanChanceOf(seed) > 0 ? drawn.keys + SCANNED_KEYS : drawn.keys)),
     config: hintsOnly ? withHintsOnly(config) : config,
     network: networkOf(seed, mayStrike(options, 'network')),
     clientSkewMs: Array.from({ length: clients }, () =>
@@ -171,6 +177,10 @@ const keysOf = (count: number): readonly string[] =>
     if (i > 1 && i === count - 2) return 'mixed0';
     return i % 2 === 1 ? `kept${i}` : `key${i}`;
   });
+
+/** Few, so that clients meet there. */
+const basketsOf = (count: number): readonly string[] =>
+  Array.from({ length: count }, (_, i) => `basket${i}`);
 
 /** Whether what a key holds may be deleted, or expire. */
 export const mayGo = (key: string): boolean => !key.startsWith('kept');
@@ -277,7 +287,7 @@ const operationsOf = (seed: number, clients: number, count: number): readonly Op
   const paceMs = pick(mix, [20, 60, 200]);
   const conditional = chanceOf(mix, 0.4);
   const mortal = chanceOf(mix, 0.4);
-  const scanned = chanceOf(mix, 0.15);
+  const scanned = scanChanceOf(seed);
   return Array.from({ length: count }, (_, index) => {
     const random = randomStream(seed, `operation ${index}`);
     const twice = random.fraction();
@@ -309,6 +319,8 @@ const operationsOf = (seed: number, clients: number, count: number): readonly Op
     };
   });
 };
+
+const scanChanceOf = (seed: number): number => chanceOf(randomStream(seed, 'scans'), 0.15);
 
 /** Exactly zero for two seeds of five, else anything up to `most`. */
 const chanceOf = (random: Random, most: number): number => {

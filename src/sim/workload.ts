@@ -7,7 +7,8 @@ import { hexOf, keyOfText, putId, showKey } from '../core/ids.ts';
 import type { Random } from '../ports/random.ts';
 import type { HandledReply } from '../wire/client-messages.ts';
 import { EPOCH_MS } from './clock.ts';
-import { History, shownIn } from './history.ts';
+import type { Baskets } from './baskets.ts';
+import { History, basketIn, nameIn, shownIn, valueWith } from './history.ts';
 import type { ReadFate, ScanFate, WriteFate } from './history.ts';
 import { demand } from './invariants.ts';
 import { TRIES_MAX, mayGo, modeOn } from './scenario.ts';
@@ -30,6 +31,11 @@ const CALM_OPERATIONS = 4;
 /** More pages than keys: a scan that comes to no end. */
 const PAGES_MAX = 50;
 
+/** What a client has read, or written last: a put with it replaces just that. */
+type Seen = { readonly contexts: readonly Uint8Array[]; readonly values: readonly Uint8Array[] };
+
+const NOTHING_SEEN: Seen = { contexts: [], values: [] };
+
 export class Workload {
   readonly history = new History();
   readonly counters = new Map<string, number>();
@@ -39,14 +45,24 @@ export class Workload {
   readonly #random: Random;
   readonly #tries: Tries;
   readonly #n: number;
-  /** What each client's last put of a key answered with. */
-  readonly #lastContexts = new Map<string, Uint8Array>();
+  /** By client and key, the last put and what it answered with. */
+  readonly #lasts = new Map<string, Seen>();
+  readonly #baskets: Baskets | undefined;
+  /** By client, the key it wrote last. */
+  readonly #written: string[] = [];
   #running = 0;
   #done = 0;
   /** How many operations each client may still begin. */
   #left: number[] = [];
 
-  constructor(world: World, scenario: Scenario, judge: (history: History) => Judge) {
+  /** `baskets`: what the values hold, if a merger is on trial. */
+  constructor(
+    world: World,
+    scenario: Scenario,
+    judge: (history: History) => Judge,
+    baskets?: Baskets,
+  ) {
+    this.#baskets = baskets;
     this.#world = world;
     this.#scenario = scenario;
     this.#judge = judge(this.history);
@@ -63,6 +79,11 @@ export class Workload {
   /** Operations that ended. */
   get operations(): number {
     return this.#done;
+  }
+
+  /** Judges what a merger on trial has made of all that happened to `key`. Throws InvariantBroken. */
+  checkFinal(key: string, values: readonly Uint8Array[]): void {
+    this.#baskets?.checkFinal(key, values.map(basketIn), this.history);
   }
 
   /** The faults are over: each client does a few operations more. */
@@ -96,22 +117,27 @@ export class Workload {
   #perform(plan: OperationPlan, ended: () => void): void {
     const { keys } = this.#scenario;
     const key = keys[Math.floor(plan.key * keys.length)]!;
-    const deletes = plan.kind === 'delete' && mayGo(key);
+    const deletes = plan.kind === 'delete' && this.#mayGo(key);
     const mode = deletes ? 'causal' : modeOn(key, plan.mode);
     if (plan.kind === 'read') return this.#read(plan, key, ended);
-    if (plan.kind === 'scan') return this.#scan(plan, key, ended);
+    if (plan.kind === 'scan') return this.#scan(plan, this.#written[plan.client] ?? key, ended);
     if (deletes || ((plan.kind === 'update' || plan.kind === 'delete') && mode === 'causal')) {
-      return this.#read(plan, key, (context) =>
-        context === undefined ? ended() : this.#write(plan, key, mode, [context], ended),
+      return this.#read(plan, key, (seen) =>
+        seen === undefined ? ended() : this.#write(plan, key, mode, seen, ended),
       );
     }
-    const last = this.#lastContexts.get(`${plan.client} ${key}`);
+    const last = this.#lasts.get(`${plan.client} ${key}`);
     const follows = plan.kind === 'follow' && mode === 'causal' && last !== undefined;
-    this.#write(plan, key, mode, follows ? [last] : [], ended);
+    this.#write(plan, key, mode, follows ? last : NOTHING_SEEN, ended);
   }
 
-  /** Hands on the context, or undefined if no try was answered with a value. */
-  #read(plan: OperationPlan, key: string, then: (context?: Uint8Array) => void): void {
+  /** What a merger keeps neither is deleted nor expires. */
+  #mayGo(key: string): boolean {
+    return this.#baskets === undefined && mayGo(key);
+  }
+
+  /** Hands on what it saw, or undefined if no try was answered with a value. */
+  #read(plan: OperationPlan, key: string, then: (seen?: Seen) => void): void {
     const { r, strict } = plan;
     const wanted = this.#clamped(r ?? 2);
     const startedMs = this.#world.clock.nowMs;
@@ -123,7 +149,7 @@ export class Workload {
       build: () => request,
       answered: (host, reply) => {
         if (reply.type !== 'value') return;
-        const values = reply.values.map((value) => new TextDecoder().decode(value));
+        const values = reply.values.map(nameIn);
         const shown = this.#namesIn(reply.context);
         if (shown.length > 1) this.#count('siblings read');
         const { id: via, lives: life } = host;
@@ -138,7 +164,7 @@ export class Workload {
         const shown = this.#namesIn(reply.context);
         const found = shown.length === 0 ? 'nothing' : shown.join(' and ');
         this.#say(plan, `reads ${key} from ${host.id}: ${found}`);
-        then(reply.context);
+        then({ contexts: [reply.context], values: reply.values });
       },
     });
   }
@@ -147,12 +173,12 @@ export class Workload {
     plan: OperationPlan,
     key: string,
     mode: OperationPlan['mode'],
-    contexts: readonly Uint8Array[],
+    { contexts, values }: Seen,
     ended: () => void,
   ): void {
     const { clock, hosts } = this.#world;
     const name = `v${plan.index}`;
-    const kind = plan.kind === 'delete' && mayGo(key) ? 'delete' : 'put';
+    const kind = plan.kind === 'delete' && this.#mayGo(key) ? 'delete' : 'put';
     const { ttlMs } = plan;
     const onlyIf = mode === 'last-write-wins' ? undefined : plan.onlyIf;
     const w = this.#clamped(plan.w ?? 2);
@@ -161,7 +187,7 @@ export class Workload {
     const saw = contexts.flatMap((context) => this.#namesIn(context));
     const skewMs = this.#scenario.clientSkewMs[plan.client] ?? 0;
     const writtenAt = EPOCH_MS + Math.floor(clock.nowMs) + skewMs;
-    const isMortal = kind === 'put' && mayGo(key) && ttlMs !== undefined;
+    const isMortal = kind === 'put' && this.#mayGo(key) && ttlMs !== undefined;
     const fate: WriteFate = {
       name,
       key,
@@ -185,10 +211,12 @@ export class Workload {
       durable: [],
     };
     this.history.add(fate);
+    this.#written[plan.client] = key;
+    const [value, said] = this.#valueOf(plan, fate, values);
     const put = {
       type: 'put',
       key: keyOfText(key),
-      value: kind === 'put' ? new TextEncoder().encode(name) : ('tombstone' as const),
+      value,
       contexts,
       putId: fate.putId,
       writtenAt: fate.writtenAt,
@@ -206,7 +234,7 @@ export class Workload {
       (plan.strict ? ' strict' : '') +
       (onlyIf === undefined ? '' : ` only if ${onlyIf}`) +
       (isMortal ? ` for ${ttlMs} ms` : '');
-    this.#say(plan, `${word} ${key} = ${name}${over} (w=${w} dw=${dw}${terms})`);
+    this.#say(plan, `${word} ${key} = ${name}${over} (w=${w} dw=${dw}${terms})${said}`);
     const request: Request = {
       plan,
       from: 0,
@@ -222,7 +250,9 @@ export class Workload {
           fate.outcome = 'applied';
           fate.acks = reply.acks;
           fate.durable = reply.durable;
-          this.#lastContexts.set(`${plan.client} ${key}`, reply.context);
+          const written = value === 'tombstone' ? [] : [value];
+          const seen = { contexts: [reply.context], values: written };
+          this.#lasts.set(`${plan.client} ${key}`, seen);
           const acks = `on ${reply.acks.join()}, on disk ${reply.durable.join()}`;
           this.#say(plan, `${name} of ${key} is applied by ${host.id}: ${acks}`);
         } else {
@@ -235,6 +265,21 @@ export class Workload {
       },
     };
     this.#tries.begin(plan.twice === 'again' ? this.#tries.repeated(request) : request);
+  }
+
+  /** What a write brings, and what the story says of that. */
+  #valueOf(
+    plan: OperationPlan,
+    { kind, name, key }: WriteFate,
+    values: readonly Uint8Array[],
+  ): readonly [Uint8Array | 'tombstone', string] {
+    if (kind === 'delete') return ['tombstone', ''];
+    if (this.#baskets === undefined) return [new TextEncoder().encode(name), ''];
+    const siblings = values.map(basketIn);
+    const wish = plan.kind === 'delete' ? 'remove' : 'add';
+    const change = { key, write: name, siblings, wish } as const;
+    const [basket, said] = this.#baskets.changed(change, this.#world.clock.nowMs);
+    return [valueWith(name, basket), ` ${said}`];
   }
 
   /** All keys of the partition in which `key` lies, page by page, each from any node. */

@@ -109,6 +109,8 @@ export class World {
   readonly transcript: string[] = [];
   /** Members that operators gave up, dead or not. */
   givenUp = 0;
+  /** Whom operators told to leave, or declared dead. */
+  readonly toldToGo = new Set<NodeId>();
   /** Whether anybody asked for a change of membership. */
   hasMoved = false;
   readonly #options: WorldOptions;

@@ -17,7 +17,8 @@ const RARE: readonly string[] = [
   'the dead are removed',
   'disk-wipe',
   'old-backup',
-  'delete forgotten',
+  'clock refused',
+  'expired value forgotten',
 ];
 
 swarm('a batch of clusters under faults keeps every promise and visits every path', () => {
