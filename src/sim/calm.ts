@@ -82,6 +82,7 @@ export const settle = (
   // And whatever was lost on the way, anti-entropy finds: still nobody has read.
   watch.advanceUntil('owners become equal', () => rootsAreEqual(world));
   if (scenario.forgets) {
+    forgetSome(watch, workload, scenario);
     watch.advance(FORGETTING_MS);
     watch.advanceUntil('owners become equal again', () => rootsAreEqual(world));
   }
@@ -100,6 +101,32 @@ export const settle = (
     'idle',
     '',
     () => 'a read of a converged key wrote something',
+  );
+};
+
+/** What is deleted now leaves nothing behind, unless somebody is waited for who may bring it back. */
+const forgetSome = (watch: Watch, workload: Workload, { limits }: Scenario): void => {
+  const { world } = watch;
+  let deleted: readonly string[] | undefined;
+  workload.deleteSome((keys) => (deleted = keys));
+  watch.advanceUntil('the last deletes end', () => deleted !== undefined);
+  const isWaitingFor = (): boolean =>
+    servingHosts(world).some(({ node }) => {
+      const { ring } = node!.ringView;
+      const mayReturn = ring.removed.some(({ atMs }) => atMs !== undefined);
+      const isDead = ring.members.some(({ id }) => world.hostOf(id).gone);
+      return mayReturn || isDead || node!.ringView.leavers().length > 0;
+    });
+  // What was truncated may stand beside the delete as a false sibling (A6).
+  if (limits === 'tiny' || isWaitingFor()) return;
+  const left = (): string | undefined =>
+    deleted!.find((key) =>
+      servingHosts(world).some(({ node }) => node!.recordOf(keyOfText(key)) !== undefined),
+    );
+  watch.advanceUntil(
+    'deletes are forgotten',
+    () => left() === undefined,
+    () => `of ${left()}`,
   );
 };
 

@@ -28,6 +28,8 @@ export type Judge = {
 
 /** What a client still does once the faults are over. */
 const CALM_OPERATIONS = 4;
+/** Beyond the index of every planned operation. */
+const FAREWELL = 1_000_000;
 /** More pages than keys: a scan that comes to no end. */
 const PAGES_MAX = 50;
 
@@ -89,6 +91,27 @@ export class Workload {
   /** The faults are over: each client does a few operations more. */
   wrapUp(): void {
     this.#left = this.#left.map((left) => Math.min(left, CALM_OPERATIONS));
+  }
+
+  /** One client deletes every other key that may go, if it can; `deleted` are those it did. */
+  deleteSome(deleted: (keys: readonly string[]) => void): void {
+    const { keys, operations } = this.#scenario;
+    const going = keys.filter((key, i) => i % 2 === 0 && this.#mayGo(key));
+    const done: string[] = [];
+    const next = (at: number): void => {
+      const [key, first] = [going[at], operations[0]];
+      if (key === undefined || first === undefined) return deleted(done);
+      const plain = { ...first, strict: false, twice: 'no', onlyIf: undefined } as const;
+      const plan = { ...plain, index: FAREWELL + at, kind: 'delete' } as const;
+      this.#read(plan, key, (seen) => {
+        if (seen === undefined) return next(at + 1);
+        this.#write(plan, key, 'causal', seen, () => {
+          if (this.history.get(`v${plan.index}`)?.outcome === 'applied') done.push(key);
+          next(at + 1);
+        });
+      });
+    };
+    next(0);
   }
 
   start(): void {
