@@ -153,6 +153,11 @@ export class OnlineJudge implements Judge {
     this.#try(() => this.#holdings.check());
   }
 
+  /** How often nodes saw the ring change: the moment to look at the holdings. */
+  get ringChanges(): number {
+    return this.#rings.changes;
+  }
+
   /** The caps, looked at now and then. */
   lookAtCaps(): void {
     this.#rings.look();

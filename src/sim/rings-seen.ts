@@ -24,6 +24,8 @@ export class RingsSeen {
   >();
   /** When a partition last moved, or nodes last disagreed, virtual ms. */
   restlessMs = 0;
+  /** How often some node was seen with another ring than before. */
+  changes = 0;
 
   constructor(world: World) {
     this.#world = world;
@@ -42,6 +44,7 @@ export class RingsSeen {
       const text = JSON.stringify([ring.table, ring.target]);
       if (this.#texts.get(host) === text) continue;
       this.#texts.set(host, text);
+      this.changes += 1;
       isNew = true;
       for (const [partition, owners] of ring.table.entries()) {
         (this.#ever[partition] ??= new Map()).set(owners.join(), owners);

@@ -14,6 +14,7 @@ export class Watch {
   readonly world: World;
   readonly judge: OnlineJudge;
   #steps = 0;
+  #ringChanges = 0;
 
   constructor(world: World, judge: OnlineJudge) {
     this.world = world;
@@ -42,7 +43,10 @@ export class Watch {
     this.world.clock.advance(ms);
     this.#steps += 1;
     if (this.#steps % CAPS_EVERY === 0) this.judge.lookAtCaps();
-    if (this.#steps % HOLDINGS_EVERY === 0) this.judge.lookAtHoldings();
+    // Who has just become an owner, and was not ready, is filled soon: then nobody can tell any more.
+    const isMoving = this.judge.ringChanges !== this.#ringChanges;
+    this.#ringChanges = this.judge.ringChanges;
+    if (isMoving || this.#steps % HOLDINGS_EVERY === 0) this.judge.lookAtHoldings();
     if (this.judge.broken !== undefined) throw this.judge.broken;
   }
 }
