@@ -20,7 +20,7 @@ import type { Host, SimEvent, World } from './world.ts';
 
 /** R of a look before a conditional put, and of a scan: the cluster's default. */
 const DEFAULT_R = 2;
-/** Clocks are looked at so often: any may have been so much farther, ms. */
+/** Clocks are looked at now and then: one may have been this much farther ahead, ms. */
 const CLOCK_SAMPLING_MS = 1000;
 
 export class OnlineJudge implements Judge {
