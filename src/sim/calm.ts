@@ -94,14 +94,14 @@ export const settle = (
   checkTrees(world);
   // What is forgotten meanwhile is no reader's doing.
   if (scenario.forgets) return;
-  const commits = commitsOf(world);
+  let written = 0;
+  world.observe((event) => {
+    if (event.type !== 'committed' || event.host.node?.state !== 'serving') return;
+    // A node that was removed by mistake may say only now that it has left: that is the members' book.
+    if (event.ops.some(({ table }) => table === 'records' || table === 'hints')) written += 1;
+  });
   readAll(watch, scenario);
-  demand(
-    commitsOf(world) === commits,
-    'idle',
-    '',
-    () => 'a read of a converged key wrote something',
-  );
+  demand(written === 0, 'idle', '', () => 'a read of a converged key wrote something');
 };
 
 /** What is deleted now leaves nothing behind, unless somebody is waited for who may bring it back. */
@@ -129,9 +129,6 @@ const forgetSome = (watch: Watch, workload: Workload, { limits }: Scenario): voi
     () => `of ${left()}`,
   );
 };
-
-const commitsOf = (world: World): number =>
-  servingHosts(world).reduce((sum, { disk }) => sum + disk.commits, 0);
 
 /** Every node stops in good order, and leaves neither a timer nor anything unwritten behind. */
 export const stopAll = (watch: Watch): void => {
