@@ -9,4 +9,5 @@ export const CORPUS: readonly { readonly seed: number; readonly found: string }[
     found: 'members that never ping a leaver: its first words were lost for ever',
   },
   { seed: 1046, found: 'a node replaced by mistake said that it had left while keys were read' },
+  { seed: 425171089, found: 'first words lost on a link kept a leaver from emptying itself' },
 ];
