@@ -10,4 +10,5 @@ export const CORPUS: readonly { readonly seed: number; readonly found: string }[
   },
   { seed: 1046, found: 'a node replaced by mistake said that it had left while keys were read' },
   { seed: 425171089, found: 'first words lost on a link kept a leaver from emptying itself' },
+  { seed: 770163, found: 'the judge of conditions took a truncated write that came back for none' },
 ];
