@@ -5,7 +5,6 @@
 import { openCredentials } from './adapters/credentials.ts';
 import type { SecurityFiles } from './adapters/credentials.ts';
 import { lockDataDirectory } from './adapters/data-lock.ts';
-import { openLmdbStorage } from './adapters/lmdb-storage.ts';
 import { pinoTrace } from './adapters/pino-trace.ts';
 import { nodeDigest } from './adapters/node-digest.ts';
 import { systemClock } from './adapters/system-clock.ts';
@@ -35,6 +34,7 @@ import { parsePrefixDefaults } from './node/prefix-defaults.ts';
 import type { Status } from './node/status.ts';
 import type { LogLevel } from './ports/trace.ts';
 import type { Storage } from './ports/storage.ts';
+import { openStorage } from './storage.ts';
 
 export { CoterieError } from './core/errors.ts';
 export { DataDirectoryError } from './adapters/data-lock.ts';
@@ -138,7 +138,7 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
   let storage: Storage | undefined;
   let links: WsLinks | undefined;
   try {
-    storage = openLmdbStorage(options.dataDir);
+    storage = openStorage(options.dataDir);
     const { id, founders } = claimDataDirectory(storage, claim);
     const tls = credentials.tls();
     links = await openWsLinks({

@@ -2,17 +2,18 @@
 import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DataDirectoryError, lockDataDirectory } from './adapters/data-lock.ts';
-import { compactLmdbFile, openLmdbStorage } from './adapters/lmdb-storage.ts';
+import { compactLmdbFile } from './adapters/lmdb-storage.ts';
 import { nodeDigest } from './adapters/node-digest.ts';
 import { verifyStorage } from './node/verify-storage.ts';
 import type { StorageReport } from './node/verify-storage.ts';
+import { openStorage, underLog } from './storage.ts';
 
 export type { StorageReport } from './node/verify-storage.ts';
 
 /** Reads all of `dataDir`. Throws DataDirectoryError if it is in use, absent or no data directory. */
 export const verifyDataDirectory = async (dataDir: string): Promise<StorageReport> =>
   withLock(dataDir, async () => {
-    const storage = openLmdbStorage(dataDir);
+    const storage = openStorage(dataDir);
     try {
       return verifyStorage(storage, nodeDigest);
     } finally {
@@ -32,7 +33,7 @@ export const compactDataDirectory = async (
     rmSync(draft, { recursive: true, force: true });
     try {
       return await compactLmdbFile(dataDir, draft, (storage) => {
-        const { damaged, findings } = verifyStorage(storage, nodeDigest);
+        const { damaged, findings } = verifyStorage(underLog(draft, storage), nodeDigest);
         if (damaged > 0) throw unusable(dataDir, `the copy is damaged: ${findings[0]}`);
       });
     } finally {

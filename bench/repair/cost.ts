@@ -8,7 +8,7 @@
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openLmdbStorage } from '../../src/adapters/lmdb-storage.ts';
+import { openStorage } from '../../src/storage.ts';
 import { nodeDigest } from '../../src/adapters/node-digest.ts';
 import { systemClock } from '../../src/adapters/system-clock.ts';
 import { systemRandom } from '../../src/adapters/system-random.ts';
@@ -75,7 +75,7 @@ const closed = (storage: Storage): Promise<void> => new Promise((done) => storag
 
 const fill = async (dir: string, keys: number): Promise<void> => {
   mkdirSync(dir);
-  const storage = openLmdbStorage(dir);
+  const storage = openStorage(dir);
   const store = storeOn(storage);
   for (let i = 0; i < keys; i += BATCH) await putBatch(store, i, Math.min(keys, i + BATCH));
   await closed(storage);
@@ -115,7 +115,7 @@ const startOn = async (dir: string, id: typeof A, seeds: readonly string[], traf
     clock: systemClock,
     random: systemRandom,
     digest: nodeDigest,
-    storage: openLmdbStorage(dir),
+    storage: openStorage(dir),
     links: counted(ws, traffic),
     trace: { log: () => undefined },
     advertise: ws.address(),
@@ -221,7 +221,7 @@ const compare = async (keys: number) => {
 const costOfTrees = async (keys: number, rounds: number) => {
   const root = mkdtempSync(join(tmpdir(), 'coterie-trees-'));
   try {
-    const storage = openLmdbStorage(root);
+    const storage = openStorage(root);
     const store = storeOn(storage);
     for (let i = 0; i < keys; i += BATCH) await putBatch(store, i, i + BATCH);
     const { replace, takeOps } = store.forest;

@@ -16,13 +16,14 @@ import {
 import { dirname, join } from 'node:path';
 import { open } from 'lmdb';
 import type { Database, RootDatabase } from 'lmdb';
-import { STORAGE_TABLES } from '../ports/storage.ts';
+import { LOG_TABLE, STORAGE_KEY_BYTES_MAX, STORAGE_TABLES } from '../ports/storage.ts';
 import type { CommitResult, Storage, StorageOp, StorageTable } from '../ports/storage.ts';
 import { DataDirectoryError } from './data-lock.ts';
 
 const FILE = 'coterie.mdb';
 /** LMDB with pages of 4 KiB could take 1,978; the port promises less. */
-const KEY_BYTES_MAX = 1900;
+const KEY_BYTES_MAX = STORAGE_KEY_BYTES_MAX;
+const TABLES = [...STORAGE_TABLES, LOG_TABLE] as const;
 /** A failed environment may never finish closing; the process is about to exit anyway. */
 const CLOSE_TIMEOUT_MS = 2000;
 
@@ -239,13 +240,13 @@ const openEnvironment = (path: string, mapBytes: number | undefined): Environmen
   const root = open({
     path,
     noSubdir: true,
-    maxDbs: STORAGE_TABLES.length + 1,
+    maxDbs: TABLES.length + 1,
     overlappingSync: false,
     ...binary,
     ...(mapBytes === undefined ? {} : { mapSize: mapBytes }),
   });
   const tables = Object.fromEntries(
-    STORAGE_TABLES.map((name) => [name, root.openDB({ name, ...binary })]),
+    TABLES.map((name) => [name, root.openDB({ name, ...binary })]),
   ) as Record<StorageTable, Table>;
   return { root, tables };
 };

@@ -149,6 +149,10 @@ const copied = (bytes: Uint8Array, length: number): Uint8Array => {
   return copy;
 };
 
+/** A view on a reader's own bytes would be made for every number; these two are made once. */
+const eight = new Uint8Array(8);
+const eightView = new DataView(eight.buffer);
+
 /** Throws RangeError at the first read beyond the end or out of range: callers refuse the whole. */
 export class ByteReader {
   readonly #bytes: Uint8Array;
@@ -205,8 +209,8 @@ export class ByteReader {
   }
 
   float64(): number {
-    const { buffer, byteOffset } = this.raw(8);
-    return new DataView(buffer, byteOffset).getFloat64(0);
+    this.#takeEight();
+    return eightView.getFloat64(0);
   }
 
   varint(): number {
@@ -225,8 +229,16 @@ export class ByteReader {
   }
 
   uint64(): bigint {
-    const { buffer, byteOffset } = this.raw(8);
-    return new DataView(buffer, byteOffset).getBigUint64(0);
+    this.#takeEight();
+    return eightView.getBigUint64(0);
+  }
+
+  #takeEight(): void {
+    const bytes = this.#bytes;
+    const at = this.#offset;
+    if (at + 8 > this.#end) throw new RangeError(`8 bytes wanted at ${at}`);
+    for (let i = 0; i < 8; i++) eight[i] = bytes[at + i]!;
+    this.#offset = at + 8;
   }
 
   hex(bytes: number): string {

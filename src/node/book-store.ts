@@ -20,7 +20,7 @@ export type Identity = {
 };
 
 /** How this program lays its tables out; a higher number on disk is from a newer one. */
-export const DATA_FORMAT = 1;
+export const DATA_FORMAT = 2;
 
 /** How the life before this one ended, in words. */
 export const lastEnd = (earlier: Identity | undefined): string =>

@@ -6,8 +6,12 @@
  */
 
 /** records: sorted by partition, hash, key · hints: by target · the rest small. */
-export const STORAGE_TABLES = ['records', 'hints', 'merkle', 'members', 'meta', 'log'] as const;
-export type StorageTable = (typeof STORAGE_TABLES)[number];
+export const STORAGE_TABLES = ['records', 'hints', 'merkle', 'members', 'meta'] as const;
+/** Of a storage over this one that writes a log first (write-log.ts); nobody else looks there. */
+export const LOG_TABLE = 'log';
+export type StorageTable = (typeof STORAGE_TABLES)[number] | typeof LOG_TABLE;
+
+export const STORAGE_KEY_BYTES_MAX = 1900;
 
 export type StorageOp =
   | {

@@ -9,6 +9,7 @@
  * A commit under way when the process dies is there in whole or not at all, and none without those
  * before it.
  */
+import type { StorageReader } from '../node/write-log.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Random } from '../ports/random.ts';
 import type {
@@ -41,7 +42,7 @@ export class SimDisk {
   readonly faults: DiskFaults = { commitMs: [0.2, 3], freeBytes: 2 ** 40, failing: false };
   /** Commits begun in all lives. */
   commits = 0;
-  /** Hears how each commit ended. */
+  /** Hears what came of each commit. */
   observe: ((ops: readonly StorageOp[], result: CommitResult) => void) | undefined;
   #tables = new Map<StorageTable, SortedTable>();
   /** Written by a process that died before it was synced: readable, until a power loss. */
@@ -107,9 +108,10 @@ export class SimDisk {
   }
 
   /** What a power loss now would leave. */
-  onPlatter(table: StorageTable, key: Uint8Array): Uint8Array | undefined {
-    return this.#table(table).get(nameOf(key))?.slice();
-  }
+  readonly platter: StorageReader = {
+    get: (table, key) => this.#table(table).get(nameOf(key))?.slice(),
+    range: (table, range) => this.#table(table).range(range),
+  };
 
   /** The process died, the machine runs on: each commit under way made it or did not, in order. */
   crash(random: Random): void {

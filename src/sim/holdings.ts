@@ -6,6 +6,7 @@ import { bytesOfKey, keyOfText } from '../core/ids.ts';
 import { partitionOf } from '../core/ring.ts';
 import type { RecordOfKey } from '../core/record.ts';
 import { decodeStored, recordKey } from '../node/stored.ts';
+import { recordThroughLog } from '../node/write-log.ts';
 import type { Digest } from '../ports/digest.ts';
 import { namesIn, servingHosts } from './checks.ts';
 import type { History, WriteFate } from './history.ts';
@@ -48,10 +49,8 @@ export class Holdings {
     const { digest } = this.#parts;
     const name = keyOfText(key);
     const position = digest.md5(bytesOfKey(name));
-    const row = disk.onPlatter(
-      'records',
-      recordKey(partitionOf(position, PARTITIONS), position, name),
-    );
+    const at = recordKey(partitionOf(position, PARTITIONS), position, name);
+    const row = recordThroughLog(disk.platter, digest, at);
     const found = row === undefined ? 'corrupt' : decodeStored(digest, row);
     return found === 'corrupt' ? undefined : found.stored.record;
   }

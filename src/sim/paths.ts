@@ -3,6 +3,7 @@
  * answers and faults tell. A new path is a new name here and one line that counts it.
  */
 import type { PutId } from '../core/ids.ts';
+import { LOG_TABLE } from '../ports/storage.ts';
 import { decodePeerFrame } from '../wire/peer-codec.ts';
 import type { PeerMessage } from '../wire/peer-messages.ts';
 import { FAULT_NAMES } from './faults.ts';
@@ -46,6 +47,9 @@ export const PATHS = [
   'expired value forgotten',
   'scan',
   'scan of many pages',
+  'record written to its place',
+  'log trimmed',
+  'log replayed',
 ] as const;
 
 export type PathName = (typeof PATHS)[number];
@@ -69,6 +73,17 @@ export class Paths {
       case 'frame':
         if (event.fate !== 'sent') this.add(event.fate === 'lost' ? 'frame lost' : 'frame doubled');
         for (const message of decodePeerFrame(event.frame)) this.#hearMessage(message);
+        return;
+      case 'written':
+        for (const { table, type } of event.ops) {
+          if (table === 'records') this.add('record written to its place');
+          if (table === LOG_TABLE && type === 'remove') this.add('log trimmed');
+        }
+        return;
+      case 'started':
+        if (event.host.disk.platter.range(LOG_TABLE, { limit: 1 }).length > 0) {
+          this.add('log replayed');
+        }
         return;
       case 'committed':
         for (const { table, type } of event.ops) {

@@ -11,9 +11,11 @@ import type { NodeParts } from '../node/node-parts.ts';
 import { Node } from '../node/node.ts';
 import type { CoordinatorHost } from '../node/nursery.ts';
 import type { PrefixDefaults } from '../node/prefix-defaults.ts';
+import { withWriteLog } from '../node/write-log.ts';
+import type { WriteLogLimits } from '../node/write-log.ts';
 import type { Digest } from '../ports/digest.ts';
 import type { Random } from '../ports/random.ts';
-import type { CommitResult, StorageOp } from '../ports/storage.ts';
+import type { CommitResult, Storage, StorageOp } from '../ports/storage.ts';
 import type { HandledReply, HandledRequest } from '../wire/client-messages.ts';
 import { LifeClock, WorldClock } from './clock.ts';
 import { SimDisk } from './disk.ts';
@@ -40,6 +42,8 @@ export type WorldOptions = {
   readonly watch?: WatchOf;
   /** What coordinators run in; either must tell the same story. */
   readonly coordinatorHost?: CoordinatorHost;
+  /** Default: HASTY_LOG. */
+  readonly writeLog?: WriteLogLimits;
 };
 
 /** A node's place in the world: it outlives the lives of its process. */
@@ -69,6 +73,8 @@ export type SimEvent =
       readonly frame: Uint8Array;
       readonly fate: FrameFate;
     }
+  /** What came to the disk with a commit: below the write log. */
+  | { readonly type: 'written'; readonly host: Host; readonly ops: readonly StorageOp[] }
   /** A commit came to its end. */
   | {
       readonly type: 'committed';
@@ -98,6 +104,14 @@ export type Observer = (event: SimEvent, atMs: number) => void;
 
 /** Of the simulated clusters, unless a story wants another number. */
 export const PARTITIONS = 8;
+
+/** So small that a handful of records goes all the way. */
+export const HASTY_LOG: WriteLogLimits = {
+  heldRows: 4,
+  heldBytes: 8000,
+  sliceRows: 2,
+  rowBytesMax: 300,
+};
 
 const CLIENT_DELAY_MS = 0.3;
 
@@ -141,7 +155,7 @@ export class World {
       this.#tell({ type: 'frame', from: sender.id, to: receiver.id, frame, fate });
     };
     for (const host of this.hosts) {
-      host.disk.observe = (ops, result) => this.#tell({ type: 'committed', host, ops, result });
+      host.disk.observe = (ops) => this.#tell({ type: 'written', host, ops });
     }
   }
 
@@ -202,7 +216,7 @@ export class World {
       prefixDefaults,
       ...(coordinatorHost === undefined ? {} : { coordinatorHost }),
       ...(watch === undefined ? {} : { watch: watch(host.id, () => this.clock.nowMs) }),
-      storage: host.disk.open(clock, random),
+      storage: this.#storageOf(host, clock, random),
       links: this.network.linksOf(host.name),
       trace: {
         log: (level, event, facts) =>
@@ -292,6 +306,20 @@ export class World {
   zoneOf(host: Host): string {
     const { zones = 1 } = this.#options;
     return zones === 1 ? 'default' : `zone${this.hosts.indexOf(host) % zones}`;
+  }
+
+  /** The log, too, is under test: what is told is what the node commits to it. */
+  #storageOf(host: Host, clock: LifeClock, random: Random): Storage {
+    const { digest, writeLog = HASTY_LOG } = this.#options;
+    const log = withWriteLog(host.disk.open(clock, random), digest, writeLog);
+    return {
+      ...log,
+      commit: (ops, done) =>
+        log.commit(ops, (result) => {
+          this.#tell({ type: 'committed', host, ops, result });
+          done(result);
+        }),
+    };
   }
 
   #founding(partitions: number): Pick<NodeParts, 'founding'> {

@@ -17,8 +17,12 @@ import { suite } from 'uvu';
 import { DataDirectoryError } from '../../src/adapters/data-lock.ts';
 import type { DataDirectoryProblem } from '../../src/adapters/data-lock.ts';
 import { openLmdbStorage } from '../../src/adapters/lmdb-storage.ts';
+import { withWriteLog } from '../../src/node/write-log.ts';
+import type { WriteLogLimits } from '../../src/node/write-log.ts';
 import type { Random } from '../../src/ports/random.ts';
 import type { CommitResult, Storage, StorageOp, StorageTable } from '../../src/ports/storage.ts';
+import { openStorage } from '../../src/storage.ts';
+import { nodeDigest } from '../../src/adapters/node-digest.ts';
 import { LifeClock, WorldClock } from '../../src/sim/clock.ts';
 import { SimDisk } from '../../src/sim/disk.ts';
 import { randomStream } from '../../src/sim/random.ts';
@@ -37,9 +41,13 @@ const turnsUntil = async (met: () => boolean): Promise<void> => {
 
 const temporaryFolder = (): string => mkdtempSync(join(tmpdir(), 'coterie-storage-'));
 
-const onLmdb = (): StorageHarness => {
+/** What lies over the storage that is tested. */
+type Over = (storage: Storage) => Storage;
+const plain: Over = (storage) => storage;
+
+const onLmdb = (over: Over = plain): StorageHarness => {
   const dir = temporaryFolder();
-  let storage = openLmdbStorage(dir);
+  let storage = over(openLmdbStorage(dir));
   let isOpen = true;
   const close = (): Promise<void> => {
     isOpen = false;
@@ -49,13 +57,13 @@ const onLmdb = (): StorageHarness => {
     storage: () => ({ ...storage, close: (done) => void close().then(done) }),
     until: turnsUntil,
     reopen: () => {
-      storage = openLmdbStorage(dir);
+      storage = over(openLmdbStorage(dir));
       isOpen = true;
     },
     // A deadline that no commit of some MiB keeps stands in for a disk that is stuck.
     breakCommits: async () => {
       await close();
-      storage = openLmdbStorage(dir, { commitDeadlineMs: 0 });
+      storage = over(openLmdbStorage(dir, { commitDeadlineMs: 0 }));
       isOpen = true;
     },
     end: async () => {
@@ -68,11 +76,11 @@ const onLmdb = (): StorageHarness => {
 const closed = (storage: Storage): Promise<void> =>
   new Promise((resolve) => storage.close(resolve));
 
-const onSimulatedDisk = (): StorageHarness => {
+const onSimulatedDisk = (over: Over = plain): StorageHarness => {
   const world = new WorldClock();
   const disk = new SimDisk();
   const random = randomStream(1, 'disk');
-  const open = (): Storage => disk.open(new LifeClock(world), random);
+  const open = (): Storage => over(disk.open(new LifeClock(world), random));
   let storage = open();
   return {
     storage: () => storage,
@@ -87,16 +95,25 @@ const onSimulatedDisk = (): StorageHarness => {
   };
 };
 
-storageContract('LMDB', onLmdb);
-storageContract('simulated disk', onSimulatedDisk);
+/** So small that every few commits begin a pass. */
+const HASTY: WriteLogLimits = { heldRows: 8, heldBytes: 9999, sliceRows: 3, rowBytesMax: 1000 };
+
+const hasty = (storage: Storage): Storage => withWriteLog(storage, nodeDigest, HASTY);
+const logged = (storage: Storage): Storage => withWriteLog(storage, nodeDigest);
+
+storageContract('LMDB', () => onLmdb());
+storageContract('simulated disk', () => onSimulatedDisk());
+storageContract('a write log over LMDB', () => onLmdb(logged));
+storageContract('a hasty write log over LMDB', () => onLmdb(hasty));
+storageContract('a hasty write log over the simulated disk', () => onSimulatedDisk(hasty));
 
 const lmdb = suite('LMDB only');
 
 /** Runs `script` as a module in a process of its own; `storage` is open in `dir` there. */
 const inChild = (dir: string, script: string, shellPrefix = ''): ChildProcess => {
-  const adapter = new URL('../../src/adapters/lmdb-storage.js', import.meta.url);
-  const module = `import { openLmdbStorage } from '${adapter}';
-    const storage = openLmdbStorage(${JSON.stringify(dir)});
+  const opener = new URL('../../src/storage.js', import.meta.url);
+  const module = `import { openStorage } from '${opener}';
+    const storage = openStorage(${JSON.stringify(dir)});
     const bytes = (text) => new TextEncoder().encode(text);
     ${script}`;
   const command = `${shellPrefix} exec "$0" --input-type=module -e "$1"`;
@@ -152,7 +169,7 @@ inFolder('kill -9 leaves every commit whole and no answered one missing', async 
   await gone;
   const answered = Number(output().trim().split('\n').at(-1));
   assert.ok(answered >= 39, output());
-  const storage = openLmdbStorage(dir);
+  const storage = openStorage(dir);
   const values = (['records', 'merkle'] as const).flatMap((table) =>
     storage.range(table, { limit: 1000 }).map(({ value }) => Number(Buffer.from(value).toString())),
   );
@@ -192,7 +209,7 @@ inFolder(
     assert.equal(later, 'failed');
     assert.ok(String(reason).length > 0);
     assert.equal(child.exitCode, 0, output());
-    const storage = openLmdbStorage(dir);
+    const storage = openStorage(dir);
     const kept = storage.range('records', { limit: 1000 }).length;
     await closed(storage);
     assert.ok(Number(round) > 5 && kept >= Number(round), `${kept} of ${round}`);
@@ -214,7 +231,7 @@ const DAMAGE: Readonly<Record<string, (path: string) => void>> = {
 
 for (const [damage, apply] of Object.entries(DAMAGE)) {
   inFolder(`a damaged file is refused and left alone: ${damage}`, async (dir) => {
-    const storage = openLmdbStorage(dir);
+    const storage = openStorage(dir);
     await new Promise<CommitResult>((resolve) => {
       const [key, value] = [Uint8Array.of(1), new Uint8Array(20_000)];
       storage.commit([{ type: 'put', table: 'records', key, value }], resolve);
@@ -223,7 +240,7 @@ for (const [damage, apply] of Object.entries(DAMAGE)) {
     const path = join(dir, 'coterie.mdb');
     apply(path);
     const [before, changed] = [readFileSync(path), statSync(path).mtimeMs];
-    assert.equal(problemOf(() => openLmdbStorage(dir)).type, 'corrupt');
+    assert.equal(problemOf(() => openStorage(dir)).type, 'corrupt');
     assert.ok(before.equals(readFileSync(path)));
     assert.equal(statSync(path).mtimeMs, changed);
   });
@@ -231,10 +248,10 @@ for (const [damage, apply] of Object.entries(DAMAGE)) {
 
 inFolder('an empty file is a new store, a folder in its place is unusable', async (dir) => {
   writeFileSync(join(dir, 'coterie.mdb'), '');
-  await closed(openLmdbStorage(dir));
+  await closed(openStorage(dir));
   rmSync(join(dir, 'coterie.mdb'));
   mkdirSync(join(dir, 'coterie.mdb'));
-  assert.equal(problemOf(() => openLmdbStorage(dir)).type, 'unusable');
+  assert.equal(problemOf(() => openStorage(dir)).type, 'unusable');
 });
 
 lmdb.run();

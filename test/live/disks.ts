@@ -1,6 +1,6 @@
 /** What lies on the disks of stopped nodes. */
 import * as assert from 'node:assert/strict';
-import { openLmdbStorage } from '../../src/adapters/lmdb-storage.ts';
+import { openStorage } from '../../src/storage.ts';
 import { nodeDigest } from '../../src/adapters/node-digest.ts';
 import { sameRecord } from '../../src/core/record.ts';
 import type { RecordOfKey } from '../../src/core/record.ts';
@@ -21,7 +21,7 @@ export const assertEqualOnDisk = async (cluster: LiveCluster, count: number): Pr
 };
 
 const recordsOf = async (dataDir: string): Promise<Map<string, RecordOfKey>> => {
-  const storage = openLmdbStorage(dataDir);
+  const storage = openStorage(dataDir);
   const records = new Map<string, RecordOfKey>();
   for (const { key, value } of storage.range('records', { limit: 1_000_000 })) {
     const row = decodeStored(nodeDigest, value);

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { suite } from 'uvu';
 import { program } from '../../src/cli/program.ts';
-import { openLmdbStorage } from '../../src/adapters/lmdb-storage.ts';
+import { openStorage } from '../../src/storage.ts';
 import { connect } from '../../src/client/index.ts';
 import type { Client } from '../../src/client/index.ts';
 import { startNode } from '../../src/index.ts';
@@ -358,15 +358,15 @@ operator(
     const dataDir = join(dir, 'newer');
     const common = { dataDir, id: 'solo', logLevel: 'silent' } as const;
     await (await startNode(common)).stop();
-    const storage = openLmdbStorage(dataDir);
+    const storage = openStorage(dataDir);
     const identity = { ...loadIdentity(storage)!, format: DATA_FORMAT + 1 };
     await new Promise((resolve) => saveIdentity(storage, identity, resolve));
     await new Promise<void>((resolve) => storage.close(resolve));
     const before = readFileSync(join(dataDir, 'coterie.mdb'));
-    await assert.rejects(startNode(common), /newer.*format is 2/s);
+    await assert.rejects(startNode(common), /newer.*format is 3/s);
     assert.ok(before.equals(readFileSync(join(dataDir, 'coterie.mdb'))));
     const verified = await cli(['verify', dataDir]);
-    assert.deepEqual([verified.code, /the format is 2/.test(verified.stdout)], [1, true]);
+    assert.deepEqual([verified.code, /the format is 3/.test(verified.stdout)], [1, true]);
   },
 );
 

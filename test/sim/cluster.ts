@@ -3,9 +3,13 @@ import * as assert from 'node:assert/strict';
 import { nodeDigest } from '../../src/adapters/node-digest.ts';
 import { hexOf, keyOfText, putId } from '../../src/core/ids.ts';
 import type { Config } from '../../src/node/config.ts';
-import { World } from '../../src/sim/world.ts';
+import type { WriteLogLimits } from '../../src/node/write-log.ts';
+import { HASTY_LOG, World } from '../../src/sim/world.ts';
 import type { HandledReply, HandledRequest, PutRequest } from '../../src/wire/client-messages.ts';
 import type { PutCommand } from '../../src/wire/peer-messages.ts';
+
+/** Every record in its place with its own commit: there it can be damaged. */
+export const NO_LOG: WriteLogLimits = { ...HASTY_LOG, rowBytesMax: 0 };
 
 let lastPut = 0;
 
@@ -19,8 +23,9 @@ export const cluster = (
   config: Partial<Config> = {},
   founders = nodes,
   zones = 1,
+  writeLog: WriteLogLimits = HASTY_LOG,
 ) => {
-  const world = new World({ seed, nodes, founders, zones, digest: nodeDigest, config });
+  const world = new World({ seed, nodes, founders, zones, digest: nodeDigest, config, writeLog });
   for (const host of world.hosts) world.start(host);
   world.clock.advance(3000);
   const ask = (at: number, request: HandledRequest, waitMs = 7000): HandledReply => {

@@ -7,7 +7,7 @@ import type { Config } from '../../src/node/config.ts';
 import type { RepairStatus } from '../../src/node/repair-commands.ts';
 import { checkTrees, rootsAreEqual } from '../../src/sim/checks.ts';
 import type { Host, World } from '../../src/sim/world.ts';
-import { cluster, codeOf } from './cluster.ts';
+import { NO_LOG, cluster, codeOf } from './cluster.ts';
 
 const repair = suite('replicas heal');
 
@@ -123,7 +123,7 @@ repair('a wiped node is complete only after a majority of snapshots, not after o
 });
 
 repair('a damaged row is given up, refilled from the others and never read as nothing', () => {
-  const c = cluster();
+  const c = cluster(3, 1, {}, 3, 1, NO_LOG);
   putAll(c, 'sound', 3);
   c.world.clock.advance(1000);
   const [, , hurt] = c.world.hosts as [Host, Host, Host];
@@ -143,7 +143,7 @@ repair('a damaged row is given up, refilled from the others and never read as no
 
 repair('a source that finds a row of its own damaged is no complete source (C4, C7)', () => {
   // With W = N one complete other owner is enough for a refill.
-  const c = cluster(3, 1, { defaultW: 3 });
+  const c = cluster(3, 1, { defaultW: 3 }, 3, 1, NO_LOG);
   putAll(c, 'acked', 3);
   c.world.clock.advance(1000);
   const [a, b, wiped] = c.world.hosts as [Host, Host, Host];

@@ -4,7 +4,7 @@ import { suite } from 'uvu';
 import { keyOfText } from '../../src/core/ids.ts';
 import { checkTrees, rootsAreEqual } from '../../src/sim/checks.ts';
 import type { Host, World } from '../../src/sim/world.ts';
-import { cluster, codeOf } from './cluster.ts';
+import { NO_LOG, cluster, codeOf } from './cluster.ts';
 
 const scrub = suite('disks are scrubbed');
 
@@ -13,7 +13,7 @@ const OFTEN = { scrubIntervalMs: 2000, scrubPaceMs: 10, exchangeIntervalMs: 86_4
 
 /** A warm cluster that holds every key everywhere, at rest. */
 const filled = (config = {}) => {
-  const c = cluster(3, 1, { ...OFTEN, ...config });
+  const c = cluster(3, 1, { ...OFTEN, ...config }, 3, 1, NO_LOG);
   for (const key of KEYS) {
     const put = c.putOf(0, `value of ${key}`, { key: keyOfText(key), w: 3 });
     c.world.ask(c.world.hosts[0]!, put, (reply) => assert.equal(codeOf(reply), 'applied'));
@@ -102,7 +102,7 @@ scrub('an exchange that finds unequal leaves of equal records has them looked at
 });
 
 scrub('a lone node gives up what nobody can give back, and says so', () => {
-  const c = cluster(1, 1, OFTEN);
+  const c = cluster(1, 1, OFTEN, 1, 1, NO_LOG);
   const [host] = c.world.hosts as [Host];
   assert.equal(codeOf(c.put(0, 'gone', { w: 1 })), 'applied');
   host.disk.damage('records', () => true);
@@ -113,7 +113,7 @@ scrub('a lone node gives up what nobody can give back, and says so', () => {
 });
 
 scrub('under writes it finds nothing, whatever is buffered', () => {
-  const c = cluster(3, 1, { ...OFTEN, scrubIntervalMs: 1000, scrubPaceMs: 1 });
+  const c = cluster(3, 1, { ...OFTEN, scrubIntervalMs: 1000, scrubPaceMs: 1 }, 3, 1, NO_LOG);
   for (let i = 0; i < 1500; i++) {
     const key = keyOfText(`k${i % 7}`);
     c.world.ask(c.world.hosts[i % 3]!, c.putOf(i % 3, `${i}`, { key }), () => undefined);

@@ -1,0 +1,150 @@
+/** The write log through crashes and power cuts: what was answered is there, in the order it came. */
+import * as assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { suite } from 'uvu';
+import { withWriteLog } from '../../src/node/write-log.ts';
+import { LOG_TABLE, STORAGE_TABLES } from '../../src/ports/storage.ts';
+import type { Storage, StorageEntry, StorageOp, StorageTable } from '../../src/ports/storage.ts';
+import { nodeDigest } from '../../src/adapters/node-digest.ts';
+import { LifeClock, WorldClock } from '../../src/sim/clock.ts';
+import { SimDisk } from '../../src/sim/disk.ts';
+import { randomStream } from '../../src/sim/random.ts';
+
+const logs = suite('the write log');
+
+const LIMITS = { heldRows: 10, heldBytes: 2000, sliceRows: 3, rowBytesMax: 100 };
+const text = (value: string): Uint8Array => new TextEncoder().encode(value);
+const shown = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+
+/** All that a storage shows, by table and key. */
+const stateOf = (storage: Storage): string[] =>
+  STORAGE_TABLES.flatMap((table) =>
+    storage
+      .range(table, { limit: 10_000 })
+      .map(({ key, value }) => `${table} ${shown(key)}=${shown(value)}`),
+  );
+
+const op = fc
+  .tuple(fc.constantFrom('records', 'merkle'), fc.nat(30), fc.option(fc.nat(999)), fc.nat(20))
+  .map(([table, key, value, size]): StorageOp => {
+    const place = { table: table as StorageTable, key: text(`k${key}`) };
+    if (value === null) return { type: 'remove', ...place };
+    return { type: 'put', ...place, value: text(`${value}`.padStart(size === 0 ? 150 : 3, '.')) };
+  });
+const commits = fc.array(fc.array(op, { maxLength: 6 }), { maxLength: 40 });
+const lives = fc.array(
+  fc.record({ commits, end: fc.constantFrom('kill', 'power-loss', 'close') }),
+  {
+    maxLength: 4,
+  },
+);
+
+logs('keeps every answered commit through any number of lives, and none in part', () => {
+  fc.assert(
+    fc.property(lives, fc.nat(), (story, seed) => {
+      const world = new WorldClock();
+      const disk = new SimDisk();
+      const random = randomStream(seed, 'write log');
+      /** The states that the next life may find: after each commit not answered, and the last answered. */
+      let possible: string[][] = [[]];
+      for (const { commits: made, end } of [...story, { commits: [], end: 'close' }]) {
+        const clock = new LifeClock(world);
+        const log = withWriteLog(disk.open(clock, random), nodeDigest, LIMITS);
+        const found = stateOf(log);
+        assert.ok(
+          possible.some((state) => JSON.stringify(state) === JSON.stringify(found)),
+          `${JSON.stringify(found)} is none of ${JSON.stringify(possible)}`,
+        );
+        const model = new Map(found.map((row) => row.split('=') as [string, string]));
+        const shownOf = (): string[] =>
+          [...model]
+            .sort(([a], [b]) => inOrderOfTables(a, b))
+            .map(([name, value]) => `${name}=${value}`);
+        const states = [shownOf()];
+        let answered = 0;
+        made.forEach((ops, i) => {
+          for (const each of ops) {
+            const name = `${each.table} ${shown(each.key)}`;
+            if (each.type === 'put') model.set(name, shown(each.value));
+            else model.delete(name);
+          }
+          states.push(shownOf());
+          log.commit(ops, ({ type }) => {
+            assert.equal(type, 'durable');
+            answered += 1;
+            assert.deepEqual(stateOf(log), states[answered], 'visible is durable');
+          });
+          // Some are answered before the next comes, some are not.
+          if (i % 3 !== 0) world.advance(random.integer(4));
+        });
+        if (end === 'close') {
+          world.advance(1000);
+          assert.equal(answered, made.length);
+        }
+        possible = states.slice(answered);
+        clock.end();
+        if (end === 'power-loss') disk.powerLoss();
+        else disk.crash(random);
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
+const inOrderOfTables = (a: string, b: string): number => {
+  const rank = (row: string): number => STORAGE_TABLES.findIndex((table) => row.startsWith(table));
+  return rank(a) - rank(b) || (a < b ? -1 : 1);
+};
+
+logs('a log does not grow beyond what is held and what came since', () => {
+  const world = new WorldClock();
+  const disk = new SimDisk();
+  const base = disk.open(new LifeClock(world), randomStream(1, 'disk'));
+  const log = withWriteLog(base, nodeDigest, LIMITS);
+  let longest = 0;
+  for (let i = 0; i < 500; i++) {
+    const key = text(`k${i % 40}`);
+    log.commit([{ type: 'put', table: 'records', key, value: text(`${i}`) }], () => undefined);
+    world.advance(10);
+    longest = Math.max(longest, base.range(LOG_TABLE, { limit: 1000 }).length);
+  }
+  assert.ok(longest < 40, `${longest} log rows`);
+  assert.ok(base.range('records', { limit: 1000 }).length > 20, 'rows reach their places');
+});
+
+logs('a flipped byte of a value costs that value; a flipped frame is refused', () => {
+  const reopened = (flippedAt: number): Storage => {
+    const world = new WorldClock();
+    const disk = new SimDisk();
+    const storage = disk.open(new LifeClock(world), randomStream(1, 'disk'));
+    const log = withWriteLog(storage, nodeDigest, LIMITS);
+    const put = (key: string, value: string): StorageOp => ({
+      ...{ type: 'put', table: 'records', key: text(key), value: text(value) },
+    });
+    log.commit([put('a', 'first'), put('b', 'second')], () => undefined);
+    world.advance(10);
+    const [{ key, value }] = storage.range(LOG_TABLE, { limit: 1 }) as [StorageEntry];
+    value[flippedAt < 0 ? value.length + flippedAt : flippedAt]! ^= 1;
+    storage.commit([{ type: 'put', table: LOG_TABLE, key, value }], () => undefined);
+    world.advance(10);
+    return withWriteLog(disk.open(new LifeClock(world), randomStream(2, 'disk')), nodeDigest);
+  };
+  assert.deepEqual(stateOf(reopened(-1)), ['records a=first', 'records b=secone']);
+  for (let at = 0; at < 12; at++) assert.throws(() => reopened(at), RangeError, `byte ${at}`);
+});
+
+logs('what an earlier version wrote without a log is there, and is written over', () => {
+  const world = new WorldClock();
+  const bare = new SimDisk().open(new LifeClock(world), randomStream(1, 'disk'));
+  const put = (storage: Storage, key: string, value: string): void => {
+    const op = { type: 'put', table: 'records', key: text(key), value: text(value) } as const;
+    storage.commit([op], () => undefined);
+    world.advance(10);
+  };
+  for (const key of ['a', 'b', 'c']) put(bare, key, 'early');
+  const log = withWriteLog(bare, nodeDigest, LIMITS);
+  put(log, 'b', 'late');
+  assert.deepEqual(stateOf(log), ['records a=early', 'records b=late', 'records c=early']);
+});
+
+logs.run();
