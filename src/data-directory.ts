@@ -5,7 +5,7 @@ import { hexOf, nodeId } from './core/ids.ts';
 import type { NodeId } from './core/ids.ts';
 import { parseFounders } from './core/members.ts';
 import type { Founder, History } from './core/members.ts';
-import { DATA_FORMAT, loadBook, loadIdentity } from './node/book-store.ts';
+import { DATA_FORMAT, loadBook, loadIdentity } from './node/store/book-store.ts';
 import type { Storage } from './ports/storage.ts';
 
 /** Who a node says it is. */

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { DataDirectoryError, lockDataDirectory } from './adapters/data-lock.ts';
 import { compactLmdbFile } from './adapters/lmdb-storage.ts';
 import { nodeDigest } from './adapters/node-digest.ts';
-import { verifyStorage } from './node/verify-storage.ts';
-import type { StorageReport } from './node/verify-storage.ts';
+import { verifyStorage } from './node/store/verify-storage.ts';
+import type { StorageReport } from './node/store/verify-storage.ts';
 import { openStorage, underLog } from './storage.ts';
 
-export type { StorageReport } from './node/verify-storage.ts';
+export type { StorageReport } from './node/store/verify-storage.ts';
 
 /** Reads all of `dataDir`. Throws DataDirectoryError if it is in use, absent or no data directory. */
 export const verifyDataDirectory = async (dataDir: string): Promise<StorageReport> =>

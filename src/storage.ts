@@ -3,7 +3,7 @@ import { DataDirectoryError } from './adapters/data-lock.ts';
 import { openLmdbStorage } from './adapters/lmdb-storage.ts';
 import type { LmdbOptions } from './adapters/lmdb-storage.ts';
 import { nodeDigest } from './adapters/node-digest.ts';
-import { withWriteLog } from './node/write-log.ts';
+import { withWriteLog } from './node/store/write-log.ts';
 import type { Storage } from './ports/storage.ts';
 
 /** Throws DataDirectoryError if what is in `dataDir` is damaged, and leaves it untouched. */

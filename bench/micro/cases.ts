@@ -20,7 +20,7 @@ import {
   write,
 } from '../../src/core/record.ts';
 import type { CausalContext, RecordOfKey } from '../../src/core/record.ts';
-import { RingView, ringOf } from '../../src/node/ring-view.ts';
+import { RingView, ringOf } from '../../src/node/membership/ring-view.ts';
 import type { ValueReply } from '../../src/wire/client-messages.ts';
 import { checkCbor } from '../../src/wire/gate.ts';
 import { decodePeerFrame, encodePeerFrame } from '../../src/wire/peer-codec.ts';

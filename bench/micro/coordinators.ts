@@ -6,8 +6,8 @@ import { actorId, keyOfText, nodeId, putId, startId } from '../../src/core/ids.t
 import { startWrite } from '../../src/core/quorum.ts';
 import { startRead } from '../../src/core/read-tally.ts';
 import { BLIND, EMPTY_RECORD, write } from '../../src/core/record.ts';
-import { Nursery } from '../../src/node/nursery.ts';
-import type { CoordinatorHost } from '../../src/node/nursery.ts';
+import { Nursery } from '../../src/node/requests/nursery.ts';
+import type { CoordinatorHost } from '../../src/node/requests/nursery.ts';
 import { VALUE } from './cases.ts';
 import type { Case } from './cases.ts';
 

@@ -7,7 +7,7 @@ import { Command } from 'commander';
 import { connect } from '../../src/client/index.ts';
 import type { Client } from '../../src/client/index.ts';
 import { integer } from '../../src/cli/start.ts';
-import type { RepairStatus } from '../../src/node/repair-commands.ts';
+import type { RepairStatus } from '../../src/node/healing/repair-commands.ts';
 import type { Status } from '../../src/node/status.ts';
 import { PERCENTILES, YCSB } from '../cluster/jobs.ts';
 import type { Job, JobResult } from '../cluster/jobs.ts';

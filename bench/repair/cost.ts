@@ -20,9 +20,9 @@ import { BLIND, EMPTY_RECORD, write } from '../../src/core/record.ts';
 import type { RecordOfKey } from '../../src/core/record.ts';
 import { DEFAULT_CONFIG } from '../../src/node/config.ts';
 import { Node } from '../../src/node/node.ts';
-import { RecordStore } from '../../src/node/record-store.ts';
-import type { RepairStatus } from '../../src/node/repair-commands.ts';
-import { NO_RING, RingView } from '../../src/node/ring-view.ts';
+import { RecordStore } from '../../src/node/store/record-store.ts';
+import type { RepairStatus } from '../../src/node/healing/repair-commands.ts';
+import { NO_RING, RingView } from '../../src/node/membership/ring-view.ts';
 import type { Connection, ConnectionEvents, Links } from '../../src/ports/links.ts';
 import type { Storage } from '../../src/ports/storage.ts';
 

@@ -3,7 +3,7 @@ import { Registry, collectDefaultMetrics } from 'prom-client';
 import type { Metric as PromMetric } from 'prom-client';
 import type { AdminReply } from '../ports/admin.ts';
 
-/** The shape of src/node/metrics.ts. */
+/** The shape of src/node/operators/metrics.ts. */
 export type Figures = readonly {
   readonly name: string;
   readonly type: 'counter' | 'gauge' | 'histogram';

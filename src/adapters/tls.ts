@@ -1,7 +1,7 @@
 /**
  * TLS on the sockets: one certificate for what a node serves and, where nodes know each other by
  * certificate, for what it dials. The names of a peer's certificate are its subject's common name
- * and its DNS names; one of them must be the node id it goes by (checked in src/node/peers.ts).
+ * and its DNS names; one of them must be the node id it goes by (checked in src/node/peers/peers.ts).
  */
 import { createServer } from 'node:http';
 import type { IncomingMessage, RequestListener, Server, ServerOptions } from 'node:http';

@@ -15,7 +15,7 @@ import type { Key } from '../core/ids.ts';
 import { decodeRecord, encodeRecord } from '../core/record-bytes.ts';
 import { merge } from '../core/record.ts';
 import { nodeDigest } from '../index.ts';
-import { recordKey } from '../node/stored.ts';
+import { recordKey } from '../node/store/stored.ts';
 import { partitionsIn } from './backup-files.ts';
 import { openClient, print, withClient, withConnection } from './data.ts';
 import type { ConnectionFlags } from './data.ts';

@@ -1,8 +1,8 @@
 /** `coterie config`: every setting, and with `--effective` what would hold and who said so. */
 import type { Command } from 'commander';
-import { settingsDocument } from '../node/settings-document.ts';
-import { SETTINGS, configFrom, flagOf, readable, variableOf } from '../node/settings.ts';
-import type { Effective } from '../node/settings.ts';
+import { settingsDocument } from '../node/operators/settings-document.ts';
+import { SETTINGS, configFrom, flagOf, readable, variableOf } from '../node/operators/settings.ts';
+import type { Effective } from '../node/operators/settings.ts';
 import { asUsage, settingsOf, withSettings } from './settings.ts';
 import { print, withClient, withConnection } from './data.ts';
 import type { Client } from '../client/index.ts';

@@ -1,8 +1,8 @@
 /** `coterie plan` and `coterie node`: what a change of membership would do, and the change itself. */
 import type { Command } from 'commander';
 import type { Client } from '../client/index.ts';
-import type { ChangeResult } from '../node/membership-commands.ts';
-import type { MembershipPlan } from '../node/membership-plan.ts';
+import type { ChangeResult } from '../node/membership/membership-commands.ts';
+import type { MembershipPlan } from '../node/membership/membership-plan.ts';
 import { print, withClient, withConnection } from './data.ts';
 import type { DataFlags } from './data.ts';
 import { CommandFailure, EXIT } from './exit.ts';

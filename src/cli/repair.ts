@@ -2,9 +2,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { Client } from '../client/index.ts';
-import type { ExchangeProgress } from '../node/exchange-desk.ts';
-import type { RepairOfPeer, RepairProgress } from '../node/repair-run.ts';
-import type { RepairStatus } from '../node/repair-commands.ts';
+import type { ExchangeProgress } from '../node/healing/exchange-desk.ts';
+import type { RepairOfPeer, RepairProgress } from '../node/healing/repair-run.ts';
+import type { RepairStatus } from '../node/healing/repair-commands.ts';
 import { print, withClient, withConnection } from './data.ts';
 import { CommandFailure, EXIT, usage } from './exit.ts';
 import { ageText, ask, showing, shows } from './operator.ts';

@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { Option } from 'commander';
 import type { Command } from 'commander';
-import { SETTINGS, effectiveSettings, flagOf, isLimitSetting } from '../node/settings.ts';
-import type { Effective, Setting, SettingValue } from '../node/settings.ts';
+import { SETTINGS, effectiveSettings, flagOf, isLimitSetting } from '../node/operators/settings.ts';
+import type { Effective, Setting, SettingValue } from '../node/operators/settings.ts';
 import { usage } from './exit.ts';
 
 /** Gives `command` a flag for each setting, and `--config`; help shows those of the node itself. */

@@ -4,11 +4,11 @@ import { DataDirectoryError, startNode } from '../index.ts';
 import type { NodeOptions, ProcessHost, RunningNode } from '../index.ts';
 import type { ProcessState } from '../inspector/records.ts';
 import { parseFounders } from '../core/members.ts';
-import type { LOG_LEVELS } from '../node/options.ts';
-import { configFrom } from '../node/settings.ts';
-import type { Effective } from '../node/settings.ts';
+import type { LOG_LEVELS } from '../node/operators/options.ts';
+import { configFrom } from '../node/operators/settings.ts';
+import type { Effective } from '../node/operators/settings.ts';
 import { CommandFailure, EXIT, usage } from './exit.ts';
-import { parsePrefixDefaults } from '../node/prefix-defaults.ts';
+import { parsePrefixDefaults } from '../node/requests/prefix-defaults.ts';
 import { asUsage, settingsOf, valuesBySetting, withSettings } from './settings.ts';
 
 export const addStartCommand = (program: Command): void => {

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { parseTokens } from '../core/access.ts';
-import { tokenHash } from '../node/client-access.ts';
+import { tokenHash } from '../node/clients/client-access.ts';
 import { nodeDigest } from '../index.ts';
 import { print } from './data.ts';
 import { CommandFailure, EXIT, usage } from './exit.ts';

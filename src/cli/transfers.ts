@@ -1,6 +1,6 @@
 /** `coterie transfers`: partitions that are moving, how fast, and holding them back. */
 import type { Command } from 'commander';
-import type { TransferStatus } from '../node/membership-commands.ts';
+import type { TransferStatus } from '../node/membership/membership-commands.ts';
 import { print, withClient, withConnection } from './data.ts';
 import { ask, askEveryNode, refuseSilence, showing, shows } from './operator.ts';
 import type { OperatorFlags } from './operator.ts';

@@ -10,7 +10,7 @@ import { bytesOfKey, partitionId } from '../core/ids.ts';
 import { decodeRecord } from '../core/record-bytes.ts';
 import { partitionOf } from '../core/ring.ts';
 import { DataDirectoryError, nodeDigest } from '../index.ts';
-import { recordKey } from '../node/stored.ts';
+import { recordKey } from '../node/store/stored.ts';
 import { compactDataDirectory, verifyDataDirectory } from '../offline.ts';
 import type { StorageReport } from '../offline.ts';
 import { manifestOf, readRecordsFile } from './backup-files.ts';

@@ -1,7 +1,7 @@
 /** Faults on purpose by command (`coterie fault`), on nodes that allow them. */
 import { CoterieError } from '../core/errors.ts';
 import type { NodeId } from '../core/ids.ts';
-import type { AdminCommands } from '../node/admin-commands.ts';
+import type { AdminCommands } from '../node/operators/admin-commands.ts';
 import { badArgument, mapOf } from '../wire/fields.ts';
 import type { Faults } from './faults.ts';
 import type { Fault } from './records.ts';

@@ -3,7 +3,7 @@ import { hexOf, showKey } from '../core/ids.ts';
 import type { Key, NodeId, PartitionId } from '../core/ids.ts';
 import type { Sibling } from '../core/record.ts';
 import type { Node } from '../node/node.ts';
-import type { Ring } from '../node/ring-view.ts';
+import type { Ring } from '../node/membership/ring-view.ts';
 import type { KeyPicture, RingPicture } from './records.ts';
 
 const versions = new WeakMap<object, string>();

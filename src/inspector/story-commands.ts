@@ -1,6 +1,6 @@
 /** The stories a node keeps of requests that were slow, failed or met siblings, by command (`coterie story`). */
 import type { NodeId } from '../core/ids.ts';
-import type { AdminCommands } from '../node/admin-commands.ts';
+import type { AdminCommands } from '../node/operators/admin-commands.ts';
 import { badArgument } from '../wire/fields.ts';
 import type { Recorder } from './recorder.ts';
 

@@ -4,8 +4,8 @@
  * JSON file (settings.ts), and a row of CONFIGURATION.md, which a test holds true.
  */
 import { RECORD_LIMITS } from '../core/record.ts';
-import { bytes, count, live, ms, valuesOf } from './limits.ts';
-import type { Limits, ValuesOf } from './limits.ts';
+import { bytes, count, live, ms, valuesOf } from './operators/limits.ts';
+import type { Limits, ValuesOf } from './operators/limits.ts';
 
 const MiB = 1024 * 1024;
 const GiB = 1024 * MiB;

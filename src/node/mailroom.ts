@@ -3,13 +3,13 @@ import type { NodeId } from '../core/ids.ts';
 import { isCredible } from '../core/members.ts';
 import type { Watch } from '../inspector/watch.ts';
 import type { PeerMessage } from '../wire/peer-messages.ts';
-import type { Nonsense } from './meters.ts';
+import type { Nonsense } from './operators/meters.ts';
 import type { Organs } from './organs.ts';
-import type { Reply } from './peers.ts';
-import { stateRefusal } from './refusals.ts';
+import type { Reply } from './peers/peers.ts';
+import { stateRefusal } from './requests/refusals.ts';
 import type { NodeState } from './status.ts';
 import type { Tell } from './mail.ts';
-import { answerTreeQuestion, makesSense } from './tree-answers.ts';
+import { answerTreeQuestion, makesSense } from './healing/tree-answers.ts';
 
 export type MailParts = {
   readonly organs: Organs;

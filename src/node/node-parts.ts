@@ -7,14 +7,14 @@ import type { Random } from '../ports/random.ts';
 import type { Storage } from '../ports/storage.ts';
 import type { LogLevels, Trace } from '../ports/trace.ts';
 import type { Watch } from '../inspector/watch.ts';
-import type { AdminCommands } from './admin-commands.ts';
-import type { Founding } from './book-store.ts';
-import type { Admission } from './client-access.ts';
+import type { AdminCommands } from './operators/admin-commands.ts';
+import type { Founding } from './store/book-store.ts';
+import type { Admission } from './clients/client-access.ts';
 import type { Config } from './config.ts';
-import type { CoordinatorHost } from './nursery.ts';
-import type { KeyDisplay } from './meters.ts';
-import type { PeerTrust } from './peer-greeting.ts';
-import type { PrefixDefaults } from './prefix-defaults.ts';
+import type { CoordinatorHost } from './requests/nursery.ts';
+import type { KeyDisplay } from './operators/meters.ts';
+import type { PeerTrust } from './peers/peer-greeting.ts';
+import type { PrefixDefaults } from './requests/prefix-defaults.ts';
 
 export type NodeParts = {
   readonly self: NodeId;

@@ -2,16 +2,16 @@
 import type { Announcement } from '../core/members.ts';
 import type { NodeId } from '../core/ids.ts';
 import type { AdmissionReport } from './admission-desk.ts';
-import type { Completeness } from './completeness.ts';
-import type { ExchangeDesk } from './exchange-desk.ts';
-import type { ExchangeReport } from './exchange-log.ts';
-import type { ReadRepairReport, ReadRepairs } from './read-repairs.ts';
-import type { ReapReport } from './reap-desk.ts';
-import type { RecordStore } from './record-store.ts';
-import type { RingView } from './ring-view.ts';
-import type { ScrubDesk, ScrubReport } from './scrub-desk.ts';
-import type { TransferDesk } from './transfer-desk.ts';
-import type { Witness } from './witness.ts';
+import type { Completeness } from './store/completeness.ts';
+import type { ExchangeDesk } from './healing/exchange-desk.ts';
+import type { ExchangeReport } from './healing/exchange-log.ts';
+import type { ReadRepairReport, ReadRepairs } from './requests/read-repairs.ts';
+import type { ReapReport } from './healing/reap-desk.ts';
+import type { RecordStore } from './store/record-store.ts';
+import type { RingView } from './membership/ring-view.ts';
+import type { ScrubDesk, ScrubReport } from './healing/scrub-desk.ts';
+import type { TransferDesk } from './membership/transfer-desk.ts';
+import type { Witness } from './store/witness.ts';
 
 export type NodeState = 'joining' | 'serving' | 'removed' | 'left' | 'draining' | 'stopped';
 

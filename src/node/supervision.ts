@@ -4,10 +4,10 @@ import type { ActorRefFrom } from 'xstate';
 import type { MembershipInput } from '../../actors/membership.ts';
 import { nodeMachine } from '../../actors/node.ts';
 import type { NodePorts } from '../../actors/node.ts';
-import { saveBook } from './book-store.ts';
+import { saveBook } from './store/book-store.ts';
 import type { Tell } from './mail.ts';
 import type { NodeParts } from './node-parts.ts';
-import { xstateClock } from './nursery.ts';
+import { xstateClock } from './requests/nursery.ts';
 import type { Organs } from './organs.ts';
 
 export type Supervisor = ActorRefFrom<typeof nodeMachine>;

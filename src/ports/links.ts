@@ -1,6 +1,6 @@
 /**
  * Ordered, lossy-on-close pipes of binary frames. Who is at the other end, one pipe per pair,
- * reconnecting and what a frame means are decided above (`src/node/peers.ts`, `client-port.ts`);
+ * reconnecting and what a frame means are decided above (`src/node/peers/peers.ts`, `client-port.ts`);
  * ws and the simulated network pass `test/contract/links.ts`.
  */
 export type Links = {

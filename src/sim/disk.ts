@@ -9,7 +9,7 @@
  * A commit under way when the process dies is there in whole or not at all, and none without those
  * before it.
  */
-import type { StorageReader } from '../node/write-log.ts';
+import type { StorageReader } from '../node/store/write-log.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Random } from '../ports/random.ts';
 import type {

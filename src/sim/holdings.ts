@@ -5,8 +5,8 @@
 import { bytesOfKey, keyOfText } from '../core/ids.ts';
 import { partitionOf } from '../core/ring.ts';
 import type { RecordOfKey } from '../core/record.ts';
-import { decodeStored, recordKey } from '../node/stored.ts';
-import { recordThroughLog } from '../node/write-log.ts';
+import { decodeStored, recordKey } from '../node/store/stored.ts';
+import { recordThroughLog } from '../node/store/write-log.ts';
 import type { Digest } from '../ports/digest.ts';
 import { namesIn, servingHosts } from './checks.ts';
 import type { History, WriteFate } from './history.ts';

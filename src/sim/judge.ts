@@ -5,7 +5,7 @@
 import { keyOfText } from '../core/ids.ts';
 import type { NodeId, PutId } from '../core/ids.ts';
 import type { RecordOfKey } from '../core/record.ts';
-import { decodeStored } from '../node/stored.ts';
+import { decodeStored } from '../node/store/stored.ts';
 import type { Digest } from '../ports/digest.ts';
 import type { HandledReply } from '../wire/client-messages.ts';
 import { Conditions } from './conditions.ts';

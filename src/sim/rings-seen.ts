@@ -5,7 +5,7 @@
  */
 import { partitionId } from '../core/ids.ts';
 import type { NodeId, PartitionId } from '../core/ids.ts';
-import type { Ring } from '../node/ring-view.ts';
+import type { Ring } from '../node/membership/ring-view.ts';
 import { servingHosts } from './checks.ts';
 import type { Host, World } from './world.ts';
 

@@ -2,7 +2,7 @@
  * One seed, one story: a cluster under a workload, first with faults, then calm, and the demand
  * that everything converges and nothing acknowledged is lost.
  */
-import type { CoordinatorHost } from '../node/nursery.ts';
+import type { CoordinatorHost } from '../node/requests/nursery.ts';
 import type { Digest } from '../ports/digest.ts';
 import { Baskets } from './baskets.ts';
 import type { Basket } from './baskets.ts';

@@ -4,7 +4,7 @@ import { suite } from 'uvu';
 import { createActor } from 'xstate';
 import { writeBufferMachine } from '../../actors/write-buffer.ts';
 import { handoffMachine } from '../../actors/handoff.ts';
-import { xstateClock } from '../../src/node/nursery.ts';
+import { xstateClock } from '../../src/node/requests/nursery.ts';
 import { LifeClock, WorldClock } from '../../src/sim/clock.ts';
 
 const machines = suite('long-lived actors');

@@ -6,7 +6,7 @@ import { putMachine } from '../../actors/put.ts';
 import type { PutEvent } from '../../actors/put.ts';
 import { keyOfText, nodeId, putId } from '../../src/core/ids.ts';
 import { startWrite } from '../../src/core/quorum.ts';
-import { xstateClock } from '../../src/node/nursery.ts';
+import { xstateClock } from '../../src/node/requests/nursery.ts';
 import { LifeClock, WorldClock } from '../../src/sim/clock.ts';
 import type { PutReply } from '../../src/wire/peer-messages.ts';
 

@@ -14,10 +14,10 @@ import { keyOfText, nodeId, putId } from '../../src/core/ids.ts';
 import { startWrite } from '../../src/core/quorum.ts';
 import { startRead } from '../../src/core/read-tally.ts';
 import { EMPTY_RECORD } from '../../src/core/record.ts';
-import { chartOf } from '../../src/node/chart.ts';
-import { LightLife } from '../../src/node/light-host.ts';
-import { xstateClock } from '../../src/node/nursery.ts';
-import { Timers } from '../../src/node/timers.ts';
+import { chartOf } from '../../src/node/requests/chart.ts';
+import { LightLife } from '../../src/node/requests/light-host.ts';
+import { xstateClock } from '../../src/node/requests/nursery.ts';
+import { Timers } from '../../src/node/requests/timers.ts';
 import { LifeClock, WorldClock } from '../../src/sim/clock.ts';
 
 const hosts = suite('the hosts of coordinators');

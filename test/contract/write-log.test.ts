@@ -2,7 +2,7 @@
 import * as assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { suite } from 'uvu';
-import { withWriteLog } from '../../src/node/write-log.ts';
+import { withWriteLog } from '../../src/node/store/write-log.ts';
 import { LOG_TABLE, STORAGE_TABLES } from '../../src/ports/storage.ts';
 import type { Storage, StorageEntry, StorageOp, StorageTable } from '../../src/ports/storage.ts';
 import { nodeDigest } from '../../src/adapters/node-digest.ts';

@@ -1,7 +1,7 @@
 import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { nextRoom } from '../../src/core/throttle.ts';
-import { Throttle } from '../../src/node/throttle.ts';
+import { Throttle } from '../../src/node/requests/throttle.ts';
 import { LifeClock, WorldClock } from '../../src/sim/clock.ts';
 
 const throttle = suite('the throttle');

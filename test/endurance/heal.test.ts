@@ -6,7 +6,7 @@ import { performance } from 'node:perf_hooks';
 import { suite } from 'uvu';
 import { connect } from '../../src/client/index.ts';
 import type { Client } from '../../src/client/index.ts';
-import type { RepairStatus } from '../../src/node/repair-commands.ts';
+import type { RepairStatus } from '../../src/node/healing/repair-commands.ts';
 import { assertEqualOnDisk } from '../live/disks.ts';
 import { LiveCluster, cli } from '../live/harness.ts';
 

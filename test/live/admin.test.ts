@@ -10,7 +10,7 @@ import { freePorts } from '../../src/cli/free-ports.ts';
 import { startNode } from '../../src/index.ts';
 import type { NodeOptions, RunningNode } from '../../src/index.ts';
 import type { RequestSeen } from '../../src/inspector/records.ts';
-import { tokenHash } from '../../src/node/client-access.ts';
+import { tokenHash } from '../../src/node/clients/client-access.ts';
 
 const admin = suite('health and metrics');
 const dir = mkdtempSync(join(tmpdir(), 'coterie-admin-'));

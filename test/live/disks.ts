@@ -4,7 +4,7 @@ import { openStorage } from '../../src/storage.ts';
 import { nodeDigest } from '../../src/adapters/node-digest.ts';
 import { sameRecord } from '../../src/core/record.ts';
 import type { RecordOfKey } from '../../src/core/record.ts';
-import { decodeStored } from '../../src/node/stored.ts';
+import { decodeStored } from '../../src/node/store/stored.ts';
 import type { LiveCluster } from './harness.ts';
 
 /** All replicas of stopped nodes are equal: `count` keys, and the same record of each everywhere. */

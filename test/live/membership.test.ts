@@ -2,7 +2,7 @@
 import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { connect } from '../../src/client/index.ts';
-import type { MembershipPlan } from '../../src/node/membership-plan.ts';
+import type { MembershipPlan } from '../../src/node/membership/membership-plan.ts';
 import { LiveCluster, cli } from './harness.ts';
 
 const membership = suite('a live cluster that changes its members');

@@ -11,7 +11,7 @@ import { openStorage } from '../../src/storage.ts';
 import { connect } from '../../src/client/index.ts';
 import type { Client } from '../../src/client/index.ts';
 import { startNode } from '../../src/index.ts';
-import { DATA_FORMAT, loadIdentity, saveIdentity } from '../../src/node/book-store.ts';
+import { DATA_FORMAT, loadIdentity, saveIdentity } from '../../src/node/store/book-store.ts';
 import { LiveCluster, cli } from './harness.ts';
 
 const operator = suite('operators');

@@ -1,8 +1,8 @@
 /** `coterie repair` on real nodes: what it prints, and when it refuses. */
 import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
-import type { RepairStatus } from '../../src/node/repair-commands.ts';
-import type { RepairProgress } from '../../src/node/repair-run.ts';
+import type { RepairStatus } from '../../src/node/healing/repair-commands.ts';
+import type { RepairProgress } from '../../src/node/healing/repair-run.ts';
 import { LiveCluster, cli } from './harness.ts';
 
 const repair = suite('coterie repair');

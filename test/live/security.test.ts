@@ -10,7 +10,7 @@ import { nodeDigest } from '../../src/adapters/node-digest.ts';
 import { connect } from '../../src/client/index.ts';
 import { startNode } from '../../src/index.ts';
 import type { NodeOptions, RunningNode } from '../../src/index.ts';
-import { tokenHash } from '../../src/node/client-access.ts';
+import { tokenHash } from '../../src/node/clients/client-access.ts';
 import { encodeClientRequest } from '../../src/wire/request-codec.ts';
 import {
   CA,

@@ -10,7 +10,7 @@ import { BLIND, EMPTY_RECORD, write } from '../../src/core/record.ts';
 import { connect } from '../../src/client/index.ts';
 import { startNode } from '../../src/index.ts';
 import type { RunningNode } from '../../src/index.ts';
-import { encodeRegisters } from '../../src/node/register-book.ts';
+import { encodeRegisters } from '../../src/node/membership/register-book.ts';
 import type { PeerMessage } from '../../src/wire/peer-messages.ts';
 import { LiveCluster, cli } from './harness.ts';
 import { greet, helloAs } from './stranger.ts';

@@ -3,7 +3,7 @@ import { WebSocket } from 'ws';
 import { nodeDigest } from '../../src/adapters/node-digest.ts';
 import { systemRandom } from '../../src/adapters/system-random.ts';
 import { nodeId, startId } from '../../src/core/ids.ts';
-import { Greeting } from '../../src/node/peer-greeting.ts';
+import { Greeting } from '../../src/node/peers/peer-greeting.ts';
 import { decodePeerFrame, encodePeerFrame } from '../../src/wire/peer-codec.ts';
 import type { Hello, PeerMessage } from '../../src/wire/peer-messages.ts';
 

@@ -2,8 +2,8 @@
 import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { CoterieError } from '../../src/core/errors.ts';
-import { runAdminCommand, uintArgument } from '../../src/node/admin-commands.ts';
-import type { AdminCommands } from '../../src/node/admin-commands.ts';
+import { runAdminCommand, uintArgument } from '../../src/node/operators/admin-commands.ts';
+import type { AdminCommands } from '../../src/node/operators/admin-commands.ts';
 import type { HandledReply } from '../../src/wire/client-messages.ts';
 import { decodeClientRequest } from '../../src/wire/request-codec.ts';
 import { encodeCbor } from '../../src/wire/cbor.ts';

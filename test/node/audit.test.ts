@@ -5,8 +5,8 @@ import { suite } from 'uvu';
 import { keyOfText, partitionId } from '../../src/core/ids.ts';
 import type { Key, PartitionId } from '../../src/core/ids.ts';
 import { LEAVES } from '../../src/core/merkle.ts';
-import type { Findings } from '../../src/node/audit.ts';
-import { recordKey } from '../../src/node/stored.ts';
+import type { Findings } from '../../src/node/store/audit.ts';
+import { recordKey } from '../../src/node/store/stored.ts';
 import type { StorageOp } from '../../src/ports/storage.ts';
 import { PARTITIONS, PARTS, StoreBench, recordOf } from './store-bench.ts';
 

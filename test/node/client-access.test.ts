@@ -7,7 +7,7 @@ import { allows, parseGrant, parseTokens } from '../../src/core/access.ts';
 import type { Role } from '../../src/core/access.ts';
 import { keyOfBytes } from '../../src/core/ids.ts';
 import { Rate } from '../../src/core/rate.ts';
-import { admissionBy, tokenHash } from '../../src/node/client-access.ts';
+import { admissionBy, tokenHash } from '../../src/node/clients/client-access.ts';
 import type { HandledRequest } from '../../src/wire/client-messages.ts';
 
 const access = suite('client access');

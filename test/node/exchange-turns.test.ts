@@ -3,11 +3,11 @@ import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { keyOfText, nodeId, partitionId } from '../../src/core/ids.ts';
 import type { NodeId } from '../../src/core/ids.ts';
-import type { Completeness } from '../../src/node/completeness.ts';
+import type { Completeness } from '../../src/node/store/completeness.ts';
 import { DEFAULT_CONFIG } from '../../src/node/config.ts';
-import { ExchangeLog } from '../../src/node/exchange-log.ts';
-import { ExchangeTurns } from '../../src/node/exchange-turns.ts';
-import type { RingView } from '../../src/node/ring-view.ts';
+import { ExchangeLog } from '../../src/node/healing/exchange-log.ts';
+import { ExchangeTurns } from '../../src/node/healing/exchange-turns.ts';
+import type { RingView } from '../../src/node/membership/ring-view.ts';
 import { LifeClock, WorldClock } from '../../src/sim/clock.ts';
 import { randomStream } from '../../src/sim/random.ts';
 

@@ -5,8 +5,8 @@ import { nodeDigest } from '../../src/adapters/node-digest.ts';
 import { systemClock } from '../../src/adapters/system-clock.ts';
 import { Buckets } from '../../src/core/buckets.ts';
 import { keyOfText, putId } from '../../src/core/ids.ts';
-import { Meters, metered } from '../../src/node/meters.ts';
-import type { KeyDisplay } from '../../src/node/meters.ts';
+import { Meters, metered } from '../../src/node/operators/meters.ts';
+import type { KeyDisplay } from '../../src/node/operators/meters.ts';
 import type { TraceFacts } from '../../src/ports/trace.ts';
 import type {
   ClientHandler,

@@ -4,8 +4,8 @@ import { suite } from 'uvu';
 import { nodeDigest } from '../../src/adapters/node-digest.ts';
 import { systemRandom } from '../../src/adapters/system-random.ts';
 import { nodeId, startId } from '../../src/core/ids.ts';
-import { Greeting } from '../../src/node/peer-greeting.ts';
-import type { GreetingParts, GreetingStep } from '../../src/node/peer-greeting.ts';
+import { Greeting } from '../../src/node/peers/peer-greeting.ts';
+import type { GreetingParts, GreetingStep } from '../../src/node/peers/peer-greeting.ts';
 import type { Hello, PeerMessage } from '../../src/wire/peer-messages.ts';
 
 const greetings = suite('greetings of nodes');

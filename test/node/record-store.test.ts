@@ -6,7 +6,7 @@ import { nodeDigest } from '../../src/adapters/node-digest.ts';
 import { keyOfText } from '../../src/core/ids.ts';
 import type { Key } from '../../src/core/ids.ts';
 import { LEAVES } from '../../src/core/merkle.ts';
-import { hashOfRecord } from '../../src/node/stored.ts';
+import { hashOfRecord } from '../../src/node/store/stored.ts';
 import { randomStream } from '../../src/sim/random.ts';
 import { PARTS, StoreBench, recordOf } from './store-bench.ts';
 

@@ -3,8 +3,8 @@ import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { nodeId, partitionId } from '../../src/core/ids.ts';
 import type { NodeId } from '../../src/core/ids.ts';
-import { RepairRun } from '../../src/node/repair-run.ts';
-import type { ExchangeEnd, RepairState } from '../../src/node/repair-run.ts';
+import { RepairRun } from '../../src/node/healing/repair-run.ts';
+import type { ExchangeEnd, RepairState } from '../../src/node/healing/repair-run.ts';
 
 const run = suite('a repair run');
 

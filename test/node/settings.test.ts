@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import { WS_LIMITS } from '../../src/adapters/ws-links.ts';
 import { DEFAULT_CONFIG, LIMITS } from '../../src/node/config.ts';
-import { namedLimits } from '../../src/node/limits.ts';
+import { namedLimits } from '../../src/node/operators/limits.ts';
 import {
   SETTINGS,
   configFrom,
@@ -13,9 +13,9 @@ import {
   effectiveSettings,
   flagOf,
   variableOf,
-} from '../../src/node/settings.ts';
-import { settingsDocument } from '../../src/node/settings-document.ts';
-import type { Sources } from '../../src/node/settings.ts';
+} from '../../src/node/operators/settings.ts';
+import { settingsDocument } from '../../src/node/operators/settings-document.ts';
+import type { Sources } from '../../src/node/operators/settings.ts';
 
 const settings = suite('settings');
 const DOCUMENT = fileURLToPath(new URL('../../../src/node/CONFIGURATION.md', import.meta.url));

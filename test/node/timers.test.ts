@@ -2,7 +2,7 @@
 import * as assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { suite } from 'uvu';
-import { Timers } from '../../src/node/timers.ts';
+import { Timers } from '../../src/node/requests/timers.ts';
 import { LifeClock, WorldClock } from '../../src/sim/clock.ts';
 
 const timers = suite('timers of coordinators');

@@ -2,7 +2,7 @@
 import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { nodeId, startId } from '../../src/core/ids.ts';
-import { Witness } from '../../src/node/witness.ts';
+import { Witness } from '../../src/node/store/witness.ts';
 import { LifeClock, WorldClock } from '../../src/sim/clock.ts';
 import { SimDisk } from '../../src/sim/disk.ts';
 import { randomStream } from '../../src/sim/random.ts';

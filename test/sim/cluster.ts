@@ -3,7 +3,7 @@ import * as assert from 'node:assert/strict';
 import { nodeDigest } from '../../src/adapters/node-digest.ts';
 import { hexOf, keyOfText, putId } from '../../src/core/ids.ts';
 import type { Config } from '../../src/node/config.ts';
-import type { WriteLogLimits } from '../../src/node/write-log.ts';
+import type { WriteLogLimits } from '../../src/node/store/write-log.ts';
 import { HASTY_LOG, World } from '../../src/sim/world.ts';
 import type { HandledReply, HandledRequest, PutRequest } from '../../src/wire/client-messages.ts';
 import type { PutCommand } from '../../src/wire/peer-messages.ts';

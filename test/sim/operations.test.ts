@@ -4,7 +4,7 @@ import { suite } from 'uvu';
 import { nodeDigest } from '../../src/adapters/node-digest.ts';
 import { hexOf, keyOfText, putId } from '../../src/core/ids.ts';
 import type { Key } from '../../src/core/ids.ts';
-import { parsePrefixDefaults } from '../../src/node/prefix-defaults.ts';
+import { parsePrefixDefaults } from '../../src/node/requests/prefix-defaults.ts';
 import { World } from '../../src/sim/world.ts';
 import type {
   GetRequest,

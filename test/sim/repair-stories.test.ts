@@ -4,7 +4,7 @@ import { suite } from 'uvu';
 import { keyOfText } from '../../src/core/ids.ts';
 import { DEFAULT_CONFIG } from '../../src/node/config.ts';
 import type { Config } from '../../src/node/config.ts';
-import type { RepairStatus } from '../../src/node/repair-commands.ts';
+import type { RepairStatus } from '../../src/node/healing/repair-commands.ts';
 import { checkTrees, rootsAreEqual } from '../../src/sim/checks.ts';
 import type { Host, World } from '../../src/sim/world.ts';
 import { NO_LOG, cluster, codeOf } from './cluster.ts';

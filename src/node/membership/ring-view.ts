@@ -1,0 +1,221 @@
+/**
+ * Where keys live, as this node sees it now: who owns each partition and who should (RULES C), joined
+ * with what the failure detector believes. Read by router and replica; replaced as a whole when
+ * membership or a register changes.
+ */
+import { bytesOfKey, partitionId } from '../../core/ids.ts';
+import type { Key, NodeId, PartitionId } from '../../core/ids.ts';
+import { preferenceList } from '../../core/preference.ts';
+import type { PreferenceEntry } from '../../core/preference.ts';
+import { partitionOf } from '../../core/ring.ts';
+import { isRemoved } from '../../core/members.ts';
+import type { History, Member, Membership } from '../../core/members.ts';
+import { placeHistory } from '../../core/placement.ts';
+import type { OwnerTable } from '../../core/placement.ts';
+import { currentOwners, newcomersOf } from '../../core/registers.ts';
+import type { Registers } from '../../core/registers.ts';
+import type { Health, HealthTable } from '../../core/suspicion.ts';
+import type { Digest } from '../../ports/digest.ts';
+
+export type Ring = {
+  /** Current owners of each partition: whoever answers reads and counts for W. */
+  readonly table: OwnerTable;
+  /** Owners as the placement wants them; a partition moves while the two differ. */
+  readonly target: OwnerTable;
+  readonly registers: Registers;
+  readonly members: readonly Member[];
+  /** Declared dead, or gone with empty hands: no source, no owner to wait for. */
+  readonly removed: Membership['removed'];
+  readonly retired: readonly NodeId[];
+  readonly partitions: number;
+  /** The cluster's N; a partition has fewer owners only while there are fewer nodes. */
+  readonly n: number;
+};
+
+/** The ring before a history is known: nobody owns anything. */
+export const NO_RING: Ring = {
+  table: [],
+  target: [],
+  registers: new Map(),
+  members: [],
+  removed: [],
+  retired: [],
+  partitions: 1,
+  n: 0,
+};
+
+/** The ring that a history and the registers make; the same on every node that knows the same. */
+export const ringOf = (history: History, registers: Registers): Ring => {
+  const placed = placedOnce(history, history);
+  const founded = history[0] === undefined ? undefined : placedOnce(history[0], [history[0]]);
+  if (placed === undefined || founded === undefined) return NO_RING;
+  const { membership, table: target } = placed;
+  const { members, partitions, n, removed, retired } = membership;
+  const table = currentOwners(founded.table, registers, target);
+  return { table, target, registers, members, removed, retired, partitions, n };
+};
+
+/** What an unchanging history places, so that a changed register does not fold it all anew (B1). */
+const placements = new WeakMap<object, ReturnType<typeof placeHistory>>();
+
+const placedOnce = (name: object, history: History): ReturnType<typeof placeHistory> => {
+  if (!placements.has(name)) placements.set(name, placeHistory(history));
+  return placements.get(name);
+};
+
+/** Where a key lies: its partition and its 16-byte position on the ring. */
+export type KeyPlace = { readonly partition: PartitionId; readonly position: Uint8Array };
+
+export class RingView {
+  readonly #self: NodeId;
+  readonly #digest: Digest;
+  #ring: Ring;
+  #health: HealthTable = new Map();
+  /** One request asks for the place of its key many times over. */
+  #lastPlace: (KeyPlace & { readonly key: Key; readonly partitions: number }) | undefined;
+
+  /** Preference lists asked for since ring or health last changed. */
+  readonly #preferences = new Map<PartitionId, readonly PreferenceEntry[]>();
+  /** Lists made of the ring alone, asked for since it last changed: timers ask again and again. */
+  #lists: {
+    nodes?: readonly NodeId[];
+    moving?: readonly PartitionId[];
+    owned?: readonly PartitionId[];
+    arriving?: readonly PartitionId[];
+    readonly newcomers: Map<PartitionId, readonly NodeId[]>;
+  } = { newcomers: new Map() };
+
+  constructor(self: NodeId, digest: Digest, ring: Ring) {
+    this.#self = self;
+    this.#digest = digest;
+    this.#ring = ring;
+  }
+
+  get ring(): Ring {
+    return this.#ring;
+  }
+
+  replaceRing(ring: Ring): void {
+    this.#ring = ring;
+    this.#preferences.clear();
+    this.#lists = { newcomers: new Map() };
+  }
+
+  replaceHealth(health: HealthTable): void {
+    const same = [...health].every(([node, each]) => this.#health.get(node) === each);
+    if (same && health.size === this.#health.size) return;
+    this.#health = health;
+    this.#preferences.clear();
+  }
+
+  /** A node never doubts that it is there itself; a peer nobody has looked at yet is down. */
+  healthOf(node: NodeId): Health {
+    return node === this.#self ? 'healthy' : (this.#health.get(node) ?? 'down');
+  }
+
+  /** The partition of `key` and its position on the ring (paper § 4.1: MD5, 16 bytes). */
+  placeOf(key: Key): KeyPlace {
+    const { partitions } = this.#ring;
+    const last = this.#lastPlace;
+    if (last?.key === key && last.partitions === partitions) return last;
+    const position = this.#digest.md5(bytesOfKey(key));
+    const place = { key, partitions, partition: partitionOf(position, partitions), position };
+    this.#lastPlace = place;
+    return place;
+  }
+
+  /** Every node that may be spoken to: members, and whoever still owns something. */
+  nodes(): readonly NodeId[] {
+    const { members, table } = this.#ring;
+    return (this.#lists.nodes ??= [...new Set([...members.map(({ id }) => id), ...table.flat()])]);
+  }
+
+  /** Those told to leave who neither are through nor were declared dead: they may hold something. */
+  leavers(): readonly NodeId[] {
+    return this.#ring.retired.filter((node) => !this.isRemoved(node));
+  }
+
+  isRemoved(node: NodeId): boolean {
+    return isRemoved(this.#ring, node);
+  }
+
+  /** Whether it has said itself that it holds nothing and takes nothing any more. */
+  hasLeft(node: NodeId): boolean {
+    return this.#ring.removed.some(({ id, atMs }) => id === node && atMs === undefined);
+  }
+
+  /** Target owners of a partition that are still filling themselves (C2). */
+  newcomersOf(partition: PartitionId): readonly NodeId[] {
+    const { table, target } = this.#ring;
+    const known = this.#lists.newcomers.get(partition);
+    if (known !== undefined) return known;
+    const list = newcomersOf(table[partition] ?? [], target[partition] ?? []);
+    this.#lists.newcomers.set(partition, list);
+    return list;
+  }
+
+  /** Owners and newcomers: everybody a write of this partition goes to (C2). */
+  holdersOf(partition: PartitionId): readonly NodeId[] {
+    return [...(this.#ring.table[partition] ?? []), ...this.newcomersOf(partition)];
+  }
+
+  /** Whether this node is meant to hold the data of a partition, or only keeps it for others. */
+  isHolder(partition: PartitionId): boolean {
+    return this.holdersOf(partition).includes(this.#self);
+  }
+
+  /** Partitions whose owners are not those of the target yet. */
+  moving(): readonly PartitionId[] {
+    return (this.#lists.moving ??= this.#partitionsWhere((_, each) => this.isMoving(each)));
+  }
+
+  isMoving(partition: PartitionId): boolean {
+    const owners = this.#ring.table[partition] ?? [];
+    const wanted = this.#ring.target[partition] ?? [];
+    return owners.length !== wanted.length || owners.some((owner) => !wanted.includes(owner));
+  }
+
+  /** Partitions this node owns. */
+  owned(): readonly PartitionId[] {
+    return (this.#lists.owned ??= this.#partitionsWhere((owners) => owners.includes(this.#self)));
+  }
+
+  /** Partitions this node is a newcomer of. */
+  arriving(): readonly PartitionId[] {
+    return (this.#lists.arriving ??= this.#partitionsWhere((_, partition) =>
+      this.newcomersOf(partition).includes(this.#self),
+    ));
+  }
+
+  versionOf(partition: PartitionId): number {
+    return this.#ring.registers.get(partition)?.version ?? 0;
+  }
+
+  ownersOf(key: Key): readonly NodeId[] {
+    return this.#ring.table[this.placeOf(key).partition] ?? [];
+  }
+
+  /** Owners in rank order, then the fallbacks, each with its health (paper § 4.3). */
+  preferenceOf(key: Key): readonly PreferenceEntry[] {
+    const { partition } = this.placeOf(key);
+    const known = this.#preferences.get(partition);
+    if (known !== undefined) return known;
+    const { table, members } = this.#ring;
+    const list = preferenceList(table, partition, members, (node) => this.healthOf(node));
+    this.#preferences.set(partition, list);
+    return list;
+  }
+
+  partitionsOf(node: NodeId): number {
+    return this.#ring.table.filter((owners) => owners.includes(node)).length;
+  }
+
+  #partitionsWhere(
+    holds: (owners: readonly NodeId[], partition: PartitionId) => boolean,
+  ): readonly PartitionId[] {
+    return this.#ring.table.flatMap((owners, index) => {
+      const partition = partitionId(index);
+      return holds(owners, partition) ? [partition] : [];
+    });
+  }
+}

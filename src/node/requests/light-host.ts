@@ -1,0 +1,148 @@
+/**
+ * Runs one coordinator through its chart: the same transitions in the same order as XState's own
+ * actor, without what nobody looks at in a request that is not watched (snapshots, inspection,
+ * observers), at a fraction of the cost. `test/contract/hosts.test.ts` tells both the same stories.
+ *
+ * An event that arrives while another is handled waits until that has come to rest; so does what
+ * the first actions cause. Effects run at once, in the order of the chart.
+ */
+import type { Clock, Timer } from '../../ports/clock.ts';
+import type { Chart, Place, Step, Way } from './chart.ts';
+
+type Event = { readonly type: string };
+type WaitingClock = Pick<Clock, 'setTimeout' | 'clearTimeout'>;
+
+export type LifeEnds = {
+  readonly done: () => void;
+  readonly crashed: (error: unknown) => void;
+};
+
+const INIT: Event = { type: 'xstate.init' };
+
+export class LightLife {
+  readonly #chart: Chart;
+  readonly #input: unknown;
+  readonly #clock: WaitingClock;
+  readonly #ends: LifeEnds;
+  readonly #waits: { event: string; timer: Timer }[] = [];
+  readonly #mail: Event[] = [];
+  #context: object = {};
+  #place: Place;
+  #state: 'busy' | 'at rest' | 'over' = 'busy';
+
+  constructor(chart: Chart, input: unknown, clock: WaitingClock, ends: LifeEnds) {
+    this.#chart = chart;
+    this.#input = input;
+    this.#clock = clock;
+    this.#ends = ends;
+    this.#place = chart.start.place;
+  }
+
+  /** The state it is in, as XState names it: `put.minting`. */
+  get at(): string {
+    return this.#place.name;
+  }
+
+  /** Does what its chart does first. */
+  start(): void {
+    try {
+      this.#context = this.#chart.contextOf({ input: this.#input });
+      this.#do(this.#chart.start.steps, INIT);
+      this.#settle(INIT);
+    } catch (error) {
+      this.#crash(error);
+    }
+    this.#rest();
+  }
+
+  send(event: Event): void {
+    if (this.#state === 'over') return;
+    this.#mail.push(event);
+    if (this.#state === 'at rest') this.#rest();
+  }
+
+  /** Ends where it stands, without a word. */
+  stop(): void {
+    this.#state = 'over';
+    for (const { timer } of this.#waits.splice(0)) this.#clock.clearTimeout(timer);
+    this.#mail.length = 0;
+  }
+
+  /** Handles the mail, and what comes meanwhile. */
+  #rest(): void {
+    if (this.#state === 'over') return;
+    this.#state = 'busy';
+    for (let event = this.#mail.shift(); event !== undefined; event = this.#mail.shift()) {
+      try {
+        this.#take(this.#place.on.get(event.type), event);
+        this.#settle(event);
+      } catch (error) {
+        this.#crash(error);
+      }
+      if (this.#isOver()) return;
+    }
+    this.#state = 'at rest';
+  }
+
+  #isOver(): boolean {
+    return this.#state === 'over';
+  }
+
+  /** Follows what needs no event, as far as it leads. */
+  #settle(event: Event): void {
+    while (!this.#place.isFinal && this.#take(this.#place.always, event) === 'taken');
+    if (!this.#place.isFinal) return;
+    this.stop();
+    this.#ends.done();
+  }
+
+  #take(ways: readonly Way[] | undefined, event: Event): 'taken' | 'none' {
+    if (ways === undefined) return 'none';
+    for (const { guard, guardParams, steps, to } of ways) {
+      if (guard !== undefined && !guard({ context: this.#context, event }, guardParams)) continue;
+      this.#do(steps, event);
+      if (to !== undefined) this.#place = to;
+      return 'taken';
+    }
+    return 'none';
+  }
+
+  #do(steps: readonly Step[], event: Event): void {
+    for (const step of steps) {
+      switch (step.type) {
+        case 'run':
+          step.call({ context: this.#context, event }, step.params);
+          break;
+        case 'assign': {
+          const change = step.call({ context: this.#context, event }, step.params);
+          this.#context = Object.assign({ ...this.#context }, change);
+          break;
+        }
+        case 'wait': {
+          const { delay } = step;
+          const args = { context: this.#context, event };
+          const delayMs = typeof delay === 'number' ? delay : (delay(args, undefined) as number);
+          const timer = this.#clock.setTimeout(() => this.#elapsed(step.event), delayMs);
+          this.#waits.push({ event: step.event.type, timer });
+          break;
+        }
+        case 'stop-waiting': {
+          const at = this.#waits.findIndex((wait) => wait.event === step.event);
+          if (at >= 0) this.#clock.clearTimeout(this.#waits.splice(at, 1)[0]!.timer);
+          break;
+        }
+      }
+    }
+  }
+
+  #elapsed(event: Event): void {
+    const at = this.#waits.findIndex((wait) => wait.event === event.type);
+    if (at >= 0) this.#waits.splice(at, 1);
+    this.send(event);
+  }
+
+  #crash(error: unknown): void {
+    this.stop();
+    this.#ends.crashed(error);
+  }
+}

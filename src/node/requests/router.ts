@@ -1,0 +1,440 @@
+/**
+ * The way of one client request: validate, find the preference list, then let a coordinator be born
+ * here or hand the put to one of the key's owners (paper §§ 4.5, 4.6, 6.4). Nothing is born for a
+ * request that cannot succeed.
+ *
+ *   put ─▶ valid? ─▶ enough reachable? ─▶ owner here ─────────▶ put coordinator
+ *                                      └▶ owner elsewhere ─────▶ forward
+ *   get ─▶ valid? ─▶ enough reachable? ─▶ get coordinator, whoever we are
+ */
+import type { GetPorts, GetReply } from '../../../actors/get.ts';
+import { getMachine } from '../../../actors/get.ts';
+import type { ForwardPorts } from '../../../actors/forward.ts';
+import { forwardMachine } from '../../../actors/forward.ts';
+import type { PutPorts } from '../../../actors/put.ts';
+import { putMachine } from '../../../actors/put.ts';
+import type { Key, NodeId } from '../../core/ids.ts';
+import type { PreferenceEntry } from '../../core/preference.ts';
+import { startWrite } from '../../core/quorum.ts';
+import { startRead } from '../../core/read-tally.ts';
+import { decodeRecord, encodeRecord } from '../../core/record-bytes.ts';
+import { EMPTY_RECORD } from '../../core/record.ts';
+import type { RecordOfKey } from '../../core/record.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { GetRequest, PutRequest } from '../../wire/client-messages.ts';
+import type {
+  FailedReply,
+  Forwarding,
+  PutCommand,
+  PutReply,
+  ReplicaReply,
+  ReplicaRequest,
+  RequestId,
+} from '../../wire/peer-messages.ts';
+import type { AdmissionDesk } from '../admission-desk.ts';
+import type { Config } from '../config.ts';
+import type { Nursery } from './nursery.ts';
+import { defaultsOf } from './prefix-defaults.ts';
+import type { PrefixDefaults } from './prefix-defaults.ts';
+import {
+  crashed,
+  expiryRefusal,
+  failed,
+  overloaded,
+  quorumRefusal,
+  reachRefusal,
+  valueRefusal,
+} from './refusals.ts';
+import type { ReadRepairs } from './read-repairs.ts';
+import type { RecordStore } from '../store/record-store.ts';
+import type { Replica } from '../store/replica.ts';
+import type { RingView } from '../membership/ring-view.ts';
+import type { Rounds } from '../healing/rounds.ts';
+import { Throttle } from './throttle.ts';
+
+export type GetCommand = Omit<GetRequest, 'type'>;
+/** As a client sent it: what is absent the defaults of the key's prefix say. */
+export type ClientPut = Omit<PutRequest, 'type'>;
+
+export type RouterParts = {
+  readonly self: NodeId;
+  readonly clock: Clock;
+  readonly config: Config;
+  readonly ring: RingView;
+  readonly replica: Replica;
+  readonly store: RecordStore;
+  readonly nursery: Nursery;
+  readonly rounds: Rounds;
+  readonly admission: AdmissionDesk;
+  readonly prefixDefaults: PrefixDefaults;
+  readonly readRepairs: ReadRepairs;
+  readonly send: (to: NodeId, message: ReplicaRequest | Forwarding) => void;
+};
+
+export class Router {
+  readonly #parts: RouterParts;
+  readonly #throttle: Throttle;
+  readonly #putReplies = new Map<RequestId, (reply: PutReply) => void>();
+  readonly #getReplies = new Map<RequestId, (reply: GetReply) => void>();
+  /** What was read before a put that looks first, until its dot is minted. */
+  readonly #known = new Map<RequestId, RecordOfKey>();
+
+  /** The last puts that other nodes handed on, the oldest first. */
+  readonly #taken = new Set<string>();
+
+  /** Whose client hears its answer right now: all of that is one call. */
+  #answering: RequestId | undefined;
+
+  constructor(parts: RouterParts) {
+    this.#parts = parts;
+    const { clock, config } = parts;
+    this.#throttle = new Throttle({ clock, config, waiting: () => this.waiting });
+  }
+
+  put(put: ClientPut, reply: (reply: PutReply) => void): void {
+    this.#route(this.#resolved(put), 'client', reply);
+  }
+
+  /**
+   * A put that another node handed on: it was resolved there, and is not handed on again. Nor is it
+   * taken twice when its message comes twice: what was refused for certain must stay refused.
+   */
+  forwarded(
+    from: NodeId,
+    request: RequestId,
+    put: PutCommand,
+    reply: (reply: PutReply) => void,
+  ): void {
+    const name = `${from} ${request}`;
+    if (this.#taken.has(name)) return;
+    this.#taken.add(name);
+    if (this.#taken.size > TAKEN_MAX) this.#taken.delete(this.#taken.values().next().value!);
+    this.#route(put, 'node', reply);
+  }
+
+  /** Requests of clients that are not answered yet. */
+  get waiting(): number {
+    return this.#putReplies.size + this.#getReplies.size;
+  }
+
+  /** How many may be. */
+  get room(): number {
+    return this.#throttle.room;
+  }
+
+  #overload(): FailedReply | undefined {
+    const { nursery } = this.#parts;
+    if (nursery.isFull) return overloaded(nursery.alive);
+    return this.#throttle.refusal();
+  }
+
+  /** The request that is being answered in this very call. */
+  get answering(): RequestId | undefined {
+    return this.#answering;
+  }
+
+  /** How concurrent writes of `key` are shown to a reader that does not say. */
+  readingModeOf(key: Key): PutCommand['mode'] {
+    return defaultsOf(this.#parts.prefixDefaults, key).mode ?? 'causal';
+  }
+
+  #route(put: PutCommand, from: 'client' | 'node', reply: (reply: PutReply) => void): void {
+    const { self, config, ring, nursery } = this.#parts;
+    const list = ring.preferenceOf(put.key);
+    const owners = list.filter(({ role }) => role === 'owner');
+    const w = put.w ?? Math.min(config.defaultW, owners.length);
+    const dw = put.dw ?? (put.strict ? w : Math.min(config.defaultDw, owners.length));
+    const refusal =
+      valueRefusal(put, config.valueBytesMax) ??
+      expiryRefusal(put) ??
+      quorumRefusal({ w, dw }, owners.length, put.strict) ??
+      reachRefusal(list, Math.max(w, dw), put.strict);
+    if (refusal !== undefined) return reply(refusal);
+    const overload = this.#overload();
+    if (overload !== undefined) return reply(overload);
+
+    const mayForward = from === 'client' && !owners.some(({ node }) => node === self);
+    const coordinators = mayForward ? this.#coordinatorsOf(put, owners) : [];
+    if (coordinators.length > 0) return this.#forward({ ...put, w, dw }, coordinators, reply);
+    if (!looksFirst(put) || owners.length === 1) {
+      return this.#coordinate(put, { w, dw }, EMPTY_RECORD, reply);
+    }
+    this.#look(put, Math.min(config.defaultR, owners.length), (looked) => {
+      if (looked.type === 'failed') reply(looked);
+      // Others were born while it looked; nothing is written yet.
+      else if (nursery.isFull) reply(overloaded(nursery.alive));
+      else this.#coordinate(looked.put, { w, dw }, looked.known, reply);
+    });
+  }
+
+  #forward(
+    put: PutCommand,
+    coordinators: readonly NodeId[],
+    reply: (reply: PutReply) => void,
+  ): void {
+    const { config, nursery, admission } = this.#parts;
+    const request = nursery.nextRequest();
+    this.#putReplies.set(request, admission.timed('write', reply));
+    const onCrash = () => this.#replyPut(request, crashed('unknown'));
+    const patienceMs = Math.max(config.patienceMs, put.timeoutMs / 4);
+    const input = { request, put, coordinators, ports: this.#forwardPorts, patienceMs };
+    nursery.bear(request, { logic: forwardMachine, input, onCrash });
+  }
+
+  #coordinate(
+    put: PutCommand,
+    wish: { readonly w: number; readonly dw: number },
+    known: RecordOfKey,
+    reply: (reply: PutReply) => void,
+  ): void {
+    const { self, config, ring, nursery, admission } = this.#parts;
+    const list = ring.preferenceOf(put.key);
+    const owners = list.filter(({ role }) => role === 'owner');
+    const fallbacks = list
+      .filter(({ role, health }) => role === 'fallback' && health !== 'down')
+      .map(({ node }) => node);
+    const isOwner = owners.some(({ node }) => node === self);
+    // A coordinator that is no owner holds the record: it is the first to stand in for one.
+    const { partition } = ring.placeOf(put.key);
+    const arriving = ring.newcomersOf(partition).filter((node) => node !== self);
+    const others = fallbacks.filter((node) => node !== self && !arriving.includes(node));
+    const spares = isOwner ? others : [self, ...others];
+    const slots = owners.map(({ node, health }) => ({ node, reachable: health !== 'down' }));
+    const counting = put.strict ? ('real-owners' as const) : ('anyone' as const);
+    const request = nursery.nextRequest();
+    this.#putReplies.set(request, admission.timed('write', reply));
+    if (known !== EMPTY_RECORD) this.#known.set(request, known);
+    const input = {
+      request,
+      self,
+      put: { ...put, ...wish },
+      tally: startWrite(
+        slots,
+        spares,
+        { ...wish, counting },
+        {
+          newcomers: arriving,
+          target: put.strict ? (ring.ring.target[partition] ?? []) : [],
+          ...(put.strict ? { register: ring.versionOf(partition) } : {}),
+        },
+      ),
+      ports: this.#putPorts,
+      patienceMs: config.patienceMs,
+      lingerMs: config.lingerMs,
+    };
+    const onCrash = () => this.#replyPut(request, crashed('unknown'));
+    nursery.bear(request, { logic: putMachine, input, onCrash });
+  }
+
+  /**
+   * A11, A12: a put that depends on what is there reads R first. For last-write-wins that is best
+   * effort; a condition that could not be checked refuses.
+   */
+  #look(put: PutCommand, r: number, done: (looked: Looked) => void): void {
+    const timeoutMs = Math.max(1, Math.floor(Math.min(put.timeoutMs / 2, LOOK_MS)));
+    const { key, strict } = put;
+    this.get({ key, r, strict, timeoutMs }, (answer) => {
+      if (answer.type === 'failed' && put.onlyIf !== undefined) return done(answer);
+      const known = answer.type === 'failed' ? EMPTY_RECORD : answer.record;
+      done({ type: 'looked', known, put: { ...put, timeoutMs: put.timeoutMs - timeoutMs } });
+    });
+  }
+
+  #resolved(put: ClientPut): PutCommand {
+    const { r: _, ...defaults } = defaultsOf(this.#parts.prefixDefaults, put.key);
+    const { mode = put.onlyIf === undefined ? (defaults.mode ?? 'causal') : 'causal' } = put;
+    const { expiresAt, ...rest } = put;
+    const n = this.#parts.ring.ownersOf(put.key).length;
+    const [w, dw] = [defaults.w, defaults.dw].map((each) => each && Math.min(each, n));
+    // From the first try's time, so that a retry is the same put.
+    const dueMs = defaults.ttlMs === undefined ? undefined : put.writtenAt + defaults.ttlMs;
+    const expiry = expiresAt === 'never' ? undefined : (expiresAt ?? dueMs);
+    return {
+      ...(w === undefined ? {} : { w }),
+      ...(dw === undefined ? {} : { dw }),
+      ...rest,
+      mode,
+      ...(expiry === undefined ? {} : { expiresAt: expiry }),
+    };
+  }
+
+  get(get: GetCommand, reply: (reply: GetReply) => void): void {
+    const { self, config, ring, nursery, admission } = this.#parts;
+    const list = ring.preferenceOf(get.key);
+    const owners = list.filter(({ role }) => role === 'owner');
+    const { r: prefixR = config.defaultR } = defaultsOf(this.#parts.prefixDefaults, get.key);
+    const r = get.r ?? Math.min(prefixR, owners.length);
+    const refusal = quorumRefusal({ r }, owners.length, false) ?? reachRefusal(list, r, get.strict);
+    if (refusal !== undefined) return reply(refusal);
+    const overload = this.#overload();
+    if (overload !== undefined) return reply(overload);
+    const rank = ({ node, role, health }: PreferenceEntry): number =>
+      (role === 'owner' ? 0 : 4) + (health === 'suspect' ? 2 : 0) + (node === self ? 0 : 1);
+    const candidates = list
+      .filter((entry) => entry.health !== 'down' && (!get.strict || entry.role === 'owner'))
+      .sort((a, b) => rank(a) - rank(b))
+      .map(({ node }) => node);
+    const counting = get.strict ? ('real-owners' as const) : ('anyone' as const);
+    const request = nursery.nextRequest();
+    this.#getReplies.set(request, admission.timed('read', reply));
+    const input = {
+      request,
+      key: get.key,
+      tally: startRead(candidates, { r, counting }),
+      ports: this.#getPorts,
+      timeoutMs: get.timeoutMs,
+      patienceMs: config.patienceMs,
+      lingerMs: config.lingerMs,
+    };
+    nursery.bear(request, {
+      logic: getMachine,
+      input,
+      onCrash: () => this.#replyGet(request, crashed('refused')),
+    });
+  }
+
+  /** Reads from all owners that can be reached; those behind are brought up to date after it. */
+  repair(key: Key, timeoutMs: number, reply: (reply: GetReply) => void): void {
+    const owners = this.#parts.ring
+      .preferenceOf(key)
+      .filter(({ role, health }) => role === 'owner' && health !== 'down');
+    this.get({ key, r: Math.max(1, owners.length), strict: true, timeoutMs }, reply);
+  }
+
+  /** An answer of a replica, ours or a peer's, to one of our coordinators. */
+  replicaReplied(node: NodeId, reply: ReplicaReply): void {
+    const { nursery } = this.#parts;
+    switch (reply.type) {
+      case 'written':
+        nursery.deliver(reply.request, { type: 'replica.acked', node, durable: reply.durable });
+        return;
+      case 'refused':
+        nursery.deliver(reply.request, { type: 'replica.refused', node });
+        return;
+      case 'answer': {
+        this.#parts.rounds.lower(reply.round);
+        const record = decoded(reply.record);
+        const event =
+          record === 'malformed'
+            ? ({ type: 'replica.refused', node } as const)
+            : ({ type: 'replica.answered', node, role: reply.role, record } as const);
+        nursery.deliver(reply.request, event);
+        return;
+      }
+    }
+  }
+
+  /** The reply of the coordinator a put was handed to. */
+  forwardReplied(node: NodeId, request: RequestId, reply: PutReply): void {
+    this.#parts.nursery.deliver(request, { type: 'put.answered', node, reply });
+  }
+
+  readonly #putPorts: PutPorts = {
+    mint: (request, put) => {
+      const { replica, store, nursery, self } = this.#parts;
+      const known = this.#known.get(request);
+      this.#known.delete(request);
+      const minted = replica.mint(put, known);
+      if (minted.type === 'refused') {
+        const failure = failed(minted.error.code, minted.error.message, minted.error.details);
+        nursery.deliver(request, { type: 'mint.refused', failure });
+        return;
+      }
+      const { record, context } = minted;
+      nursery.deliver(request, { type: 'replica.minted', record, context });
+      const written = { type: 'written', request, durable: true } as const;
+      // With dw = 0 nobody waits for the one durable write: it shares the next flush.
+      const when = put.dw === 0 ? 'in-time' : 'hurried';
+      store.whenDurable(put.key, () => this.replicaReplied(self, written), when);
+    },
+    write: (request, { key }, record, { node, hintFor }, durable, register) =>
+      this.#ask(node, {
+        type: 'write',
+        request,
+        key,
+        record,
+        durable,
+        round: this.#parts.rounds.ofRequest(request),
+        ...(hintFor === undefined ? {} : { hintFor }),
+        ...(register === undefined ? {} : { register }),
+      }),
+    sync: (request, { key, putId }, to) => this.#ask(to, { type: 'sync', request, key, putId }),
+    keepHint: ({ key }, owner) => this.#parts.replica.keepHint(key, owner),
+    reply: (request, reply) => this.#replyPut(request, reply),
+  };
+
+  readonly #forwardPorts: ForwardPorts = {
+    forward: (request, put, to) => this.#parts.send(to, { type: 'forward', request, put }),
+    reply: (request, reply) => this.#replyPut(request, reply),
+  };
+
+  readonly #getPorts: GetPorts = {
+    read: (request, key, from, want) => this.#ask(from, { type: 'read', request, key, want }),
+    // Nobody waits for a repair: its request number is nobody's.
+    repair: (key, record, to, request) => {
+      if (!this.#parts.readRepairs.take()) return;
+      this.#ask(to, {
+        type: 'write',
+        request: 0,
+        key,
+        record: encodeRecord(record, 'with-values'),
+        durable: false,
+        round: this.#parts.rounds.ofRequest(request),
+      });
+    },
+    reply: (request, reply) => this.#replyGet(request, reply),
+  };
+
+  #ask(node: NodeId, message: ReplicaRequest): void {
+    const { self, replica, send } = this.#parts;
+    if (node !== self) send(node, message);
+    else replica.receive(message, (reply) => this.replicaReplied(self, reply));
+  }
+
+  /** Reachable owners: the one that answered the reader fastest, then the healthy, then the suspect. */
+  #coordinatorsOf(put: PutCommand, owners: readonly PreferenceEntry[]): readonly NodeId[] {
+    const fastest = this.#parts.replica.fastestIn(put);
+    const rank = ({ node, health }: PreferenceEntry): number =>
+      (health === 'healthy' ? 0 : 2) + (node === fastest ? 0 : 1);
+    return owners
+      .filter(({ health }) => health !== 'down')
+      .sort((a, b) => rank(a) - rank(b))
+      .map(({ node }) => node);
+  }
+
+  #replyPut(request: RequestId, reply: PutReply): void {
+    this.#parts.nursery.replied(request, reply);
+    this.#answering = request;
+    this.#putReplies.get(request)?.(reply);
+    this.#answering = undefined;
+    this.#putReplies.delete(request);
+  }
+
+  #replyGet(request: RequestId, reply: GetReply): void {
+    this.#parts.nursery.replied(request, reply);
+    this.#answering = request;
+    this.#getReplies.get(request)?.(reply);
+    this.#answering = undefined;
+    this.#getReplies.delete(request);
+  }
+}
+
+type Looked =
+  { readonly type: 'looked'; readonly known: RecordOfKey; readonly put: PutCommand } | FailedReply;
+
+/** Duplicates come soon or never. */
+const TAKEN_MAX = 4096;
+/** Longest look before a put that depends on what is there, ms. */
+const LOOK_MS = 1000;
+
+const looksFirst = ({ mode, onlyIf }: PutCommand): boolean =>
+  mode === 'last-write-wins' || onlyIf !== undefined;
+
+const decoded = (bytes: Uint8Array | undefined): RecordOfKey | undefined | 'malformed' => {
+  if (bytes === undefined) return undefined;
+  try {
+    return decodeRecord(bytes);
+  } catch {
+    return 'malformed';
+  }
+};

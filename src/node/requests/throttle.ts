@@ -1,0 +1,65 @@
+/** Lets requests in for as long as this process keeps up (core/throttle.ts). */
+import { nextRoom } from '../../core/throttle.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { FailedReply } from '../../wire/peer-messages.ts';
+import type { Config } from '../config.ts';
+import { failed } from './refusals.ts';
+
+/** Between two looks, while anybody waits. */
+const LOOK_MS = 20;
+/** A room to begin with: enough for many clients, little enough for a flood from the first moment. */
+const ROOM_AT_START = 256;
+const RETRY_MS_MIN = 100;
+const RETRY_MS_MAX = 1000;
+
+export type ThrottleParts = {
+  readonly clock: Clock;
+  readonly config: Pick<Config, 'throttle' | 'coordinatorsMax'>;
+  /** Requests that are not answered yet. */
+  readonly waiting: () => number;
+};
+
+export class Throttle {
+  readonly #parts: ThrottleParts;
+  #room: number;
+  #peak = 0;
+  #lateMs = 0;
+  #isLooking = false;
+
+  constructor(parts: ThrottleParts) {
+    this.#parts = parts;
+    this.#room = Math.min(ROOM_AT_START, parts.config.coordinatorsMax);
+  }
+
+  /** How many requests may wait now. */
+  get room(): number {
+    return this.#room;
+  }
+
+  /** What one more request is told, if it is one too many. */
+  refusal(): FailedReply | undefined {
+    const waiting = this.#parts.waiting();
+    if (waiting >= this.#peak) this.#peak = waiting + 1;
+    if (!this.#isLooking) this.#look();
+    if (waiting < this.#room) return undefined;
+    const retryAfterMs = Math.min(RETRY_MS_MAX, Math.max(RETRY_MS_MIN, 4 * this.#lateMs));
+    const message = `${waiting} requests wait at this node, and it is ${this.#lateMs} ms late`;
+    return failed('OVERLOADED', message, { retryAfterMs });
+  }
+
+  #look(): void {
+    const { clock, config } = this.#parts;
+    this.#isLooking = true;
+    const dueMs = clock.monotonicMs() + LOOK_MS;
+    clock.setTimeout(() => {
+      this.#isLooking = false;
+      this.#lateMs = Math.max(0, Math.round(clock.monotonicMs() - dueMs));
+      const { waitingMin, lateMs } = config.throttle;
+      const waitingMax = config.coordinatorsMax;
+      const limits = { waitingMin: Math.min(waitingMin, waitingMax), waitingMax, lateMs };
+      this.#room = nextRoom(this.#room, { peak: this.#peak, lateMs: this.#lateMs }, limits);
+      this.#peak = this.#parts.waiting();
+      if (this.#peak > 0) this.#look();
+    }, LOOK_MS);
+  }
+}

@@ -1,0 +1,177 @@
+/**
+ * Which of its partitions this node has whole (RULES C4, C7). An owner that lost its disk, or a
+ * single damaged row, knows that it does not know: until it holds a snapshot of enough other owners,
+ * its reads are NOT_READY and never "not found". A newcomer that has become whole in the same way
+ * steps in as owner (C5).
+ */
+import { partitionId } from '../../core/ids.ts';
+import type { NodeId, PartitionId } from '../../core/ids.ts';
+import type { Storage } from '../../ports/storage.ts';
+import type { Trace } from '../../ports/trace.ts';
+import type { RecordStore } from './record-store.ts';
+import type { RingView } from '../membership/ring-view.ts';
+
+const COMPLETE = new TextEncoder().encode('complete');
+
+export type CompletenessParts = {
+  readonly self: NodeId;
+  readonly ring: RingView;
+  readonly storage: Storage;
+  readonly store: RecordStore;
+  readonly trace: Trace;
+  /** The cluster's default W: writes with a smaller one rely on hints alone (C4). */
+  readonly defaultW: number;
+  /** An operator holds moves back (`coterie transfers pause`). */
+  readonly movesArePaused: () => boolean;
+  /** This newcomer holds the partition: it may take its place among the owners (C5). */
+  readonly filled: (partitions: readonly PartitionId[]) => void;
+  /** There is something to refill. */
+  readonly lost: () => void;
+};
+
+export class Completeness {
+  readonly #parts: CompletenessParts;
+  readonly #complete: Set<PartitionId>;
+  /** Per partition being filled the owners whose snapshot is held, and whether they were complete. */
+  readonly #snapshots = new Map<PartitionId, Map<NodeId, boolean>>();
+  /** Partitions filled as a newcomer whose register is being bumped. */
+  readonly #earned = new Set<PartitionId>();
+  #losses = 0;
+
+  constructor(parts: CompletenessParts) {
+    this.#parts = parts;
+    this.#complete = new Set(fromBits(parts.storage.get('meta', COMPLETE)));
+  }
+
+  /** How often something was lost here: a snapshot begun before the last time is worth nothing. */
+  get losses(): number {
+    return this.#losses;
+  }
+
+  isComplete(partition: PartitionId): boolean {
+    return this.#complete.has(partition);
+  }
+
+  /** Partitions this node owns and may not answer reads of yet. */
+  missing(): readonly PartitionId[] {
+    return this.#parts.ring.owned().filter((partition) => !this.#complete.has(partition));
+  }
+
+  /** Partitions this node is to own and fills itself for. */
+  arriving(): readonly PartitionId[] {
+    return this.#parts.ring.arriving();
+  }
+
+  /** Whether an exchange with `peer` could bring a partition closer to complete. */
+  wants(peer: NodeId): boolean {
+    const { ring, movesArePaused } = this.#parts;
+    const wanted = [...this.missing(), ...(movesArePaused() ? [] : this.arriving())];
+    return wanted.some(
+      (partition) =>
+        ring.ring.table[partition]!.includes(peer) && !this.#snapshots.get(partition)?.has(peer),
+    );
+  }
+
+  /** All that `peer` held of `partition` when an exchange began is durable here. */
+  recordSnapshot(partition: PartitionId, peer: NodeId, peerIsComplete: boolean): void {
+    if (this.#complete.has(partition)) return;
+    this.#snapshotsOf(partition).set(peer, peerIsComplete);
+    this.#review([partition]);
+  }
+
+  /** The ring changed: marks of what is no longer owned go, what a newcomer earned stays. */
+  ringChanged(): void {
+    const owned = new Set(this.#parts.ring.owned());
+    const holds = new Set([...owned, ...this.#parts.ring.arriving()]);
+    const lost = [...this.#complete].filter((partition) => !owned.has(partition));
+    const won = [...this.#earned].filter((partition) => owned.has(partition));
+    for (const partition of lost) this.#complete.delete(partition);
+    for (const partition of won) this.#complete.add(partition);
+    // Whoever lost the tie has to convince the new owners (C5).
+    this.#earned.clear();
+    for (const partition of this.#snapshots.keys()) {
+      if (!holds.has(partition)) this.#snapshots.delete(partition);
+    }
+    if (lost.length + won.length > 0) this.#save();
+    this.#review([...this.missing(), ...this.arriving()]);
+  }
+
+  /** Something of this partition was lost here: it has to be refilled before it is read again. */
+  forget(partitions: readonly PartitionId[]): void {
+    this.#losses += 1;
+    for (const partition of partitions) {
+      this.#complete.delete(partition);
+      this.#snapshots.delete(partition);
+      this.#earned.delete(partition);
+    }
+    this.#save();
+    this.#review(partitions.filter((partition) => this.#parts.ring.isHolder(partition)));
+    this.#parts.lost();
+  }
+
+  /** Anything may have been lost here. */
+  forgetAll(): void {
+    this.forget([...this.#complete, ...this.missing(), ...this.arriving()]);
+  }
+
+  #review(partitions: readonly PartitionId[]): void {
+    const { ring, self, trace, filled: tellFilled } = this.#parts;
+    const filled = partitions.filter(
+      (partition) => !this.#complete.has(partition) && this.#isFilled(partition),
+    );
+    const isOwner = (partition: PartitionId) => ring.ring.table[partition]!.includes(self);
+    const owned = filled.filter(isOwner);
+    for (const partition of owned) {
+      this.#complete.add(partition);
+      this.#snapshots.delete(partition);
+    }
+    if (owned.length > 0) {
+      this.#save();
+      if (this.missing().length === 0) {
+        trace.log('info', 'node.complete', { partitions: this.#complete.size });
+      }
+    }
+    const arrived = filled.filter((each) => !isOwner(each) && !this.#earned.has(each));
+    for (const partition of arrived) this.#earned.add(partition);
+    if (arrived.length > 0) tellFilled(arrived);
+  }
+
+  /** C4: a snapshot of N - W + 1 complete owners, or of all that are not removed, complete or not. */
+  #isFilled(partition: PartitionId): boolean {
+    const { ring, self, defaultW } = this.#parts;
+    const owners = ring.ring.table[partition] ?? [];
+    const held = this.#snapshots.get(partition) ?? NO_SNAPSHOTS;
+    const others = owners.filter((owner) => owner !== self);
+    if (others.every((owner) => held.has(owner) || ring.isRemoved(owner))) return true;
+    const complete = others.filter((owner) => held.get(owner) === true);
+    return complete.length >= owners.length - Math.min(defaultW, owners.length) + 1;
+  }
+
+  #snapshotsOf(partition: PartitionId): Map<NodeId, boolean> {
+    const held = this.#snapshots.get(partition) ?? new Map<NodeId, boolean>();
+    this.#snapshots.set(partition, held);
+    return held;
+  }
+
+  /** In the next commit, together with whatever row was given up. */
+  #save(): void {
+    const { store } = this.#parts;
+    const value = toBits(this.#complete);
+    store.change(() => store.putMeta(COMPLETE, value));
+    // Soon: a mark lost in a crash would have to be earned again, perhaps from nodes that are down.
+    store.whenAllDurable(() => undefined);
+  }
+}
+
+const NO_SNAPSHOTS: ReadonlyMap<NodeId, boolean> = new Map();
+
+const toBits = (partitions: ReadonlySet<PartitionId>): Uint8Array => {
+  const bits = new Uint8Array(Math.floor(Math.max(0, ...partitions) / 8) + 1);
+  for (const partition of partitions) bits[partition >> 3]! |= 1 << (partition & 7);
+  return bits;
+};
+
+const fromBits = (bits: Uint8Array | undefined): readonly PartitionId[] =>
+  Array.from({ length: (bits?.length ?? 0) * 8 }, (_, partition) => partition)
+    .filter((partition) => (bits![partition >> 3]! & (1 << (partition & 7))) !== 0)
+    .map(partitionId);

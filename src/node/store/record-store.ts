@@ -1,0 +1,358 @@
+/**
+ * What this node holds: records and hints, read through the memory buffer, written back in batches
+ * whose commit carries the Merkle branches they change (paper §§ 4.7, 6.1). It knows where things
+ * are and when they are durable; what they mean is the replica's business.
+ *
+ *   open ──▶ Slot ──put──▶ Memtable ──(write-buffer actor: commit)──▶ Storage, Forest
+ *                             └──────────── whenDurable ◀─────────────────┘
+ */
+import type { Key, PartitionId } from '../../core/ids.ts';
+import { showKey } from '../../core/ids.ts';
+import { compareBytes } from '../../core/key-page.ts';
+import { NO_HASH, leafOf } from '../../core/merkle.ts';
+import type { RecordOfKey } from '../../core/record.ts';
+import type { Digest } from '../../ports/digest.ts';
+import type { Storage, StorageOp } from '../../ports/storage.ts';
+import type { Trace } from '../../ports/trace.ts';
+import { Audit } from './audit.ts';
+import { Forest, leafHash } from './forest.ts';
+import { HintStore } from './hint-store.ts';
+import { rowsOfLeaves } from './leaf-rows.ts';
+import type { LeafRows } from './leaf-rows.ts';
+import { Memtable } from './memtable.ts';
+import type { Layer, Place, RecordChange, StoredRecord } from './memtable.ts';
+import type { RingView } from '../membership/ring-view.ts';
+import type { Witness } from './witness.ts';
+import {
+  decodeStored,
+  eachEntry,
+  encodeHint,
+  encodeStored,
+  hashOfRecord,
+  hashOfRow,
+  hintKey,
+  keyOfRecordKey,
+  partitionRange,
+  recordKey,
+} from './stored.ts';
+
+export type RecordStoreParts = {
+  readonly storage: Storage;
+  readonly digest: Digest;
+  readonly trace: Trace;
+  readonly ring: RingView;
+  /** Counts commits; whoever only looks at records needs none. */
+  readonly witness?: Witness;
+  readonly limits: StoreLimits;
+  /** The record of `key` is another one from here on, or gone. */
+  readonly changed: (key: Key, place: Place) => void;
+  /** Tells the write-buffer actor. */
+  readonly tellBuffer: (event: 'buffer.filled' | 'buffer.full' | 'sync.wanted') => void;
+};
+
+export type StoreLimits = {
+  readonly bufferedObjectsMax: number;
+  readonly hintsMax: number;
+  readonly freeBytesMin: number;
+};
+
+/** What lies under a key; `corrupt`: the disk gave back something else than was written. */
+export type Slot = {
+  readonly key: Key;
+  readonly place: Place;
+  readonly held: StoredRecord | 'nothing' | 'corrupt';
+  readonly hash: bigint | 'unknown';
+};
+
+export class RecordStore {
+  readonly hints: HintStore;
+  readonly forest: Forest;
+  /** How the rows look on disk. */
+  readonly audit: Audit;
+  readonly #parts: RecordStoreParts;
+  readonly #memtable = new Memtable();
+  readonly #waiting: { readonly sequence: number; readonly task: () => void }[] = [];
+  /** The open layer's commit is wanted: the write buffer is told once. */
+  #hurried = false;
+  #spaceIsLow = false;
+  #corruptFound = 0;
+
+  constructor(parts: RecordStoreParts) {
+    this.#parts = parts;
+    this.forest = new Forest(parts.storage);
+    this.hints = new HintStore(parts.storage, this.#memtable, parts.limits.hintsMax);
+    this.audit = new Audit({ ...parts, memtable: this.#memtable, forest: this.forest });
+    this.#lookAtSpace();
+  }
+
+  /** Changes in memory only. */
+  get buffered(): number {
+    return this.#memtable.size;
+  }
+
+  /** Free disk is below the floor: new writes are to be refused. */
+  get spaceIsLow(): boolean {
+    // Who refuses every write commits nothing, and would never look again.
+    if (this.#spaceIsLow) this.#lookAtSpace();
+    return this.#spaceIsLow;
+  }
+
+  /** Reads that found a row with a wrong checksum. */
+  get corruptFound(): number {
+    return this.#corruptFound;
+  }
+
+  open(key: Key): Slot {
+    const change = this.#memtable.record(key);
+    if (change !== undefined) {
+      const held = change.stored === 'removed' ? 'nothing' : change.stored;
+      // An open change keeps what came before its layer; a sealed one knows its own hash.
+      return { key, place: change.place, held, hash: change.hash ?? change.before };
+    }
+    const place = this.#placeOf(key);
+    const row = this.#parts.storage.get('records', place.name);
+    if (row === undefined) return { key, place, held: 'nothing', hash: NO_HASH };
+    const found = decodeStored(this.#parts.digest, row);
+    if (found !== 'corrupt') return { key, place, held: found.stored, hash: found.hash };
+    this.#corruptFound += 1;
+    const { trace } = this.#parts;
+    trace.log('error', 'record.corrupt', { key: showKey(key), partition: place.partition });
+    return { key, place, held: 'corrupt', hash: 'unknown' };
+  }
+
+  /** Replaces what lies in a slot that was opened just now; within `change` only. */
+  put({ key, place, hash }: Slot, stored: StoredRecord | 'removed'): void {
+    this.#memtable.putRecord(key, place, stored, hash);
+    this.#parts.changed(key, place);
+  }
+
+  /** Replaces a fact in the meta table, in the same commit as the changes beside it; within `change`. */
+  putMeta(name: Uint8Array, value: Uint8Array): void {
+    this.#memtable.putMeta(name, value);
+  }
+
+  /** Makes buffered changes and tells the write buffer when it has to know. */
+  change(make: () => void): void {
+    const { limits, tellBuffer } = this.#parts;
+    const before = this.#memtable.openSize;
+    make();
+    const after = this.#memtable.openSize;
+    if (before === 0 && after > 0) tellBuffer('buffer.filled');
+    if (before < limits.bufferedObjectsMax && after >= limits.bufferedObjectsMax) {
+      tellBuffer('buffer.full');
+    }
+  }
+
+  /** Begins a commit of all that is buffered; `done` hears once whether it is durable. */
+  commit(done: (failure: string | undefined) => void): void {
+    this.#hurried = false;
+    const { storage, witness } = this.#parts;
+    const layer = this.#memtable.seal();
+    const carries = layer.records.size + layer.hints.size > 0 ? 'records' : 'none';
+    const ops = [...this.#opsOf(layer), ...(witness?.commitOps(carries) ?? [])];
+    const commits = witness?.commits ?? 0;
+    storage.commit(ops, (result) => {
+      if (result.type === 'durable') {
+        this.#memtable.settle();
+        witness?.committed(commits);
+        done(undefined);
+      } else done(result.reason);
+    });
+  }
+
+  /** Tells everyone who waited for what is durable now. */
+  releaseDurable(): void {
+    this.#lookAtSpace();
+    while ((this.#waiting[0]?.sequence ?? Infinity) <= this.#memtable.durableSequence) {
+      this.#waiting.shift()!.task();
+    }
+  }
+
+  /**
+   * Calls `task` once all that is known of `key` here survives a power cut; perhaps at once.
+   * `in-time`: nobody waits for it, the next flush is soon enough.
+   */
+  whenDurable(key: Key, task: () => void, when: 'hurried' | 'in-time' = 'hurried'): void {
+    const change = this.#memtable.record(key);
+    // Nothing of the record is buffered, but a hint for it may be: then wait for all.
+    const sequence = change?.sequence ?? (this.hints.total > 0 ? this.#memtable.lastSequence : 0);
+    this.#whenSequenceDurable(sequence, task, when);
+  }
+
+  /** Calls `task` once nothing is in memory only. */
+  whenAllDurable(task: () => void): void {
+    this.#whenSequenceDurable(this.#memtable.lastSequence, task, 'hurried');
+  }
+
+  /** Hashes of the records in some leaves of a partition, by key, as buffered right now. */
+  hashesIn(partition: PartitionId, leaves: readonly number[], keysMax = Infinity): LeafRows {
+    const parts = { ...this.#parts, memtable: this.#memtable };
+    return rowsOfLeaves(parts, partition, leaves, keysMax);
+  }
+
+  /** The hash of what lies in a slot; NO_HASH for nothing. */
+  hashOf({ key, held, hash }: Slot): bigint {
+    if (held === 'nothing' || held === 'corrupt') return NO_HASH;
+    const change = this.#memtable.record(key);
+    // An open change has no hash of its own yet.
+    return change !== undefined && change.hash === undefined
+      ? hashOfRecord(this.#parts.digest, key, held.record)
+      : (hash as bigint);
+  }
+
+  /** Nothing lies here at all. */
+  get isEmpty(): boolean {
+    return this.partitionsHeld().size === 0;
+  }
+
+  /** Partitions of which anything lies here, buffered or stored. */
+  partitionsHeld(): ReadonlySet<PartitionId> {
+    const held = new Set(this.forest.grown());
+    for (const { place, stored } of this.#memtable.records().values()) {
+      if (stored !== 'removed') held.add(place.partition);
+    }
+    return held;
+  }
+
+  /** Up to `limit` records of a partition, in order of position, with their hashes. */
+  someOf(
+    partition: PartitionId,
+    limit: number,
+    wanted: (key: Key) => boolean,
+  ): readonly { readonly key: Key; readonly hash: bigint }[] {
+    const { storage, digest } = this.#parts;
+    const found: { readonly key: Key; readonly hash: bigint }[] = [];
+    const buffered = this.#memtable.records();
+    for (const [key, { place, stored, hash }] of buffered) {
+      if (place.partition !== partition || stored === 'removed' || !wanted(key)) continue;
+      found.push({ key, hash: hash ?? hashOfRecord(digest, key, stored.record) });
+      if (found.length === limit) return found;
+    }
+    for (const { key: name, value } of eachEntry(storage, 'records', partitionRange(partition))) {
+      const key = keyOfRecordKey(name);
+      const hash = hashOfRow(digest, value);
+      if (buffered.has(key) || hash === 'corrupt' || !wanted(key)) continue;
+      found.push({ key, hash });
+      if (found.length === limit) return found;
+    }
+    return found;
+  }
+
+  /** A partition's root as its tree has it and as its committed rows give it; equal when idle. */
+  rootsOf(partition: PartitionId): { readonly kept: bigint; readonly rebuilt: bigint } {
+    const { storage, digest } = this.#parts;
+    const hashes: bigint[] = [];
+    for (const { value } of eachEntry(storage, 'records', partitionRange(partition))) {
+      const hash = hashOfRow(digest, value);
+      if (hash !== 'corrupt') hashes.push(hash);
+    }
+    return { kept: this.forest.tree(partition).root, rebuilt: leafHash(hashes) };
+  }
+
+  /**
+   * Records of a partition behind a place in it, in the order in which they lie, as buffered right
+   * now; `next` is how far was looked, absent at the end. A place is a position and the key.
+   */
+  recordsFrom(
+    partition: PartitionId,
+    after: Uint8Array | undefined,
+    limit: number,
+  ): {
+    readonly entries: readonly {
+      readonly place: Uint8Array;
+      readonly record: RecordOfKey | 'corrupt';
+    }[];
+    readonly next?: Uint8Array;
+  } {
+    const { storage, digest } = this.#parts;
+    const bounds = partitionRange(partition);
+    const from =
+      after === undefined ? bounds.from! : new Uint8Array([...bounds.from!, ...after, 0]);
+    const rows = storage.range('records', { ...bounds, from, limit });
+    const found = new Map<string, { name: Uint8Array; record: RecordOfKey | 'corrupt' }>();
+    for (const { key: name, value } of rows) {
+      const row = decodeStored(digest, value);
+      found.set(name.join(), { name, record: row === 'corrupt' ? row : row.stored.record });
+    }
+    for (const [, { place, stored }] of this.#memtable.records()) {
+      if (place.partition !== partition || compareBytes(place.name, from) < 0) continue;
+      if (stored === 'removed') found.delete(place.name.join());
+      else found.set(place.name.join(), { name: place.name, record: stored.record });
+    }
+    const lastRow = rows.length < limit ? undefined : rows.at(-1)!.key;
+    const sorted = [...found.values()]
+      .filter(({ name }) => lastRow === undefined || compareBytes(name, lastRow) <= 0)
+      .sort((a, b) => compareBytes(a.name, b.name));
+    const page = sorted.slice(0, limit);
+    const last = sorted.length > limit ? page.at(-1)!.name : lastRow;
+    const entries = page.map(({ name, record }) => ({ place: name.subarray(2), record }));
+    return last === undefined ? { entries } : { entries, next: last.subarray(2) };
+  }
+
+  #placeOf(key: Key): Place {
+    const { ring } = this.#parts;
+    const { partition, position } = ring.placeOf(key);
+    const leaf = leafOf(position, ring.ring.partitions);
+    return { partition, leaf, name: recordKey(partition, position, key) };
+  }
+
+  #whenSequenceDurable(sequence: number, task: () => void, when: 'hurried' | 'in-time'): void {
+    if (sequence <= this.#memtable.durableSequence) {
+      task();
+      return;
+    }
+    const at = this.#waiting.findLastIndex((other) => other.sequence <= sequence);
+    this.#waiting.splice(at + 1, 0, { sequence, task });
+    if (when === 'in-time' || this.#hurried || sequence <= this.#memtable.sealedSequence) return;
+    this.#hurried = true;
+    this.#parts.tellBuffer('sync.wanted');
+  }
+
+  #opsOf(layer: Layer): readonly StorageOp[] {
+    const ops: StorageOp[] = [];
+    for (const [key, change] of layer.records) ops.push(this.#recordOp(key, change));
+    // Only now that every change of the layer has its hash can a leaf be counted anew.
+    for (const { place, before } of layer.records.values()) {
+      if (before === 'unknown') this.#recount(place);
+    }
+    ops.push(...this.forest.takeOps());
+    for (const { hint, state } of layer.hints.values()) {
+      const name = hintKey(hint.target, hint.key);
+      if (state === 'removed') ops.push({ type: 'remove', table: 'hints', key: name });
+      else ops.push({ type: 'put', table: 'hints', key: name, value: encodeHint(hint) });
+    }
+    for (const { name, value } of layer.meta.values()) {
+      ops.push({ type: 'put', table: 'meta', key: name, value });
+    }
+    return ops;
+  }
+
+  #recordOp(key: Key, change: RecordChange): StorageOp {
+    const { place, stored, before } = change;
+    const { partition, leaf, name } = place;
+    const encoded =
+      stored === 'removed' ? undefined : encodeStored(this.#parts.digest, key, stored);
+    change.hash = encoded?.hash ?? NO_HASH;
+    if (before !== 'unknown') this.forest.replace(partition, leaf, before, change.hash);
+    return encoded === undefined
+      ? { type: 'remove', table: 'records', key: name }
+      : { type: 'put', table: 'records', key: name, value: encoded.row };
+  }
+
+  /** Puts the leaf of a replaced corrupt row right: what the row once counted is not known. */
+  #recount({ partition, leaf }: Place): void {
+    const tree = this.forest.tree(partition);
+    const counted = tree.leafAt(leaf);
+    const held = leafHash(this.hashesIn(partition, [leaf]).hashes.values());
+    this.forest.replace(partition, leaf, counted, held);
+  }
+
+  #lookAtSpace(): void {
+    const { storage, limits, trace } = this.#parts;
+    const low = storage.usage().freeBytes < limits.freeBytesMin;
+    if (low !== this.#spaceIsLow) {
+      trace.log(low ? 'error' : 'info', low ? 'disk.low' : 'disk.ok', storage.usage());
+    }
+    this.#spaceIsLow = low;
+  }
+}

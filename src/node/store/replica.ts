@@ -1,0 +1,386 @@
+/**
+ * This node's part of every key: it mints, merges, answers reads and keeps hints, and says
+ * "durable" only after a commit (paper §§ 4.5, 4.6, 6.1; RULES A). What it holds lies in the
+ * record store; here is what that means.
+ */
+import { openContext, sealContext } from '../../core/context.ts';
+import { CoterieError } from '../../core/errors.ts';
+import type { ErrorCode } from '../../core/errors.ts';
+import { actorId, showKey, startOf } from '../../core/ids.ts';
+import type { ActorId, Key, NodeId, StartId } from '../../core/ids.ts';
+import { decodeRecord, encodeRecord } from '../../core/record-bytes.ts';
+import {
+  BLIND,
+  EMPTY_RECORD,
+  contextAfter,
+  contextOf,
+  joinContexts,
+  knowsPut,
+  liveSiblings,
+  merge,
+  sameRecord,
+  unseenIn,
+  withoutExpired,
+  write,
+} from '../../core/record.ts';
+import type { CausalContext, RecordOfKey } from '../../core/record.ts';
+import { entryOf } from '../../core/vector.ts';
+import type { Clock } from '../../ports/clock.ts';
+import type { Digest } from '../../ports/digest.ts';
+import type { Trace } from '../../ports/trace.ts';
+import type {
+  Handoff,
+  PutCommand,
+  ReplicaReply,
+  ReplicaRequest,
+} from '../../wire/peer-messages.ts';
+import type { Completeness } from './completeness.ts';
+import type { ReplicaLimits } from '../config.ts';
+import type { Hint, StoredRecord } from './memtable.ts';
+import type { RecordStore, Slot } from './record-store.ts';
+import type { RingView } from '../membership/ring-view.ts';
+import type { Rounds } from '../healing/rounds.ts';
+
+export type ReplicaParts = {
+  readonly self: NodeId;
+  /** Random at each start of the process (A4). */
+  readonly start: StartId;
+  readonly store: RecordStore;
+  readonly completeness: Completeness;
+  readonly rounds: Rounds;
+  readonly clock: Clock;
+  readonly digest: Digest;
+  readonly trace: Trace;
+  readonly ring: RingView;
+  /** The secret of the creation event that seals contexts. */
+  readonly contextSecret: () => Uint8Array;
+  readonly limits: ReplicaLimits;
+};
+
+export type MintReply =
+  | { readonly type: 'minted'; readonly record: Uint8Array; readonly context: Uint8Array }
+  | { readonly type: 'refused'; readonly error: CoterieError };
+
+export class Replica {
+  readonly #parts: ReplicaParts;
+  #births = 0;
+
+  constructor(parts: ReplicaParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * A2, A4, A7: mints the dot of one put, or says why not; nothing is written when it refuses. The
+   * record is buffered: ask `whenDurable`. `known` is what the coordinator has read of the key (A11).
+   */
+  mint(put: PutCommand, known = EMPTY_RECORD): MintReply {
+    const { clock, limits, self, ring, store } = this.#parts;
+    const nowMs = clock.wallMs();
+    const refused = this.#refusalOf(put, nowMs);
+    if (refused !== undefined) return refused;
+    const context = this.#contextOf(put);
+    if (context instanceof CoterieError) return { type: 'refused', error: context };
+
+    const slot = this.#open(put.key);
+    const held = slot.held === 'nothing' ? NOTHING : slot.held;
+    const record = withoutExpired(merge(held.record, known, limits.record), nowMs);
+    const living = this.#livingMe({ ...held, record });
+    if (living !== undefined && (entryOf(context.vector, living.actor)?.n ?? 0) > living.n) {
+      return refuse(
+        'BAD_CONTEXT',
+        `the context of ${showKey(put.key)} is ahead of its own replica`,
+      );
+    }
+    const actor = living?.actor ?? this.#newborn();
+    const past = put.mode === 'causal' ? context : BLIND;
+    const { value, putId, writtenAt, mode, expiresAt } = put;
+    const expiry = expiresAt === undefined || value === 'tombstone' ? {} : { expiresAt };
+    const result = write(
+      record,
+      past,
+      { actor, putId, value, writtenAt, nowMs, mode, ...expiry },
+      limits.record,
+    );
+    if (result.type === 'reused') {
+      return refuse('PUT_ID_REUSED', `put id ${putId} already wrote other bytes`);
+    }
+    if (result.type === 'minted') {
+      const unmet = unmetCondition(put, record, context);
+      if (unmet !== undefined) return unmet;
+      const tooMany = this.#siblingRefusal(put.key, result.record);
+      if (tooMany !== undefined) return tooMany;
+    }
+    // A dot that only `known` holds is to be held here too: this node is about to acknowledge it.
+    if (result.type === 'minted' || !sameRecord(result.record, held.record)) {
+      const owners = ring.ownersOf(put.key);
+      const others = owners.includes(self) ? [] : owners;
+      if (!store.hints.hasRoomFor(others, put.key)) {
+        return refuse('OVERLOADED', 'this node is no owner of the key and its hint store is full');
+      }
+      const me = result.type === 'minted' ? { me: { actor, n: result.dot.n } } : {};
+      store.change(() => {
+        store.put(slot, { ...held, record: result.record, ...me });
+        for (const owner of others) store.hints.keep(owner, put.key, nowMs);
+      });
+    }
+    const time = result.record.vector.reduce((latest, dot) => Math.max(latest, dot.time), nowMs);
+    return {
+      type: 'minted',
+      record: encodeRecord(result.record, 'with-values'),
+      context: this.sealContext(put.key, contextAfter(past, putId, time, limits.record), self),
+    };
+  }
+
+  /** What another node (or this one's coordinator) asks of this replica. */
+  receive(message: ReplicaRequest, reply: (reply: ReplicaReply) => void): void {
+    const { request, key } = message;
+    const { completeness, ring, rounds } = this.#parts;
+    const round = rounds.current;
+    switch (message.type) {
+      case 'write': {
+        // Read before the fence (A9): what it would bring back may be forgotten since.
+        if (message.round < this.#parts.rounds.floor) return;
+        const refusal = this.#merge(key, message.record, message.hintFor);
+        if (refusal !== undefined) {
+          reply({ type: 'refused', request, code: refusal });
+          return;
+        }
+        const { register } = message;
+        if (register !== undefined && register !== ring.versionOf(ring.placeOf(key).partition)) {
+          // Taken, but not counted: the asker, or this node, does not know the owners (C2).
+          reply({ type: 'refused', request, code: 'NOT_READY' });
+          return;
+        }
+        if (!message.durable) reply({ type: 'written', request, durable: false });
+        else this.#whenDurable(key, () => reply({ type: 'written', request, durable: true }));
+        return;
+      }
+      case 'sync': {
+        // Only what is held can be made durable: a crash may have left an older record, without it.
+        const held = this.read(key);
+        if (held === undefined) return;
+        if (message.putId !== undefined && !knowsPut(held, message.putId)) return;
+        this.#whenDurable(key, () => reply({ type: 'written', request, durable: true }));
+        return;
+      }
+      case 'read': {
+        const record = this.read(key);
+        const role = this.#isOwner(key) ? 'owner' : 'fallback';
+        // C7: an owner that may lack what it once acknowledged never says "not found".
+        if (role === 'owner' && !completeness.isComplete(ring.placeOf(key).partition)) {
+          reply({ type: 'refused', request, code: 'NOT_READY' });
+          return;
+        }
+        if (record === undefined) reply({ type: 'answer', request, role, round });
+        else {
+          const bytes = encodeRecord(record, message.want);
+          reply({ type: 'answer', request, role, round, record: bytes });
+        }
+        return;
+      }
+    }
+  }
+
+  /** Takes in a batch of hinted records; `done` once all of it is durable. */
+  takeDelivery(delivery: Delivery, done: () => void): void {
+    if (this.takeAll(delivery)) this.#parts.store.whenAllDurable(done);
+  }
+
+  /** Merges records of other replicas; false as soon as one cannot be taken now, or ever (A9). */
+  takeAll({ entries, round }: Pick<Delivery, 'entries' | 'round'>): boolean {
+    if (round < this.#parts.rounds.floor) return false;
+    return entries.every(({ key, record }) => this.#merge(key, record, undefined) === undefined);
+  }
+
+  /** The record of `key` as this node knows it, buffered or stored; undefined if it holds none. */
+  read(key: Key): RecordOfKey | undefined {
+    const { held } = this.#open(key);
+    return held === 'nothing' ? undefined : withoutExpired(held.record, this.#parts.clock.wallMs());
+  }
+
+  sealContext(key: Key, context: CausalContext, fastest: NodeId): Uint8Array {
+    return sealContext(context, fastest, this.#sealOf(key));
+  }
+
+  /** The context of a whole record, as a get returns it. */
+  readerContext(key: Key, record: RecordOfKey, fastest: NodeId): Uint8Array {
+    return this.sealContext(key, contextOf(record), fastest);
+  }
+
+  /** Who answered the preceding read fastest, if the context of `put` says so (paper § 5). */
+  fastestIn(put: PutCommand): NodeId | undefined {
+    for (const bytes of put.contexts) {
+      const opened = openContext(bytes, this.#sealOf(put.key));
+      if (opened.type === 'context' && opened.fastest !== undefined) return opened.fastest;
+    }
+    return undefined;
+  }
+
+  /** Keeps "`owner` lacks `key`" here, by reference: for a coordinator that found no fallback. */
+  keepHint(key: Key, owner: NodeId): void {
+    const { clock, trace, store } = this.#parts;
+    if (!store.hints.hasRoomFor([owner], key)) {
+      trace.log('warn', 'hint.refused', { owner, key: showKey(key) });
+      return;
+    }
+    store.change(() => store.hints.keep(owner, key, clock.wallMs()));
+  }
+
+  /** The owner has this: the hint goes, and with it the copy of a record that was only kept for it. */
+  forgetHint(hint: Hint, delivered: RecordOfKey): void {
+    const { store } = this.#parts;
+    store.change(() => {
+      store.hints.forget(hint);
+      const { partition } = this.#parts.ring.placeOf(hint.key);
+      // A copy that a partition in motion still needs goes another way (C6).
+      if (this.#parts.ring.isHolder(partition) || store.hints.isWantedFor(hint.key)) return;
+      const slot = this.#open(hint.key);
+      if (slot.held !== 'nothing' && sameRecord(slot.held.record, delivered)) {
+        store.put(slot, 'removed');
+      }
+    });
+  }
+
+  #merge(key: Key, bytes: Uint8Array, hintFor: NodeId | undefined): ErrorCode | undefined {
+    const { ring, clock, limits, store } = this.#parts;
+    if (store.spaceIsLow) return 'INSUFFICIENT_STORAGE';
+    const { partition } = ring.placeOf(key);
+    // What is not ours and came without a hint is kept for its owners: rings may disagree.
+    const isStray = hintFor === undefined && !ring.isHolder(partition);
+    const unhinted = isStray ? ring.ownersOf(key) : [];
+    const targets = hintFor === undefined ? unhinted : [hintFor];
+    if (!store.hints.hasRoomFor(targets, key)) return 'OVERLOADED';
+    let incoming: RecordOfKey;
+    try {
+      incoming = withoutExpired(decodeRecord(bytes), clock.wallMs());
+    } catch {
+      return 'BAD_ARGUMENT';
+    }
+    // A header is no record: what it withholds could never be read here.
+    if (incoming.siblings.some(({ value }) => value === 'withheld')) return 'BAD_ARGUMENT';
+    const slot = this.#open(key);
+    const stored = slot.held === 'nothing' ? NOTHING : slot.held;
+    const record = merge(stored.record, incoming, limits.record);
+    store.change(() => {
+      if (!sameRecord(stored.record, record)) store.put(slot, { ...stored, record });
+      for (const target of targets) store.hints.keep(target, key, clock.wallMs());
+    });
+    return undefined;
+  }
+
+  /**
+   * A damaged row is as good as lost: it goes, and in the same commit the partition loses its mark,
+   * so that it is refilled from the other owners before it is read here again.
+   */
+  #open(key: Key): SoundSlot {
+    const { store, completeness } = this.#parts;
+    const slot = store.open(key);
+    if (isSound(slot)) return slot;
+    store.change(() => {
+      store.put(slot, 'removed');
+      completeness.forget([slot.place.partition]);
+    });
+    return { ...slot, held: 'nothing' };
+  }
+
+  #whenDurable(key: Key, task: () => void): void {
+    this.#parts.store.whenDurable(key, task);
+  }
+
+  /** What forbids this put before anything is looked at, if anything does. */
+  #refusalOf(put: PutCommand, nowMs: number): MintReply | undefined {
+    const { limits, store } = this.#parts;
+    if (store.spaceIsLow) {
+      return refuse('INSUFFICIENT_STORAGE', 'the disk of this node is below its free-space floor');
+    }
+    if (put.attempt > 1 && put.writtenAt < nowMs - limits.retryHorizonMs) {
+      return refuse('RETRY_TOO_OLD', `a retry first tried ${nowMs - put.writtenAt} ms ago`);
+    }
+    if (put.writtenAt > nowMs + limits.writtenAtAheadMs) {
+      return refuse('BAD_TIMESTAMP', `writtenAt is ${put.writtenAt - nowMs} ms ahead`);
+    }
+    return undefined;
+  }
+
+  #contextOf(put: PutCommand): CausalContext | CoterieError {
+    let context = BLIND;
+    for (const bytes of put.contexts) {
+      const opened = openContext(bytes, this.#sealOf(put.key));
+      if (opened.type === 'refused') {
+        return new CoterieError(
+          opened.code,
+          opened.code === 'BAD_CONTEXT'
+            ? 'expected a context that a get or put of this cluster returned'
+            : `the context belongs to another key than ${showKey(put.key)}`,
+        );
+      }
+      context = joinContexts(context, opened.context);
+    }
+    return context;
+  }
+
+  #siblingRefusal(key: Key, record: RecordOfKey): MintReply | undefined {
+    const { siblingsMax, recordBytesMax } = this.#parts.limits;
+    const { siblings } = record;
+    const bytes = siblings.reduce(
+      (sum, { value }) => sum + (value instanceof Uint8Array ? value.length : 0),
+      0,
+    );
+    if (siblings.length <= siblingsMax && bytes <= recordBytesMax) return undefined;
+    return refuse(
+      'TOO_MANY_SIBLINGS',
+      `${showKey(key)} would hold ${siblings.length} siblings of ${bytes} bytes; at most ` +
+        `${siblingsMax} of ${recordBytesMax}: read, merge and put with the context`,
+    );
+  }
+
+  /** A4: honoured only if born in this start and still the vector's own word. */
+  #livingMe({ me, record }: StoredRecord): StoredRecord['me'] {
+    if (me === undefined || startOf(me.actor) !== this.#parts.start) return undefined;
+    return entryOf(record.vector, me.actor)?.n === me.n ? me : undefined;
+  }
+
+  #newborn(): ActorId {
+    return actorId(this.#parts.start, this.#births++);
+  }
+
+  #isOwner(key: Key): boolean {
+    return this.#parts.ring.ownersOf(key).includes(this.#parts.self);
+  }
+
+  #sealOf(key: Key): { keyTag(): Uint8Array; sign(bytes: Uint8Array): Uint8Array } {
+    const { digest, ring, contextSecret } = this.#parts;
+    return {
+      // The MD5 that places the key is at hand.
+      keyTag: () => ring.placeOf(key).position,
+      sign: (bytes) => digest.keyed(contextSecret(), bytes),
+    };
+  }
+}
+
+type Delivery = Extract<Handoff, { type: 'deliver' }>;
+
+const NOTHING: StoredRecord = { record: EMPTY_RECORD };
+
+type SoundSlot = Slot & { readonly held: Exclude<Slot['held'], 'corrupt'> };
+
+const isSound = (slot: Slot): slot is SoundSlot => slot.held !== 'corrupt';
+
+/** A12: refuses truthfully for what this coordinator has seen; success proves nothing more. */
+const unmetCondition = (
+  { onlyIf, key }: PutCommand,
+  record: RecordOfKey,
+  context: CausalContext,
+): MintReply | undefined => {
+  if (onlyIf === undefined) return undefined;
+  const inTheWay = onlyIf === 'absent' ? liveSiblings(record) : unseenIn(record, context);
+  if (inTheWay.length === 0) return undefined;
+  const found =
+    onlyIf === 'absent' ? 'has a value already' : 'has a value that the context has not seen';
+  return refuse('CONDITION_NOT_MET', `${showKey(key)} ${found}`);
+};
+
+const refuse = (code: ErrorCode, message: string): MintReply => ({
+  type: 'refused',
+  error: new CoterieError(code, message),
+});

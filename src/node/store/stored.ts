@@ -1,0 +1,192 @@
+/**
+ * How records and hints lie in storage: keys that keep a partition, and each leaf of its Merkle
+ * tree, contiguous; values that carry the local `me` and the record's hash ahead of the record.
+ *
+ *   records   partition (2) │ MD5 of the key (16) │ key   →  me │ hash (8) │ record │ CRC-32 (4)
+ *   hints     target │ 0 │ key                            →  stamp │ since
+ */
+import { ByteReader, ByteWriter } from '../../core/bytes.ts';
+import { KEY_BYTES_MAX, bytesOfKey, keyOfBytes, nodeId } from '../../core/ids.ts';
+import type { ActorId, Key, NodeId, PartitionId } from '../../core/ids.ts';
+import { LEAVES, leafStart } from '../../core/merkle.ts';
+import { decodeRecord, encodeParts } from '../../core/record-bytes.ts';
+import type { RecordOfKey } from '../../core/record.ts';
+import type { Digest } from '../../ports/digest.ts';
+import type { Storage, StorageEntry, StorageTable } from '../../ports/storage.ts';
+import type { Hint, StoredRecord } from './memtable.ts';
+
+const POSITION_BYTES = 16;
+/** Where the MD5 of the key stands in a record's key. */
+export const POSITION_AT = 2;
+const PREFIX_BYTES = POSITION_AT + POSITION_BYTES;
+const HASH_BYTES = 8;
+const CHECKSUM_BYTES = 4;
+const PAGE = 1000;
+const utf8 = new TextEncoder();
+
+/** Storage bounds: from inclusive, to exclusive. */
+export type Bounds = { readonly from?: Uint8Array; readonly to?: Uint8Array };
+
+export const recordKey = (partition: PartitionId, position: Uint8Array, key: Key): Uint8Array => {
+  const bytes = new Uint8Array(PREFIX_BYTES + key.length);
+  bytes[0] = partition >> 8;
+  bytes[1] = partition & 0xff;
+  bytes.set(position, POSITION_AT);
+  for (let i = 0; i < key.length; i++) bytes[PREFIX_BYTES + i] = key.charCodeAt(i);
+  return bytes;
+};
+
+/** Whether these bytes have the length of such a key. */
+export const isRecordKey = (bytes: Uint8Array): boolean =>
+  bytes.length > PREFIX_BYTES && bytes.length <= PREFIX_BYTES + KEY_BYTES_MAX;
+
+/** The key a record lies under. */
+export const keyOfRecordKey = (bytes: Uint8Array): Key => keyOfBytes(bytes.subarray(PREFIX_BYTES));
+
+/** The key of a place within its partition: a position and the key. */
+export const keyOfPlace = (place: Uint8Array): Key => keyOfBytes(place.subarray(POSITION_BYTES));
+
+/** The position a record lies at. */
+export const positionOfRecordKey = (bytes: Uint8Array): Uint8Array =>
+  bytes.subarray(POSITION_AT, PREFIX_BYTES);
+
+/** Storage bounds of one partition. */
+export const partitionRange = (partition: PartitionId): Bounds => {
+  const from = new Uint8Array([partition >> 8, partition & 0xff]);
+  const next = partition + 1;
+  return next > 0xffff ? { from } : { from, to: new Uint8Array([next >> 8, next & 0xff]) };
+};
+
+/** Storage bounds of one leaf of a partition, or of `count` in a row, in a ring of `partitions`. */
+export const leafRange = (
+  partition: PartitionId,
+  leaf: number,
+  partitions: number,
+  count = 1,
+): Bounds => {
+  const edge = (at: number): Uint8Array => {
+    const start = leafStart(partition, at, partitions);
+    return new Uint8Array([
+      partition >> 8,
+      partition & 0xff,
+      start >>> 24,
+      (start >>> 16) & 0xff,
+      (start >>> 8) & 0xff,
+      start & 0xff,
+    ]);
+  };
+  const from = edge(leaf);
+  const end = leaf + count;
+  return end < LEAVES ? { from, to: edge(end) } : { ...partitionRange(partition), from };
+};
+
+/** The committed entries of a table within bounds, some at a time; no snapshot stays open. */
+export function* eachEntry(
+  storage: Storage,
+  table: StorageTable,
+  { from, to }: Bounds,
+  pageMax = PAGE,
+): Generator<StorageEntry> {
+  let next = from;
+  for (;;) {
+    const range = { ...(next === undefined ? {} : { from: next }), ...(to ? { to } : {}) };
+    const page = storage.range(table, { ...range, limit: pageMax });
+    yield* page;
+    const last = page.at(-1);
+    if (last === undefined || page.length < pageMax) return;
+    next = new Uint8Array([...last.key, 0]);
+  }
+}
+
+/** A record's hash in the Merkle tree: of its key and all its causal facts, not of value bytes. */
+export const hashOf = (digest: Digest, key: Key, header: Uint8Array): bigint => {
+  const bytes = new Uint8Array(2 + key.length + header.length);
+  bytes[0] = key.length >> 8;
+  bytes[1] = key.length & 0xff;
+  for (let i = 0; i < key.length; i++) bytes[2 + i] = key.charCodeAt(i);
+  bytes.set(header, 2 + key.length);
+  const md5 = digest.md5(bytes);
+  return new DataView(md5.buffer, md5.byteOffset).getBigUint64(0);
+};
+
+export const encodeStored = (
+  digest: Digest,
+  key: Key,
+  { record, me }: StoredRecord,
+): { readonly row: Uint8Array; readonly hash: bigint } => {
+  const { bytes, header } = encodeParts(record, 'with-values');
+  const hash = hashOf(digest, key, header);
+  const writer = new ByteWriter();
+  writer.varint(me === undefined ? 0 : me.n);
+  if (me !== undefined) writer.hex(me.actor);
+  writer.uint64(hash);
+  writer.raw(bytes);
+  writer.uint32(digest.crc32(writer.view()));
+  return { row: writer.take(), hash };
+};
+
+/** A row as it was written; `corrupt` if its checksum says that it is not. */
+export const decodeStored = (digest: Digest, row: Uint8Array): StoredRow | 'corrupt' => {
+  const opened = openRow(digest, row);
+  if (opened === 'corrupt') return 'corrupt';
+  const { reader, body, hash, me } = opened;
+  const record = decodeRecord(body.subarray(reader.offset));
+  return { stored: me === undefined ? { record } : { record, me }, hash };
+};
+export type StoredRow = { readonly stored: StoredRecord; readonly hash: bigint };
+
+/** Only the hash of a row, checked. */
+export const hashOfRow = (digest: Digest, row: Uint8Array): bigint | 'corrupt' => {
+  const opened = openRow(digest, row);
+  return opened === 'corrupt' ? 'corrupt' : opened.hash;
+};
+
+/** The hash that `record` would lie under. */
+export const hashOfRecord = (digest: Digest, key: Key, record: RecordOfKey): bigint =>
+  hashOf(digest, key, encodeParts(record, 'header').header);
+
+const openRow = (digest: Digest, row: Uint8Array) => {
+  const end = row.length - CHECKSUM_BYTES;
+  if (end < HASH_BYTES) return 'corrupt';
+  const body = row.subarray(0, end);
+  const checksum = new DataView(row.buffer, row.byteOffset + end).getUint32(0);
+  if (digest.crc32(body) !== checksum) return 'corrupt';
+  const reader = new ByteReader(body);
+  const n = reader.varint();
+  const me = n === 0 ? undefined : { actor: reader.hex(14) as ActorId, n };
+  const hash = reader.uint64();
+  return { reader, body, hash, me };
+};
+
+export const hintKey = (target: NodeId, key: Key): Uint8Array => {
+  const writer = new ByteWriter();
+  writer.raw(utf8.encode(target));
+  writer.byte(0);
+  writer.raw(bytesOfKey(key));
+  return writer.take();
+};
+
+/** Storage bounds of the hints for one target. */
+export const hintRange = (target: NodeId): Required<Bounds> => {
+  const name = utf8.encode(target);
+  return { from: new Uint8Array([...name, 0]), to: new Uint8Array([...name, 1]) };
+};
+
+export const encodeHint = ({ stamp, sinceMs }: Hint): Uint8Array => {
+  const writer = new ByteWriter();
+  writer.varint(stamp);
+  writer.varint(sinceMs);
+  return writer.take();
+};
+
+/** Throws RangeError if this entry is not a hint. */
+export const decodeHint = (key: Uint8Array, value: Uint8Array): Hint => {
+  const end = key.indexOf(0);
+  const reader = new ByteReader(value);
+  return {
+    target: nodeId(new TextDecoder().decode(key.subarray(0, end))),
+    key: keyOfBytes(key.subarray(end + 1)),
+    stamp: reader.varint(),
+    sinceMs: reader.varint(),
+  };
+};
