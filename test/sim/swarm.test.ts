@@ -35,6 +35,8 @@ swarm('a batch of clusters under faults keeps every promise and visits every pat
 });
 
 for (const { seed, found } of CORPUS) {
+  // The batch has it.
+  if (seed < FIRST_SEED + BATCH) continue;
   swarm(`seed ${seed} stays mended: ${found}`, () => {
     const { broken } = runSeed({ seed, digest: nodeDigest });
     assert.equal(broken, undefined, broken?.message);
@@ -55,7 +57,7 @@ swarm('coordinators tell the same story in the light host as in stock actors of 
   for (const seed of [1, 2]) {
     const [light, stock] = (['light', 'stock'] as const).map(
       (coordinatorHost) =>
-        runSeed({ seed, digest: nodeDigest, coordinatorHost, faults }).transcript,
+        runSeed({ seed, digest: nodeDigest, coordinatorHost, faults, operations: 160 }).transcript,
     );
     assert.deepEqual(light, stock, `seed ${seed}`);
   }
