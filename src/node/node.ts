@@ -82,7 +82,7 @@ export class Node {
         failed: (reason) => this.#fail(reason),
       },
     );
-    const { map, router, scans, replica } = this.#organs;
+    const { map, router, scans, replica, nursery } = this.#organs;
     const prefixDefaults = parts.prefixDefaults ?? [];
     const inner = clientHandler({
       self,
@@ -103,7 +103,7 @@ export class Node {
       ...{ meters: this.#meters, clock, digest, trace, keys: parts.logKeys ?? 'escaped' },
       slowRequestMs: () => config.slowRequestMs,
       nameOf: () => {
-        const { answering } = router;
+        const { answering } = nursery;
         return answering === undefined ? undefined : causeOf(self, answering);
       },
     });

@@ -4,6 +4,7 @@ import { suite } from 'uvu';
 import { nodeDigest } from '../../src/adapters/node-digest.ts';
 import { hexOf, keyOfText, putId } from '../../src/core/ids.ts';
 import type { Key } from '../../src/core/ids.ts';
+import type { Config } from '../../src/node/config.ts';
 import { parsePrefixDefaults } from '../../src/node/requests/prefix-defaults.ts';
 import { World } from '../../src/sim/world.ts';
 import type {
@@ -21,8 +22,8 @@ const DEFAULTS = parsePrefixDefaults([
 ]);
 let lastPut = 0;
 
-const cluster = (nodes = 3) => {
-  const world = new World({ seed: 1, nodes, digest: nodeDigest, prefixDefaults: DEFAULTS });
+const cluster = (nodes = 3, config: Partial<Config> = {}) => {
+  const world = new World({ seed: 1, nodes, digest: nodeDigest, prefixDefaults: DEFAULTS, config });
   for (const host of world.hosts) world.start(host);
   world.clock.advance(3000);
   const ask = (at: number, request: HandledRequest): HandledReply => {
@@ -232,6 +233,24 @@ operations(
     for (const { ringVersion } of told()) assert.ok(ringVersion > first!.ringVersion);
   },
 );
+
+operations('the log names every slow request of one key or partition, and each by its own', () => {
+  const { world, ask, put, get } = cluster(3, { slowRequestMs: 1, defaultR: 3 });
+  Object.assign(world.network.faults, { delayMs: [1, 2] });
+  put(0, 'v', { w: 3 });
+  get(0, { r: 3 });
+  ask(0, { type: 'scan', partition: 0, limit: 10, timeoutMs: 3000 });
+  const logged = world.transcript
+    .filter((line) => line.includes('n1 warn request.slow'))
+    .map((line) => JSON.parse(line.slice(line.indexOf('{'))) as { op: string; request?: string });
+  assert.deepEqual(
+    logged.map(({ op }) => op),
+    ['put', 'get', 'scan'],
+  );
+  const names = logged.map(({ request }) => request);
+  for (const name of names) assert.match(String(name), /^n1\.\d+$/);
+  assert.equal(new Set(names).size, 3);
+});
 
 operations('defaults that cannot be are refused by name', () => {
   for (const [text, found] of [

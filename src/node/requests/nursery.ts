@@ -41,6 +41,7 @@ export class Nursery {
   readonly #trace: Trace;
   readonly #aliveMax: number;
   #lastRequest: RequestId;
+  #answering: RequestId | undefined;
   #onEmpty: (() => void)[] = [];
 
   /** Numbers begin at `firstRequest`, drawn at random: an answer to a former life finds nobody. */
@@ -117,9 +118,21 @@ export class Nursery {
     living.life.send(event);
   }
 
-  /** The coordinator of `request` has answered its client. */
-  replied(request: RequestId, reply: object): void {
+  /** The coordinator of `request` answers whoever waits for it, if anybody still does. */
+  answer<Reply extends object>(
+    request: RequestId,
+    reply: Reply,
+    hear: ((reply: Reply) => void) | undefined,
+  ): void {
     this.#alive.get(request)?.watch?.replied(reply);
+    this.#answering = request;
+    hear?.(reply);
+    this.#answering = undefined;
+  }
+
+  /** The request that is being answered in this very call. */
+  get answering(): RequestId | undefined {
+    return this.#answering;
   }
 
   /** Calls `task` as soon as no coordinator is alive. */

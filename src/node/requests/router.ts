@@ -46,6 +46,7 @@ import {
   valueRefusal,
 } from './refusals.ts';
 import type { ReadRepairs } from './read-repairs.ts';
+import { Replies } from './replies.ts';
 import type { RecordStore } from '../store/record-store.ts';
 import type { Replica } from '../store/replica.ts';
 import type { RingView } from '../membership/ring-view.ts';
@@ -74,20 +75,19 @@ export type RouterParts = {
 export class Router {
   readonly #parts: RouterParts;
   readonly #throttle: Throttle;
-  readonly #putReplies = new Map<RequestId, (reply: PutReply) => void>();
-  readonly #getReplies = new Map<RequestId, (reply: GetReply) => void>();
+  readonly #puts: Replies<PutReply>;
+  readonly #gets: Replies<GetReply>;
   /** What was read before a put that looks first, until its dot is minted. */
   readonly #known = new Map<RequestId, RecordOfKey>();
 
   /** The last puts that other nodes handed on, the oldest first. */
   readonly #taken = new Set<string>();
 
-  /** Whose client hears its answer right now: all of that is one call. */
-  #answering: RequestId | undefined;
-
   constructor(parts: RouterParts) {
     this.#parts = parts;
-    const { clock, config } = parts;
+    const { clock, config, nursery } = parts;
+    this.#puts = new Replies(nursery);
+    this.#gets = new Replies(nursery);
     this.#throttle = new Throttle({ clock, config, waiting: () => this.waiting });
   }
 
@@ -114,7 +114,7 @@ export class Router {
 
   /** Requests of clients that are not answered yet. */
   get waiting(): number {
-    return this.#putReplies.size + this.#getReplies.size;
+    return this.#puts.size + this.#gets.size;
   }
 
   /** How many may be. */
@@ -126,11 +126,6 @@ export class Router {
     const { nursery } = this.#parts;
     if (nursery.isFull) return overloaded(nursery.alive);
     return this.#throttle.refusal();
-  }
-
-  /** The request that is being answered in this very call. */
-  get answering(): RequestId | undefined {
-    return this.#answering;
   }
 
   /** How concurrent writes of `key` are shown to a reader that does not say. */
@@ -173,9 +168,8 @@ export class Router {
     reply: (reply: PutReply) => void,
   ): void {
     const { config, nursery, admission } = this.#parts;
-    const request = nursery.nextRequest();
-    this.#putReplies.set(request, admission.timed('write', reply));
-    const onCrash = () => this.#replyPut(request, crashed('unknown'));
+    const request = this.#puts.expect(admission.timed('write', reply));
+    const onCrash = () => this.#puts.answer(request, crashed('unknown'));
     const patienceMs = Math.max(config.patienceMs, put.timeoutMs / 4);
     const input = { request, put, coordinators, ports: this.#forwardPorts, patienceMs };
     nursery.bear(request, { logic: forwardMachine, input, onCrash });
@@ -201,8 +195,7 @@ export class Router {
     const spares = isOwner ? others : [self, ...others];
     const slots = owners.map(({ node, health }) => ({ node, reachable: health !== 'down' }));
     const counting = put.strict ? ('real-owners' as const) : ('anyone' as const);
-    const request = nursery.nextRequest();
-    this.#putReplies.set(request, admission.timed('write', reply));
+    const request = this.#puts.expect(admission.timed('write', reply));
     if (known !== EMPTY_RECORD) this.#known.set(request, known);
     const input = {
       request,
@@ -222,7 +215,7 @@ export class Router {
       patienceMs: config.patienceMs,
       lingerMs: config.lingerMs,
     };
-    const onCrash = () => this.#replyPut(request, crashed('unknown'));
+    const onCrash = () => this.#puts.answer(request, crashed('unknown'));
     nursery.bear(request, { logic: putMachine, input, onCrash });
   }
 
@@ -275,8 +268,7 @@ export class Router {
       .sort((a, b) => rank(a) - rank(b))
       .map(({ node }) => node);
     const counting = get.strict ? ('real-owners' as const) : ('anyone' as const);
-    const request = nursery.nextRequest();
-    this.#getReplies.set(request, admission.timed('read', reply));
+    const request = this.#gets.expect(admission.timed('read', reply));
     const input = {
       request,
       key: get.key,
@@ -289,7 +281,7 @@ export class Router {
     nursery.bear(request, {
       logic: getMachine,
       input,
-      onCrash: () => this.#replyGet(request, crashed('refused')),
+      onCrash: () => this.#gets.answer(request, crashed('refused')),
     });
   }
 
@@ -360,12 +352,12 @@ export class Router {
       }),
     sync: (request, { key, putId }, to) => this.#ask(to, { type: 'sync', request, key, putId }),
     keepHint: ({ key }, owner) => this.#parts.replica.keepHint(key, owner),
-    reply: (request, reply) => this.#replyPut(request, reply),
+    reply: (request, reply) => this.#puts.answer(request, reply),
   };
 
   readonly #forwardPorts: ForwardPorts = {
     forward: (request, put, to) => this.#parts.send(to, { type: 'forward', request, put }),
-    reply: (request, reply) => this.#replyPut(request, reply),
+    reply: (request, reply) => this.#puts.answer(request, reply),
   };
 
   readonly #getPorts: GetPorts = {
@@ -382,7 +374,7 @@ export class Router {
         round: this.#parts.rounds.ofRequest(request),
       });
     },
-    reply: (request, reply) => this.#replyGet(request, reply),
+    reply: (request, reply) => this.#gets.answer(request, reply),
   };
 
   #ask(node: NodeId, message: ReplicaRequest): void {
@@ -400,22 +392,6 @@ export class Router {
       .filter(({ health }) => health !== 'down')
       .sort((a, b) => rank(a) - rank(b))
       .map(({ node }) => node);
-  }
-
-  #replyPut(request: RequestId, reply: PutReply): void {
-    this.#parts.nursery.replied(request, reply);
-    this.#answering = request;
-    this.#putReplies.get(request)?.(reply);
-    this.#answering = undefined;
-    this.#putReplies.delete(request);
-  }
-
-  #replyGet(request: RequestId, reply: GetReply): void {
-    this.#parts.nursery.replied(request, reply);
-    this.#answering = request;
-    this.#getReplies.get(request)?.(reply);
-    this.#answering = undefined;
-    this.#getReplies.delete(request);
   }
 }
 

@@ -9,13 +9,14 @@ import type { NodeId } from '../../core/ids.ts';
 import type { KeyPage } from '../../core/key-page.ts';
 import { liveSiblings, withoutExpired } from '../../core/record.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { FailedReply, ReplicaReply, RequestId, Scanning } from '../../wire/peer-messages.ts';
+import type { FailedReply, ReplicaReply, Scanning } from '../../wire/peer-messages.ts';
 import type { KeysReply, ScanRequest } from '../../wire/client-messages.ts';
 import { SCAN_LIMIT_MAX } from '../../wire/client-messages.ts';
 import type { Completeness } from '../store/completeness.ts';
 import type { Config } from '../config.ts';
 import type { Nursery } from './nursery.ts';
 import type { RecordStore } from '../store/record-store.ts';
+import { Replies } from './replies.ts';
 import { crashed, failed, overloaded } from './refusals.ts';
 import type { RingView } from '../membership/ring-view.ts';
 import { keyOfPlace } from '../store/stored.ts';
@@ -33,10 +34,11 @@ export type ScansParts = {
 
 export class Scans {
   readonly #parts: ScansParts;
-  readonly #replies = new Map<RequestId, (reply: ScanReply) => void>();
+  readonly #replies: Replies<ScanReply>;
 
   constructor(parts: ScansParts) {
     this.#parts = parts;
+    this.#replies = new Replies(parts.nursery);
   }
 
   scan(scan: ScanRequest, reply: (reply: KeysReply | FailedReply) => void): void {
@@ -59,8 +61,7 @@ export class Scans {
       return reply(failed('QUORUM_NOT_MET', message, details));
     }
     if (nursery.isFull) return reply(overloaded(nursery.alive));
-    const request = nursery.nextRequest();
-    this.#replies.set(request, (answer) => reply(keysOf(answer)));
+    const request = this.#replies.expect((answer) => reply(keysOf(answer)));
     const { after, limit, timeoutMs } = scan;
     const input: ScanInput = {
       ...{ request, after, limit, candidates, r, timeoutMs },
@@ -68,7 +69,7 @@ export class Scans {
       ports: this.#ports,
       patienceMs: config.patienceMs,
     };
-    const onCrash = (): void => this.#reply(request, crashed('refused'));
+    const onCrash = (): void => this.#replies.answer(request, crashed('refused'));
     nursery.bear(request, { logic: scanMachine, input, onCrash });
   }
 
@@ -114,19 +115,13 @@ export class Scans {
       if (from !== self) send(from, message);
       else this.#toOwn(this.#listed(message));
     },
-    reply: (request, reply) => this.#reply(request, reply),
+    reply: (request, reply) => this.#replies.answer(request, reply),
   };
 
   #toOwn(answer: Scanning | ReplicaReply): void {
     const { self, nursery } = this.#parts;
     if (answer.type === 'listed') this.receive(self, answer, () => undefined);
     else nursery.deliver(answer.request, { type: 'replica.refused', node: self });
-  }
-
-  #reply(request: RequestId, reply: ScanReply): void {
-    this.#parts.nursery.replied(request, reply);
-    this.#replies.get(request)?.(reply);
-    this.#replies.delete(request);
   }
 }
 
