@@ -14,6 +14,7 @@ import { parseArgs } from 'node:util';
 import { connect } from '../../src/client/index.ts';
 import type { Status } from '../../src/index.ts';
 import { randomStream } from '../../src/sim/random.ts';
+import { whenInterrupted } from '../support/processes.ts';
 import { Network } from './network.ts';
 import { Nodes } from './nodes.ts';
 import { judge } from './oracle.ts';
@@ -57,6 +58,15 @@ const hasSmallDisk = ((): boolean => {
   }
 })();
 
+const serving = async (url: string): Promise<void> => {
+  const client = connect(url, { addresses: 'given' });
+  try {
+    await client.status({ timeoutMs: CALM_MS });
+  } finally {
+    await client.close('now');
+  }
+};
+
 type Fault = { readonly name: string; run(): Promise<void> };
 
 const pause = (): Promise<void> => sleep(2000 + random() * 5000);
@@ -93,6 +103,8 @@ const FAULTS: readonly Fault[] = [
     name: 'restart',
     run: async () => {
       const id = pick(ids);
+      // One that a fault before this one had killed may not be there yet: only what serves can drain.
+      await serving(nodes.urlOf(id));
       const code = await nodes.end(id, 'SIGTERM');
       if (code !== 0) nodes.surprises.push(`${id} drained and ended with ${code}`);
       nodes.start(id);
@@ -177,6 +189,14 @@ const calm = async (): Promise<void> => {
 const faults: Record<string, { times: number; seconds: number; operations: number }> = {};
 const end = new AbortController();
 let exitCode = 0;
+const cleanUp = async (): Promise<void> => {
+  end.abort();
+  await nodes.endAll();
+  network.remove(ids);
+  if (hasSmallDisk) execFileSync('umount', [nodes.dataDir(small)]);
+  if (exitCode === 0) rmSync(dir, { recursive: true, force: true });
+};
+const uninterrupted = whenInterrupted(cleanUp);
 try {
   for (const id of ids) nodes.start(id);
   await calm();
@@ -227,10 +247,7 @@ try {
   say(`seed ${seed}: ${(error as Error).stack}`);
   say(`what is on disk stays in ${dir}`);
 } finally {
-  end.abort();
-  await nodes.endAll();
-  network.remove(ids);
-  if (hasSmallDisk) execFileSync('umount', [nodes.dataDir(small)]);
-  if (exitCode === 0) rmSync(dir, { recursive: true, force: true });
+  uninterrupted();
+  await cleanUp();
 }
 process.exit(exitCode);

@@ -1,9 +1,10 @@
 /** The processes of a cluster in their namespaces: started, signalled, looked at, and gone at the end. */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { createWriteStream, mkdirSync, readFileSync, readdirSync } from 'node:fs';
+import { createWriteStream, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { handles } from '../support/processes.ts';
 import type { Network } from './network.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
@@ -13,6 +14,7 @@ export class Nodes {
   readonly #network: Network;
   readonly #dir: string;
   readonly #running = new Map<string, ChildProcess>();
+  #isOver = false;
   /** Ends that nobody asked for, in words. */
   readonly surprises: string[] = [];
 
@@ -36,6 +38,7 @@ export class Nodes {
   }
 
   start(id: string): void {
+    if (this.#isOver) return;
     mkdirSync(this.dataDir(id), { recursive: true });
     const url = this.urlOf(id);
     const args = ['start', '--id', id, '--data', this.dataDir(id), '--listen', url.slice(5)];
@@ -77,6 +80,7 @@ export class Nodes {
   }
 
   async endAll(): Promise<void> {
+    this.#isOver = true;
     for (const id of this.#running.keys()) this.signal(id, 'SIGCONT');
     await Promise.all([...this.#running.keys()].map((id) => this.end(id, 'SIGKILL')));
   }
@@ -86,7 +90,6 @@ export class Nodes {
     const pid = this.#running.get(id)?.pid;
     const status = readFileSync(`/proc/${pid}/status`, 'utf8');
     const residentKiB = Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0);
-    const handles = readdirSync(`/proc/${pid}/fd`).length;
-    return { residentMiB: Math.round(residentKiB / 1024), handles };
+    return { residentMiB: Math.round(residentKiB / 1024), handles: handles(pid!) };
   }
 }

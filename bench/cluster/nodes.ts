@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { connect } from '../../src/client/index.ts';
 import type { Client } from '../../src/client/index.ts';
 import { freePorts } from '../../src/cli/free-ports.ts';
-import { ended } from '../support/processes.ts';
+import { ended, whenInterrupted } from '../support/processes.ts';
 
 const CLI = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 const HOST = '127.0.0.1';
@@ -38,6 +38,7 @@ export class Nodes {
   readonly #founders: readonly string[];
   readonly #running: Running[] = [];
   #delay: ChildProcess | undefined;
+  readonly #uninterrupted = whenInterrupted(() => this.stop());
 
   private constructor(options: NodeOptions) {
     this.#options = options;
@@ -104,6 +105,7 @@ export class Nodes {
   }
 
   async stop(): Promise<void> {
+    this.#uninterrupted();
     await Promise.all(this.#running.map(({ child }) => ended(child)));
     if (this.#delay !== undefined) await ended(this.#delay);
     rmSync(this.#dir, { recursive: true, force: true });

@@ -1,6 +1,7 @@
 /** What the kernel knows of processes: CPU and memory. Linux only. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import type { ChildProcess } from 'node:child_process';
+import { constants } from 'node:os';
 
 /** Clock ticks a second in /proc/PID/stat: 100 on every Linux of today. */
 const TICKS = 100;
@@ -39,6 +40,25 @@ export const cpuSoFar = (pids: readonly number[]): Cpu => {
 export const anonymousMb = (pid: number): number => {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   return Math.round(Number(/RssAnon:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024);
+};
+
+/** Open files, sockets and the like of a process. */
+export const handles = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length;
+
+/** Ctrl-C, or an end asked for: `cleanUp` comes first, so that nothing stays. Returns its undoing. */
+export const whenInterrupted = (cleanUp: () => Promise<void>): (() => void) => {
+  let isEnding = false;
+  // `timeout` says it twice: to the process, then to its group.
+  const end = (signal: NodeJS.Signals): void => {
+    if (isEnding) return;
+    isEnding = true;
+    void cleanUp().finally(() => process.exit(128 + constants.signals[signal]));
+  };
+  const signals = ['SIGINT', 'SIGTERM'] as const;
+  for (const signal of signals) process.on(signal, end);
+  return () => {
+    for (const signal of signals) process.off(signal, end);
+  };
 };
 
 /** Asks a child to end; forces it after some seconds. */
