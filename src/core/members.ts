@@ -43,6 +43,8 @@ export type MembershipEvent = EventHead &
     | { readonly type: 'leave' | 'remove'; readonly node: NodeId }
     /** Issued by the node that leaves: it holds nothing and takes nothing, for ever. */
     | { readonly type: 'left'; readonly node: NodeId }
+    /** A removed node had its time to come back: from here on nobody takes anything from it. */
+    | { readonly type: 'gone'; readonly node: NodeId }
     | { readonly type: 'replace'; readonly node: NodeId; readonly by: NodeId }
     | { readonly type: 'set-weight'; readonly node: NodeId; readonly weight: number }
     | { readonly type: 'set-zone'; readonly node: NodeId; readonly zone: string }
@@ -52,9 +54,11 @@ export type MembershipEvent = EventHead &
 type LeftEvent = Extract<MembershipEvent, { type: 'left' }>;
 type WithoutHead<T> = T extends unknown ? Omit<T, keyof EventHead> : never;
 /** What an operator asks for: an event that nobody has issued yet. */
-export type MembershipChange = WithoutHead<Exclude<MembershipEvent, { type: 'create' | 'left' }>>;
-/** What a node says of itself at the end of its leave. */
-export type Farewell = { readonly type: 'left'; readonly node: NodeId };
+export type MembershipChange = WithoutHead<
+  Exclude<MembershipEvent, { type: 'create' | 'left' | 'gone' }>
+>;
+/** The end of a membership: what a node says of itself when it has left, or others of one long removed. */
+export type Farewell = { readonly type: 'left' | 'gone'; readonly node: NodeId };
 
 /** Sorted by (lamport, issuer, life, sequence); the creation event first. */
 export type History = readonly MembershipEvent[];
@@ -73,12 +77,15 @@ export type Membership = {
   readonly partitions: number;
   /** Ids that may never come back. */
   readonly retired: readonly NodeId[];
-  /**
-   * Those of them that are no source any more: declared dead, and when (the issuer's wall clock), or
-   * gone by themselves with nothing left to bring back (undefined).
-   */
-  readonly removed: readonly { readonly id: NodeId; readonly atMs: number | undefined }[];
+  /** Those of them that are no source any more. */
+  readonly removed: readonly { readonly id: NodeId; readonly how: Removal }[];
 };
+
+/**
+ * `may-return`: declared dead, and if it lives it may still hand over what it holds; `gone`: not any
+ * more; `left`: by itself, with nothing to bring back.
+ */
+export type Removal = 'may-return' | 'gone' | 'left';
 
 /**
  * Where a member says it is: its highest incarnation counts. Two of one incarnation there are only
@@ -200,6 +207,7 @@ export const applyEvent = (
   if (before === undefined) return undefined;
   if (event.type === 'set-n') return { ...before, n: event.n };
   if (event.type === 'left') return withoutLeaver(before, event);
+  if (event.type === 'gone') return withoutReturn(before, event.node);
   const held = before.members.find(({ id }) => id === event.node);
   if (event.type === 'join') {
     if (held !== undefined || before.retired.includes(event.node)) return before;
@@ -211,7 +219,7 @@ export const applyEvent = (
     // One that was leaving died before it had handed over what it holds.
     const leaves = before.retired.includes(event.node) && !isRemoved(before, event.node);
     if (event.type !== 'remove' || !leaves) return before;
-    const { removed } = without(before, event.node, event.issuedAtMs);
+    const { removed } = without(before, event.node);
     return { ...before, removed };
   }
   const others = before.members.filter((member) => member !== held);
@@ -222,12 +230,12 @@ export const applyEvent = (
     case 'leave':
       return { ...before, members: others, retired: [...before.retired, held.id] };
     case 'remove':
-      return { ...before, members: others, ...without(before, held.id, event.issuedAtMs) };
+      return { ...before, members: others, ...without(before, held.id) };
     case 'replace': {
       const taken = others.some(({ id }) => id === event.by) || before.retired.includes(event.by);
       if (taken) return before;
       const members = sorted([...others, { ...held, id: event.by }]);
-      return { ...before, members, ...without(before, held.id, event.issuedAtMs) };
+      return { ...before, members, ...without(before, held.id) };
     }
     case 'set-weight':
       return { ...before, members: sorted([...others, { ...held, weight: event.weight }]) };
@@ -258,10 +266,20 @@ export const isRemoved = ({ removed }: Pick<Membership, 'removed'>, node: NodeId
   removed.some(({ id }) => id === node);
 
 /** A dead node is retired, and nobody waits for its data. */
-const without = ({ retired, removed }: Membership, id: NodeId, atMs: number) => ({
+const without = ({ retired, removed }: Membership, id: NodeId) => ({
   retired: [...retired, id],
-  removed: [...removed, { id, atMs }],
+  removed: [...removed, { id, how: 'may-return' as const }],
 });
+
+/** Void of anybody who could not return anyway: two members may say it at once. */
+const withoutReturn = (before: Membership, node: NodeId): Membership => {
+  const { removed } = before;
+  if (!removed.some(({ id, how }) => id === node && how === 'may-return')) return before;
+  return {
+    ...before,
+    removed: removed.map((each) => (each.id === node ? { id: node, how: 'gone' } : each)),
+  };
+};
 
 /**
  * A seat was handed on, or given up, on both sides of a split. Who comes too late may hold records
@@ -275,10 +293,10 @@ const withoutLoser = (before: Membership, id: NodeId): Membership => {
 /** Only the node itself knows that it holds nothing; of one declared dead, too, it is good to know. */
 const withoutLeaver = (before: Membership, { node: id, issuer }: LeftEvent): Membership => {
   const { retired, removed } = before;
-  const isKnown = removed.some((each) => each.id === id && each.atMs === undefined);
+  const isKnown = removed.some((each) => each.id === id && each.how === 'left');
   if (issuer !== id || !retired.includes(id) || isKnown) return before;
   const others = removed.filter((each) => each.id !== id);
-  return { ...before, removed: [...others, { id, atMs: undefined }] };
+  return { ...before, removed: [...others, { id, how: 'left' }] };
 };
 
 const sorted = (members: readonly Member[]): readonly Member[] =>

@@ -251,7 +251,7 @@ export const LIMITS = {
   removedReturnMs: ms(
     7 * 24 * HOUR_MS,
     [1000, 365 * 24 * HOUR_MS],
-    'How long a removed node may come back and hand over what it holds; nothing is reaped before.',
+    'How long a removed node may come back and hand over what it holds, counted by members while they run; nothing is reaped before.',
   ),
   repairPaceMs: live.ms(
     0,

@@ -9,7 +9,7 @@ import type { NodePorts } from '../../actors/node.ts';
 import { hexOf, partitionId, startId } from '../core/ids.ts';
 import type { Key, NodeId, PartitionId } from '../core/ids.ts';
 import { knownOf } from '../core/members.ts';
-import type { Announcement, MembershipChange, MembershipEvent } from '../core/members.ts';
+import type { Announcement, Farewell, MembershipChange, MembershipEvent } from '../core/members.ts';
 import type { RecordOfKey } from '../core/record.ts';
 import type { ClientHandler } from '../wire/client-messages.ts';
 import type { PeerMessage } from '../wire/peer-messages.ts';
@@ -321,7 +321,7 @@ export class Node {
   }
 
   #departureOf(): Departure {
-    const { self, trace } = this.#parts;
+    const { self } = this.#parts;
     let before = this.#state;
     return new Departure({
       ...{ self, ...this.#organs },
@@ -333,12 +333,7 @@ export class Node {
       spokeAgain: () => {
         if (this.#state === 'left') this.#state = before;
       },
-      left: () => {
-        const event = this.#organs.map.eventOf({ type: 'left', node: self });
-        if (typeof event === 'string') return;
-        trace.log('info', 'node.left', {});
-        this.#issue(event);
-      },
+      left: () => this.#bidFarewell({ type: 'left', node: self }),
     });
   }
 
@@ -350,7 +345,16 @@ export class Node {
     const progress = this.#organs.witness.progress();
     if (progress !== undefined) this.#organs.peers.broadcast(progress);
     this.#organs.map.dropLeavers((partition) => this.#organs.completeness.isComplete(partition));
-    if (this.#state !== 'draining' && this.#state !== 'stopped') this.#departure.step();
+    if (this.#state === 'draining' || this.#state === 'stopped') return;
+    this.#departure.step();
+    for (const node of this.#organs.returns.step()) this.#bidFarewell({ type: 'gone', node });
+  }
+
+  #bidFarewell(farewell: Farewell): void {
+    const event = this.#organs.map.eventOf(farewell);
+    if (typeof event === 'string') return;
+    this.#parts.trace.log('info', `node.${farewell.type}`, { node: farewell.node });
+    this.#issue(event);
   }
 
   #drain(): void {

@@ -28,6 +28,7 @@ import { ReapWatch } from './healing/reap-watch.ts';
 import { RecordStore } from './store/record-store.ts';
 import { Replica } from './store/replica.ts';
 import type { RingView } from './membership/ring-view.ts';
+import { Returns } from './membership/returns.ts';
 import { Rounds } from './healing/rounds.ts';
 import { Router } from './requests/router.ts';
 import { Scans } from './requests/scans.ts';
@@ -48,6 +49,7 @@ export type Organs = {
   readonly admission: AdmissionDesk;
   readonly peers: Peers;
   readonly clocks: PeerClocks;
+  readonly returns: Returns;
   readonly router: Router;
   readonly readRepairs: ReadRepairs;
   readonly scans: Scans;
@@ -90,7 +92,6 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
     clock,
     trace,
     founding: parts.founding,
-    removedReturnMs: config.removedReturnMs,
     announcement: { node: self, incarnation, address: parts.advertise },
     outlived: hooks.outlived,
     ignored: hooks.ignored,
@@ -222,6 +223,7 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
     ...{ map, ring, witness, store, completeness, replica, nursery, admission, rounds },
     ...{ peers, router, readRepairs, scans, handoff, trees, exchanges, transfers, scrub, reaping },
     clocks: new PeerClocks(clock),
+    returns: new Returns({ self, clock, storage, map, config, failed: hooks.failed }),
   };
 };
 

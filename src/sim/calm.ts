@@ -113,7 +113,7 @@ const forgetSome = (watch: Watch, workload: Workload, { limits }: Scenario): voi
   const isWaitingFor = (): boolean =>
     servingHosts(world).some(({ node }) => {
       const { ring } = node!.ringView;
-      const mayReturn = ring.removed.some(({ atMs }) => atMs !== undefined);
+      const mayReturn = ring.removed.some(({ how }) => how === 'may-return');
       const isDead = ring.members.some(({ id }) => world.hostOf(id).gone);
       return mayReturn || isDead || node!.ringView.leavers().length > 0;
     });

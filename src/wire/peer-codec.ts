@@ -110,6 +110,7 @@ const event = variants<MembershipEvent>({
   leave: { ...head, node },
   remove: { ...head, node },
   left: { ...head, node },
+  gone: { ...head, node },
   replace: { ...head, node, by: node },
   'set-weight': { ...head, node, weight: finite },
   'set-zone': { ...head, node, zone: text },

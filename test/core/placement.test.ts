@@ -180,6 +180,23 @@ placement('a removed id never comes back, and an event invalid at its place is v
   assert.deepEqual(placeHistory(back)!.table, placeHistory(gone)!.table);
 });
 
+placement('only one that was removed, and has not left, can be gone, and only once', () => {
+  const removalsAfter = (...ends: readonly ('leave' | 'remove' | 'gone' | 'left')[]) => {
+    let history: readonly MembershipEvent[] = founded(3, 1);
+    for (const type of ends) {
+      const head = type === 'left' ? { issuer: nodeId('n1') } : {};
+      history = [...history, { ...event(history, { type, node: nodeId('n1') }), ...head }];
+    }
+    return placeHistory(history)!.membership.removed.map(({ how }) => how);
+  };
+  assert.deepEqual(removalsAfter('gone'), []);
+  assert.deepEqual(removalsAfter('leave', 'gone'), []);
+  assert.deepEqual(removalsAfter('remove'), ['may-return']);
+  assert.deepEqual(removalsAfter('remove', 'gone', 'gone'), ['gone']);
+  assert.deepEqual(removalsAfter('remove', 'left', 'gone'), ['left']);
+  assert.deepEqual(removalsAfter('remove', 'gone', 'left'), ['left']);
+});
+
 placement('the last member stays, whoever is told to go', () => {
   let history: readonly MembershipEvent[] = founded(3, 1);
   for (const [type, id] of [

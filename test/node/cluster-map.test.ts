@@ -39,7 +39,6 @@ const started = (announcement: Announcement) => {
     trace: { log: () => undefined },
     founding,
     announcement,
-    removedReturnMs: 1,
     outlived: (now) => said.push(now),
     ignored: (what) => assert.fail(what),
     changed: () => undefined,

@@ -14,6 +14,7 @@ const reap = suite('deletes are forgotten by agreement');
 
 const KEY = keyOfText('k');
 const HELD_MS = 6000;
+const YEAR_MS = 365 * 86_400_000;
 
 const config = (change: Partial<Config['reap']> = {}): Partial<Config> => ({
   replica: { ...DEFAULT_CONFIG.replica, retryHorizonMs: HELD_MS, writtenAtAheadMs: 0 },
@@ -165,6 +166,62 @@ reap('after a removal nothing is forgotten while the removed node may still retu
   const reasons = c.world.hosts.map(({ node }) => node?.status().reaping.blockedBy ?? '');
   assert.ok(reasons.some((reason) => reason.startsWith(`${gone.id} was removed`)));
   c.world.clock.advance(40_000);
+  assert.deepEqual(holders(c), []);
+});
+
+reap('a removal issued under a clock years ahead holds nothing up longer than any other', () => {
+  const c = cluster(4, 3, { ...config(), removedReturnMs: 40_000 });
+  put(c, 0, 'cart', { w: 3 });
+  const owners = c.world.hosts[0]!.node!.ringView.ownersOf(KEY);
+  const at = c.world.hosts.findIndex(({ id }) => id === owners[0]);
+  const gone = c.world.hosts.find(({ id }) => !owners.includes(id))!;
+  deleteKey(c, at);
+  c.world.crash(gone);
+  const issuer = c.world.hosts[at]!;
+  issuer.clock.skewMs = 5 * YEAR_MS;
+  issuer.node!.changeMembership({ type: 'remove', node: gone.id });
+  c.world.clock.advance(1000);
+  issuer.clock.skewMs = 0;
+  c.world.clock.advance(20_000);
+  assert.equal(holders(c).length, 3, 'it may still return');
+  c.world.clock.advance(40_000);
+  assert.deepEqual(holders(c), []);
+});
+
+reap('nor is it over sooner because the clock of its issuer was years behind', () => {
+  const c = cluster(4, 3, { ...config(), removedReturnMs: 40_000 });
+  const [first, , , gone] = c.world.hosts as [Host, Host, Host, Host];
+  c.world.crash(gone);
+  first.clock.skewMs = -5 * YEAR_MS;
+  first.node!.changeMembership({ type: 'remove', node: gone.id });
+  c.world.clock.advance(20_000);
+  c.world.start(gone);
+  c.world.clock.advance(5000);
+  assert.ok(first.node!.ringView.hasLeft(gone.id), 'it came in time, had nothing, and said so');
+});
+
+reap('what a removed node holds stays forgotten, though all clocks are put back', () => {
+  const c = cluster(4, 3, { ...config(), removedReturnMs: 40_000 });
+  put(c, 0, 'cart', { w: 3 });
+  const { hosts } = c.world;
+  const owners = hosts[0]!.node!.ringView.ownersOf(KEY);
+  const gone = hosts.find(({ id }) => id === owners[2])!;
+  const at = hosts.findIndex(({ id }) => id === owners[0]);
+  c.world.crash(gone);
+  c.world.clock.advance(2000);
+  deleteKey(c, at);
+  hosts[at]!.node!.changeMembership({ type: 'remove', node: gone.id });
+  c.world.clock.advance(80_000);
+  assert.deepEqual(holders(c), []);
+  for (const host of hosts) host.clock.skewMs = -YEAR_MS;
+  // Also of a life that has not seen the time pass.
+  const restarted = hosts.find((host) => host !== gone)!;
+  c.world.crash(restarted);
+  c.world.start(restarted);
+  c.world.clock.advance(3000);
+  c.world.start(gone);
+  c.world.clock.advance(20_000);
+  assert.equal(gone.node, undefined, 'it was told, and has ended');
   assert.deepEqual(holders(c), []);
 });
 

@@ -95,6 +95,7 @@ const ONE_OF_EACH: readonly PeerMessage[] = [
       { ...head, type: 'leave', node: n1 },
       { ...head, type: 'remove', node: n1 },
       { ...head, life: startId('00112233445566ff'), type: 'left', node: n1 },
+      { ...head, type: 'gone', node: n1 },
       { ...head, type: 'replace', node: n1, by: nodeId('n2') },
     ],
   },

@@ -133,7 +133,7 @@ export class ReapDesk implements ReapPorts {
 
   openRound(): void {
     const { self, rounds, map, tell } = this.#parts;
-    const returning = map.mayReturn();
+    const [returning] = map.mayReturn();
     if (returning !== undefined) {
       this.#block(`${returning} was removed and may still return`);
       return tell({ type: 'round.refused' });
@@ -250,7 +250,7 @@ export class ReapDesk implements ReapPorts {
     if (sinceMs === undefined || rounds.current < message.round) return none('it has just started');
     if (ring.versionOf(partition) !== message.version) return none('it sees other owners');
     if (ring.isMoving(partition)) return none('the partition is moving');
-    if (map.mayReturn() !== undefined) return none('a removed node may still return');
+    if (map.mayReturn().length > 0) return none('a removed node may still return');
     if (!(ring.ring.table[partition] ?? []).includes(self)) {
       if (!watch.hadNothingOf(partition, sinceMs)) return none('it stands in for an owner');
       return { agreed: message.entries.map((_, index) => index) };

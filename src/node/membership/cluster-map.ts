@@ -39,8 +39,6 @@ export type ClusterMapParts = {
   readonly clock: Clock;
   readonly trace: Trace;
   readonly founding: Founding | undefined;
-  /** How long a removed node may come back and hand over what it holds, ms (C8). */
-  readonly removedReturnMs: number;
   /** Where this life of the node is reached. */
   readonly announcement: Announcement;
   /**
@@ -98,21 +96,20 @@ export class ClusterMap {
     return this.#origin.cluster;
   }
 
-  /** A removed node that may still come back: until it cannot, nothing is forgotten (A9, C8). */
-  mayReturn(): NodeId | undefined {
-    return this.ring.ring.removed.find(({ atMs }) => !this.#isOver(atMs))?.id;
+  /** Removed nodes that may still come back: until they cannot, nothing is forgotten (A9, C8). */
+  mayReturn(): readonly NodeId[] {
+    const { removed } = this.ring.ring;
+    return removed.flatMap(({ id, how }) => (how === 'may-return' ? [id] : []));
   }
 
-  /** Whether `node` was removed so long ago that nothing is taken from it any more. */
+  /** Whether nothing is taken from `node` any more: it has left, or was removed long ago. */
   isTooLate(node: NodeId): boolean {
-    const gone = this.ring.ring.removed.find(({ id }) => id === node);
-    return gone !== undefined && this.#isOver(gone.atMs);
+    return this.ring.isRemoved(node) && !this.mayReturn().includes(node);
   }
 
   /** Whether `node` was declared dead, and may not come back any more; one that left is not meant. */
   isRetired(node: NodeId): boolean {
-    const gone = this.ring.ring.removed.find(({ id }) => id === node);
-    return gone?.atMs !== undefined && this.#isOver(gone.atMs);
+    return this.isTooLate(node) && !this.ring.hasLeft(node);
   }
 
   /** A few bytes that are equal on all nodes that know the same history. */
@@ -231,11 +228,6 @@ export class ClusterMap {
     const isKnown = (node: NodeId) =>
       members.some(({ id }) => id === node) || retired.includes(node);
     return partition < table.length && owners.length > 0 && owners.every(isKnown);
-  }
-
-  #isOver(removedAtMs: number | undefined): boolean {
-    const { clock, removedReturnMs } = this.#parts;
-    return removedAtMs === undefined || clock.wallMs() > removedAtMs + removedReturnMs;
   }
 
   #refresh(): void {

@@ -141,7 +141,7 @@ export class RingView {
 
   /** Whether it has said itself that it holds nothing and takes nothing any more. */
   hasLeft(node: NodeId): boolean {
-    return this.#ring.removed.some(({ id, atMs }) => id === node && atMs === undefined);
+    return this.#ring.removed.some(({ id, how }) => id === node && how === 'left');
   }
 
   /** Target owners of a partition that are still filling themselves (C2). */
