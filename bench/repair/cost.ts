@@ -10,27 +10,28 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openStorage } from '../../src/storage.ts';
 import { nodeDigest } from '../../src/adapters/node-digest.ts';
-import { systemClock } from '../../src/adapters/system-clock.ts';
-import { systemRandom } from '../../src/adapters/system-random.ts';
-import { openWsLinks } from '../../src/adapters/ws-links.ts';
 import { actorId, keyOfText, nodeId, startId } from '../../src/core/ids.ts';
 import type { PutId } from '../../src/core/ids.ts';
 import { encodeRecord } from '../../src/core/record-bytes.ts';
 import { BLIND, EMPTY_RECORD, write } from '../../src/core/record.ts';
 import type { RecordOfKey } from '../../src/core/record.ts';
 import { DEFAULT_CONFIG } from '../../src/node/config.ts';
-import { Node } from '../../src/node/node.ts';
+import type { Node } from '../../src/node/node.ts';
 import { RecordStore } from '../../src/node/store/record-store.ts';
 import type { RepairStatus } from '../../src/node/healing/repair-commands.ts';
 import { NO_RING, RingView } from '../../src/node/membership/ring-view.ts';
-import type { Connection, ConnectionEvents, Links } from '../../src/ports/links.ts';
 import type { Storage } from '../../src/ports/storage.ts';
+import { startHere, until } from '../support/node-here.ts';
 
 const PARTITIONS = 256;
 const DIFFERENT = 10;
 const BATCH = 5000;
 const FRAME_MAX = 32 * 1024 * 1024;
-const CONFIG = { ...DEFAULT_CONFIG, exchangeIntervalMs: 86_400_000, lookAgainMs: 100 };
+const CONFIG = {
+  ...DEFAULT_CONFIG,
+  ...{ exchangeIntervalMs: 86_400_000, lookAgainMs: 100 },
+  links: { ...DEFAULT_CONFIG.links, frameBytesMax: { client: FRAME_MAX, peer: FRAME_MAX } },
+};
 const [A, B] = [nodeId('a'), nodeId('b')];
 const ACTOR = actorId(startId('00000000000000aa'), 1);
 
@@ -81,67 +82,17 @@ const fill = async (dir: string, keys: number): Promise<void> => {
   await closed(storage);
 };
 
-/** Counts what goes out. */
-const counted = (links: Links, traffic: { frames: number; bytes: number }): Links => {
-  const wrap = (connection: Connection): Connection => ({
-    ...connection,
-    remote: connection.remote,
-    send: (frame) => {
+/** One of two nodes; what it sends is counted. */
+const startOn = (dir: string, self: typeof A, seeds: readonly string[], traffic: Traffic) =>
+  startHere({
+    ...{ dir, self, seeds, founders: [A, B], partitions: PARTITIONS, config: CONFIG },
+    send: (frame, connection) => {
       traffic.frames += 1;
       traffic.bytes += frame.length;
       connection.send(frame);
     },
-    bufferedBytes: () => connection.bufferedBytes(),
-    close: (code, reason) => connection.close(code, reason),
-    terminate: () => connection.terminate(),
   });
-  return {
-    dial: (address, purpose, events: ConnectionEvents) =>
-      wrap(links.dial(address, purpose, events)),
-    listen: (accept) => links.listen((connection, purpose) => accept(wrap(connection), purpose)),
-    close: (done) => links.close(done),
-  };
-};
-
-const startOn = async (dir: string, id: typeof A, seeds: readonly string[], traffic: Traffic) => {
-  const ws = await openWsLinks({
-    host: '127.0.0.1',
-    port: 0,
-    limits: { ...CONFIG.links, frameBytesMax: { client: FRAME_MAX, peer: FRAME_MAX } },
-  });
-  const node = new Node({
-    self: id,
-    config: CONFIG,
-    clock: systemClock,
-    random: systemRandom,
-    digest: nodeDigest,
-    storage: openStorage(dir),
-    links: counted(ws, traffic),
-    trace: { log: () => undefined },
-    advertise: ws.address(),
-    seeds,
-    founding: {
-      clusterName: 'bench',
-      n: 2,
-      partitions: PARTITIONS,
-      founders: [A, B].map((founder) => ({ id: founder, zone: 'default', weight: 1 })),
-    },
-    failed: (reason) => {
-      throw new Error(reason);
-    },
-  });
-  node.start();
-  return { node, url: ws.address() };
-};
 type Traffic = { frames: number; bytes: number };
-
-const until = async (what: string, met: () => boolean): Promise<void> => {
-  const deadlineMs = performance.now() + 120_000;
-  while (!met()) {
-    if (performance.now() > deadlineMs) throw new Error(`waited in vain: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-};
 
 const command = (node: Node, name: string): RepairStatus => {
   let result: unknown;
