@@ -110,11 +110,11 @@ const event = variants<MembershipEvent>({
   leave: { ...head, node },
   remove: { ...head, node },
   left: { ...head, node },
-  gone: { ...head, node },
   replace: { ...head, node, by: node },
   'set-weight': { ...head, node, weight: finite },
   'set-zone': { ...head, node, zone: text },
   'set-n': { ...head, n: uint },
+  gone: { ...head, node },
 });
 
 type KeyedRecord = Extract<PeerMessage, { type: 'deliver' }>['entries'][number];

@@ -144,6 +144,21 @@ frames('every kind of message arrives as it left, in one frame and in order', ()
   assert.deepEqual(decodePeerFrame(Buffer.from(frame!)), ONE_OF_EACH);
 });
 
+frames('a kind of event keeps its number: nodes of another minor version know it by that', () => {
+  const frames = (['leave', 'remove', 'left', 'gone'] as const).map(
+    (type) =>
+      encodePeerFrame([{ type: 'gossip.events', events: [{ ...head, type, node: n1 }] }])[0]!,
+  );
+  const [first, ...others] = frames;
+  const at = first!.findIndex((byte, i) => byte !== others[0]![i]);
+  const without = (frame: Uint8Array): Uint8Array => frame.with(at, 0);
+  for (const frame of others) assert.deepEqual(without(frame), without(first!));
+  assert.deepEqual(
+    frames.map((frame) => frame[at]),
+    [2, 3, 4, 9],
+  );
+});
+
 frames('bytes in a decoded message do not change with the frame', () => {
   const frame = encodePeerFrame([ONE_OF_EACH[1]!])[0]!;
   const [message] = decodePeerFrame(frame);
