@@ -15,21 +15,19 @@ export type MailParts = {
   readonly organs: Organs;
   readonly tell: Tell;
   readonly watch: Watch | undefined;
-  readonly state: NodeState;
+  readonly state: () => NodeState;
   /** It left, or was removed: it takes nothing any more (C8). */
-  readonly isSilent: boolean;
+  readonly isSilent: () => boolean;
   /** A peer said what cannot be; it is passed over. */
   readonly ignored: (what: Nonsense) => void;
 };
 
-export const handOn = (
-  { organs, tell, watch, state, isSilent, ignored }: MailParts,
-  from: NodeId,
-  message: PeerMessage,
-  reply: Reply,
-): void => {
+export const handOn = (mail: MailParts, from: NodeId, message: PeerMessage, reply: Reply): void => {
+  const { organs, tell, watch, ignored } = mail;
   const { replica, router, scans, handoff, exchanges, transfers, trees, map } = organs;
   const { reaping, rounds, witness } = organs;
+  const state = mail.state();
+  const isSilent = mail.isSilent();
   // Before it knows its ring, and once it was removed or has left, a node answers for nothing (C8).
   const takesPart = state !== 'joining' && !isSilent;
   // What it brings may have been deleted and forgotten since (C8); it may still learn that it is out.

@@ -23,8 +23,8 @@ import { ClientPort } from './clients/client-port.ts';
 import { Departure } from './membership/departure.ts';
 import { handHintsOver } from './healing/hand-over.ts';
 import { handOn } from './mailroom.ts';
+import type { MailParts } from './mailroom.ts';
 import { metered, Meters } from './operators/meters.ts';
-import type { Nonsense } from './operators/meters.ts';
 import { metricsOf } from './operators/metrics.ts';
 import type { Metric } from './operators/metrics.ts';
 import type { HintGauge } from './store/hint-store.ts';
@@ -47,6 +47,7 @@ export class Node {
   readonly #organs: Organs;
   readonly #clientPort: ClientPort;
   readonly #departure: Departure;
+  readonly #mail: MailParts;
   readonly #meters = new Meters();
   readonly #supervisor: Supervisor;
   #incarnation: number;
@@ -109,6 +110,14 @@ export class Node {
     });
     this.#clientPort = new ClientPort({ clock, config, handler: this.handler, trace, admit });
     this.#departure = this.#departureOf();
+    this.#mail = {
+      organs: this.#organs,
+      tell: this.#tell,
+      watch: parts.watch,
+      state: () => this.#state,
+      isSilent: () => this.#departure.isSilent,
+      ignored: (what) => this.#meters.ignored(what),
+    };
     this.#supervisor = superviseOrgans(parts, this.#organs, this.#life, {
       tell: this.#tell,
       failed: (reason) => this.#fail(reason),
@@ -261,22 +270,11 @@ export class Node {
   /** A message of a recorded request is followed by whoever inspects. */
   #hear(from: NodeId, message: PeerMessage, reply: Reply): void {
     const { watch } = this.#parts;
-    if (watch === undefined || !('cause' in message)) this.#receive(from, message, reply);
+    if (watch === undefined || !('cause' in message)) handOn(this.#mail, from, message, reply);
     else {
-      watch.follow(from, message, reply, (followed) => this.#receive(from, message, followed));
+      const followed = (via: Reply) => handOn(this.#mail, from, message, via);
+      watch.follow(from, message, reply, followed);
     }
-  }
-
-  #receive(from: NodeId, message: PeerMessage, reply: Reply): void {
-    const mail = {
-      organs: this.#organs,
-      tell: this.#tell,
-      watch: this.#parts.watch,
-      state: this.#state,
-      isSilent: this.#departure.isSilent,
-      ignored: (what: Nonsense) => this.#meters.ignored(what),
-    };
-    handOn(mail, from, message, reply);
   }
 
   /** Another ring is in force: who is spoken to, what is held, and the right to serve. */
