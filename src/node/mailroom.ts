@@ -24,7 +24,8 @@ export type MailParts = {
 
 export const handOn = (mail: MailParts, from: NodeId, message: PeerMessage, reply: Reply): void => {
   const { organs, tell, watch, ignored } = mail;
-  const { replica, router, scans, handoff, exchanges, transfers, trees, map } = organs;
+  const { replica, router, coordinators, scans, handoff, exchanges, transfers, trees, map } =
+    organs;
   const { reaping, rounds, witness } = organs;
   const state = mail.state();
   const isSilent = mail.isSilent();
@@ -46,7 +47,7 @@ export const handOn = (mail: MailParts, from: NodeId, message: PeerMessage, repl
     case 'written':
     case 'answer':
     case 'refused':
-      router.replicaReplied(from, message);
+      coordinators.replicaReplied(from, message);
       return;
     case 'forward': {
       const { request, put } = message;
@@ -62,7 +63,7 @@ export const handOn = (mail: MailParts, from: NodeId, message: PeerMessage, repl
       if (takesPart) scans.receive(from, message, reply);
       return;
     case 'forwarded':
-      router.forwardReplied(from, message.request, message.reply);
+      coordinators.forwardReplied(from, message.request, message.reply);
       return;
     case 'gossip.digest':
     case 'gossip.known':

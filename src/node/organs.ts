@@ -2,8 +2,8 @@
  * The parts of one node, wired: who stores, who answers, who coordinates, who repairs. What they
  * tell each other by way of the node itself comes in as `OrganHooks`.
  *
- *   clients ─▶ ClientPort ─▶ Router ─▶ Nursery (coordinators) ─▶ Peers ─▶ other nodes
- *                              └─────────────▶ Replica ◀─────────┘
+ *   clients ─▶ ClientPort ─▶ Router ─▶ Nursery (coordinators) ─▶ CoordinatorPorts ─▶ Peers ─▶ others
+ *                                                                      └──▶ Replica ◀──┘
  */
 import type { StartId } from '../core/ids.ts';
 import type { NodeId } from '../core/ids.ts';
@@ -17,6 +17,7 @@ import { ExchangeDesk } from './healing/exchange-desk.ts';
 import { HandoffDesk } from './healing/handoff-desk.ts';
 import type { NodeParts } from './node-parts.ts';
 import type { Nonsense } from './operators/meters.ts';
+import { CoordinatorPorts } from './requests/coordinator-ports.ts';
 import { Nursery } from './requests/nursery.ts';
 import { TRUSTING } from './peers/peer-greeting.ts';
 import { PeerClocks } from './peers/peer-clocks.ts';
@@ -51,6 +52,7 @@ export type Organs = {
   readonly clocks: PeerClocks;
   readonly returns: Returns;
   readonly router: Router;
+  readonly coordinators: CoordinatorPorts;
   readonly readRepairs: ReadRepairs;
   readonly scans: Scans;
   readonly handoff: HandoffDesk;
@@ -175,10 +177,15 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
   const send = (to: NodeId, message: PeerMessage): void =>
     peers.send(to, parts.watch?.stamped(message) ?? message);
   const { prefixDefaults = [] } = parts;
-  const requests = { self, clock, config, ring, store, nursery, rounds, admission, send };
   const readRepairs = new ReadRepairs(clock, config);
-  const router = new Router({ ...requests, replica, prefixDefaults, readRepairs });
-  const scans = new Scans({ ...requests, completeness });
+  const coordinators = new CoordinatorPorts({
+    ...{ self, replica, store, nursery, rounds, readRepairs, send },
+  });
+  const requests = { self, clock, config, ring, nursery };
+  const router = new Router({
+    ...{ ...requests, replica, ports: coordinators, admission, prefixDefaults },
+  });
+  const scans = new Scans({ ...requests, store, completeness, send });
   const common = { self, replica, store, ring, config, admission, rounds, send };
   const handoff = new HandoffDesk(
     { ...common, tell: (event) => tell('handoff', event) },
@@ -221,7 +228,8 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
   );
   return {
     ...{ map, ring, witness, store, completeness, replica, nursery, admission, rounds },
-    ...{ peers, router, readRepairs, scans, handoff, trees, exchanges, transfers, scrub, reaping },
+    ...{ peers, router, coordinators, readRepairs, scans, handoff, trees, exchanges },
+    ...{ transfers, scrub, reaping },
     clocks: new PeerClocks(clock),
     returns: new Returns({ self, clock, storage, map, config, failed: hooks.failed }),
   };

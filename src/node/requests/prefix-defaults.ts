@@ -7,6 +7,8 @@
 import { CoterieError } from '../../core/errors.ts';
 import { keyOfText } from '../../core/ids.ts';
 import type { Key } from '../../core/ids.ts';
+import type { PutRequest } from '../../wire/client-messages.ts';
+import type { PutCommand } from '../../wire/peer-messages.ts';
 
 export type KeyDefaults = {
   readonly r?: number;
@@ -16,6 +18,9 @@ export type KeyDefaults = {
   /** Life of a value after its `writtenAt`, ms. */
   readonly ttlMs?: number;
 };
+
+/** As a client sent it: what is absent the defaults of the key's prefix say. */
+export type ClientPut = Omit<PutRequest, 'type'>;
 
 export type PrefixDefaults = readonly (KeyDefaults & { readonly prefix: Key })[];
 
@@ -27,6 +32,23 @@ const MOST = { r: 16, w: 16, dw: 16, ttl: TTL_MS_MAX } as const;
 /** `defaults` as `parsePrefixDefaults` made them: the longest prefix first. */
 export const defaultsOf = (defaults: PrefixDefaults, key: Key): KeyDefaults =>
   defaults.find(({ prefix }) => key.startsWith(prefix)) ?? NONE;
+
+/** `put` with all that `defaults` say; their quorums are cut to `n`, the owners of the key. */
+export const resolved = (put: ClientPut, defaults: KeyDefaults, n: number): PutCommand => {
+  const { w, dw, ttlMs } = defaults;
+  const { mode = put.onlyIf === undefined ? (defaults.mode ?? 'causal') : 'causal' } = put;
+  const { expiresAt, ...rest } = put;
+  // From the first try's time, so that a retry is the same put.
+  const dueMs = ttlMs === undefined ? undefined : put.writtenAt + ttlMs;
+  const expiry = expiresAt === 'never' ? undefined : (expiresAt ?? dueMs);
+  return {
+    ...(w === undefined ? {} : { w: Math.min(w, n) }),
+    ...(dw === undefined ? {} : { dw: Math.min(dw, n) }),
+    ...rest,
+    mode,
+    ...(expiry === undefined ? {} : { expiresAt: expiry }),
+  };
+};
 
 /** Each of `texts` is `prefix=item+item`. Throws CoterieError BAD_ARGUMENT that names the text. */
 export const parsePrefixDefaults = (texts: readonly string[]): PrefixDefaults =>

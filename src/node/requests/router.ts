@@ -7,55 +7,38 @@
  *                                      └▶ owner elsewhere ─────▶ forward
  *   get ─▶ valid? ─▶ enough reachable? ─▶ get coordinator, whoever we are
  */
-import type { GetPorts, GetReply } from '../../../actors/get.ts';
+import type { GetReply } from '../../../actors/get.ts';
 import { getMachine } from '../../../actors/get.ts';
-import type { ForwardPorts } from '../../../actors/forward.ts';
 import { forwardMachine } from '../../../actors/forward.ts';
-import type { PutPorts } from '../../../actors/put.ts';
 import { putMachine } from '../../../actors/put.ts';
 import type { Key, NodeId } from '../../core/ids.ts';
 import type { PreferenceEntry } from '../../core/preference.ts';
 import { startWrite } from '../../core/quorum.ts';
 import { startRead } from '../../core/read-tally.ts';
-import { decodeRecord, encodeRecord } from '../../core/record-bytes.ts';
 import { EMPTY_RECORD } from '../../core/record.ts';
 import type { RecordOfKey } from '../../core/record.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { GetRequest, PutRequest } from '../../wire/client-messages.ts';
-import type {
-  FailedReply,
-  Forwarding,
-  PutCommand,
-  PutReply,
-  ReplicaReply,
-  ReplicaRequest,
-  RequestId,
-} from '../../wire/peer-messages.ts';
+import type { GetRequest } from '../../wire/client-messages.ts';
+import type { FailedReply, PutCommand, PutReply, RequestId } from '../../wire/peer-messages.ts';
 import type { AdmissionDesk } from '../admission-desk.ts';
 import type { Config } from '../config.ts';
+import type { RingView } from '../membership/ring-view.ts';
+import type { Replica } from '../store/replica.ts';
+import type { CoordinatorPorts } from './coordinator-ports.ts';
 import type { Nursery } from './nursery.ts';
-import { defaultsOf } from './prefix-defaults.ts';
-import type { PrefixDefaults } from './prefix-defaults.ts';
+import { defaultsOf, resolved } from './prefix-defaults.ts';
+import type { ClientPut, PrefixDefaults } from './prefix-defaults.ts';
 import {
   crashed,
   expiryRefusal,
-  failed,
   overloaded,
   quorumRefusal,
   reachRefusal,
   valueRefusal,
 } from './refusals.ts';
-import type { ReadRepairs } from './read-repairs.ts';
-import { Replies } from './replies.ts';
-import type { RecordStore } from '../store/record-store.ts';
-import type { Replica } from '../store/replica.ts';
-import type { RingView } from '../membership/ring-view.ts';
-import type { Rounds } from '../healing/rounds.ts';
 import { Throttle } from './throttle.ts';
 
 export type GetCommand = Omit<GetRequest, 'type'>;
-/** As a client sent it: what is absent the defaults of the key's prefix say. */
-export type ClientPut = Omit<PutRequest, 'type'>;
 
 export type RouterParts = {
   readonly self: NodeId;
@@ -63,36 +46,28 @@ export type RouterParts = {
   readonly config: Config;
   readonly ring: RingView;
   readonly replica: Replica;
-  readonly store: RecordStore;
   readonly nursery: Nursery;
-  readonly rounds: Rounds;
+  readonly ports: CoordinatorPorts;
   readonly admission: AdmissionDesk;
   readonly prefixDefaults: PrefixDefaults;
-  readonly readRepairs: ReadRepairs;
-  readonly send: (to: NodeId, message: ReplicaRequest | Forwarding) => void;
 };
 
 export class Router {
   readonly #parts: RouterParts;
   readonly #throttle: Throttle;
-  readonly #puts: Replies<PutReply>;
-  readonly #gets: Replies<GetReply>;
-  /** What was read before a put that looks first, until its dot is minted. */
-  readonly #known = new Map<RequestId, RecordOfKey>();
-
   /** The last puts that other nodes handed on, the oldest first. */
   readonly #taken = new Set<string>();
 
   constructor(parts: RouterParts) {
     this.#parts = parts;
-    const { clock, config, nursery } = parts;
-    this.#puts = new Replies(nursery);
-    this.#gets = new Replies(nursery);
+    const { clock, config } = parts;
     this.#throttle = new Throttle({ clock, config, waiting: () => this.waiting });
   }
 
   put(put: ClientPut, reply: (reply: PutReply) => void): void {
-    this.#route(this.#resolved(put), 'client', reply);
+    const { ring, prefixDefaults } = this.#parts;
+    const n = ring.ownersOf(put.key).length;
+    this.#route(resolved(put, defaultsOf(prefixDefaults, put.key), n), 'client', reply);
   }
 
   /**
@@ -114,7 +89,8 @@ export class Router {
 
   /** Requests of clients that are not answered yet. */
   get waiting(): number {
-    return this.#puts.size + this.#gets.size;
+    const { puts, gets } = this.#parts.ports;
+    return puts.size + gets.size;
   }
 
   /** How many may be. */
@@ -167,11 +143,11 @@ export class Router {
     coordinators: readonly NodeId[],
     reply: (reply: PutReply) => void,
   ): void {
-    const { config, nursery, admission } = this.#parts;
-    const request = this.#puts.expect(admission.timed('write', reply));
-    const onCrash = () => this.#puts.answer(request, crashed('unknown'));
+    const { config, nursery, admission, ports } = this.#parts;
+    const request = ports.puts.expect(admission.timed('write', reply));
+    const onCrash = () => ports.puts.answer(request, crashed('unknown'));
     const patienceMs = Math.max(config.patienceMs, put.timeoutMs / 4);
-    const input = { request, put, coordinators, ports: this.#forwardPorts, patienceMs };
+    const input = { request, put, coordinators, ports: ports.forward, patienceMs };
     nursery.bear(request, { logic: forwardMachine, input, onCrash });
   }
 
@@ -181,7 +157,7 @@ export class Router {
     known: RecordOfKey,
     reply: (reply: PutReply) => void,
   ): void {
-    const { self, config, ring, nursery, admission } = this.#parts;
+    const { self, config, ring, nursery, admission, ports } = this.#parts;
     const list = ring.preferenceOf(put.key);
     const owners = list.filter(({ role }) => role === 'owner');
     const fallbacks = list
@@ -195,8 +171,8 @@ export class Router {
     const spares = isOwner ? others : [self, ...others];
     const slots = owners.map(({ node, health }) => ({ node, reachable: health !== 'down' }));
     const counting = put.strict ? ('real-owners' as const) : ('anyone' as const);
-    const request = this.#puts.expect(admission.timed('write', reply));
-    if (known !== EMPTY_RECORD) this.#known.set(request, known);
+    const request = ports.puts.expect(admission.timed('write', reply));
+    if (known !== EMPTY_RECORD) ports.know(request, known);
     const input = {
       request,
       self,
@@ -211,11 +187,11 @@ export class Router {
           ...(put.strict ? { register: ring.versionOf(partition) } : {}),
         },
       ),
-      ports: this.#putPorts,
+      ports: ports.put,
       patienceMs: config.patienceMs,
       lingerMs: config.lingerMs,
     };
-    const onCrash = () => this.#puts.answer(request, crashed('unknown'));
+    const onCrash = () => ports.puts.answer(request, crashed('unknown'));
     nursery.bear(request, { logic: putMachine, input, onCrash });
   }
 
@@ -233,26 +209,8 @@ export class Router {
     });
   }
 
-  #resolved(put: ClientPut): PutCommand {
-    const { r: _, ...defaults } = defaultsOf(this.#parts.prefixDefaults, put.key);
-    const { mode = put.onlyIf === undefined ? (defaults.mode ?? 'causal') : 'causal' } = put;
-    const { expiresAt, ...rest } = put;
-    const n = this.#parts.ring.ownersOf(put.key).length;
-    const [w, dw] = [defaults.w, defaults.dw].map((each) => each && Math.min(each, n));
-    // From the first try's time, so that a retry is the same put.
-    const dueMs = defaults.ttlMs === undefined ? undefined : put.writtenAt + defaults.ttlMs;
-    const expiry = expiresAt === 'never' ? undefined : (expiresAt ?? dueMs);
-    return {
-      ...(w === undefined ? {} : { w }),
-      ...(dw === undefined ? {} : { dw }),
-      ...rest,
-      mode,
-      ...(expiry === undefined ? {} : { expiresAt: expiry }),
-    };
-  }
-
   get(get: GetCommand, reply: (reply: GetReply) => void): void {
-    const { self, config, ring, nursery, admission } = this.#parts;
+    const { self, config, ring, nursery, admission, ports } = this.#parts;
     const list = ring.preferenceOf(get.key);
     const owners = list.filter(({ role }) => role === 'owner');
     const { r: prefixR = config.defaultR } = defaultsOf(this.#parts.prefixDefaults, get.key);
@@ -268,12 +226,12 @@ export class Router {
       .sort((a, b) => rank(a) - rank(b))
       .map(({ node }) => node);
     const counting = get.strict ? ('real-owners' as const) : ('anyone' as const);
-    const request = this.#gets.expect(admission.timed('read', reply));
+    const request = ports.gets.expect(admission.timed('read', reply));
     const input = {
       request,
       key: get.key,
       tally: startRead(candidates, { r, counting }),
-      ports: this.#getPorts,
+      ports: ports.get,
       timeoutMs: get.timeoutMs,
       patienceMs: config.patienceMs,
       lingerMs: config.lingerMs,
@@ -281,7 +239,7 @@ export class Router {
     nursery.bear(request, {
       logic: getMachine,
       input,
-      onCrash: () => this.#gets.answer(request, crashed('refused')),
+      onCrash: () => ports.gets.answer(request, crashed('refused')),
     });
   }
 
@@ -291,96 +249,6 @@ export class Router {
       .preferenceOf(key)
       .filter(({ role, health }) => role === 'owner' && health !== 'down');
     this.get({ key, r: Math.max(1, owners.length), strict: true, timeoutMs }, reply);
-  }
-
-  /** An answer of a replica, ours or a peer's, to one of our coordinators. */
-  replicaReplied(node: NodeId, reply: ReplicaReply): void {
-    const { nursery } = this.#parts;
-    switch (reply.type) {
-      case 'written':
-        nursery.deliver(reply.request, { type: 'replica.acked', node, durable: reply.durable });
-        return;
-      case 'refused':
-        nursery.deliver(reply.request, { type: 'replica.refused', node });
-        return;
-      case 'answer': {
-        this.#parts.rounds.lower(reply.round);
-        const record = decoded(reply.record);
-        const event =
-          record === 'malformed'
-            ? ({ type: 'replica.refused', node } as const)
-            : ({ type: 'replica.answered', node, role: reply.role, record } as const);
-        nursery.deliver(reply.request, event);
-        return;
-      }
-    }
-  }
-
-  /** The reply of the coordinator a put was handed to. */
-  forwardReplied(node: NodeId, request: RequestId, reply: PutReply): void {
-    this.#parts.nursery.deliver(request, { type: 'put.answered', node, reply });
-  }
-
-  readonly #putPorts: PutPorts = {
-    mint: (request, put) => {
-      const { replica, store, nursery, self } = this.#parts;
-      const known = this.#known.get(request);
-      this.#known.delete(request);
-      const minted = replica.mint(put, known);
-      if (minted.type === 'refused') {
-        const failure = failed(minted.error.code, minted.error.message, minted.error.details);
-        nursery.deliver(request, { type: 'mint.refused', failure });
-        return;
-      }
-      const { record, context } = minted;
-      nursery.deliver(request, { type: 'replica.minted', record, context });
-      const written = { type: 'written', request, durable: true } as const;
-      // With dw = 0 nobody waits for the one durable write: it shares the next flush.
-      const when = put.dw === 0 ? 'in-time' : 'hurried';
-      store.whenDurable(put.key, () => this.replicaReplied(self, written), when);
-    },
-    write: (request, { key }, record, { node, hintFor }, durable, register) =>
-      this.#ask(node, {
-        type: 'write',
-        request,
-        key,
-        record,
-        durable,
-        round: this.#parts.rounds.ofRequest(request),
-        ...(hintFor === undefined ? {} : { hintFor }),
-        ...(register === undefined ? {} : { register }),
-      }),
-    sync: (request, { key, putId }, to) => this.#ask(to, { type: 'sync', request, key, putId }),
-    keepHint: ({ key }, owner) => this.#parts.replica.keepHint(key, owner),
-    reply: (request, reply) => this.#puts.answer(request, reply),
-  };
-
-  readonly #forwardPorts: ForwardPorts = {
-    forward: (request, put, to) => this.#parts.send(to, { type: 'forward', request, put }),
-    reply: (request, reply) => this.#puts.answer(request, reply),
-  };
-
-  readonly #getPorts: GetPorts = {
-    read: (request, key, from, want) => this.#ask(from, { type: 'read', request, key, want }),
-    // Nobody waits for a repair: its request number is nobody's.
-    repair: (key, record, to, request) => {
-      if (!this.#parts.readRepairs.take()) return;
-      this.#ask(to, {
-        type: 'write',
-        request: 0,
-        key,
-        record: encodeRecord(record, 'with-values'),
-        durable: false,
-        round: this.#parts.rounds.ofRequest(request),
-      });
-    },
-    reply: (request, reply) => this.#gets.answer(request, reply),
-  };
-
-  #ask(node: NodeId, message: ReplicaRequest): void {
-    const { self, replica, send } = this.#parts;
-    if (node !== self) send(node, message);
-    else replica.receive(message, (reply) => this.replicaReplied(self, reply));
   }
 
   /** Reachable owners: the one that answered the reader fastest, then the healthy, then the suspect. */
@@ -405,12 +273,3 @@ const LOOK_MS = 1000;
 
 const looksFirst = ({ mode, onlyIf }: PutCommand): boolean =>
   mode === 'last-write-wins' || onlyIf !== undefined;
-
-const decoded = (bytes: Uint8Array | undefined): RecordOfKey | undefined | 'malformed' => {
-  if (bytes === undefined) return undefined;
-  try {
-    return decodeRecord(bytes);
-  } catch {
-    return 'malformed';
-  }
-};

@@ -1,0 +1,155 @@
+/**
+ * What the coordinators of requests act through, and what comes back to them: replicas here and on
+ * other nodes, read repairs, hints, and whoever waits for the reply.
+ *
+ *   coordinator ──mint, write, read──▶ replica, ours or a peer's ──answer──▶ nursery ─▶ coordinator
+ *        └───────reply───────▶ Replies ─▶ whoever asked
+ */
+import type { ForwardPorts } from '../../../actors/forward.ts';
+import type { GetPorts, GetReply } from '../../../actors/get.ts';
+import type { PutPorts } from '../../../actors/put.ts';
+import type { NodeId } from '../../core/ids.ts';
+import { decodeRecord, encodeRecord } from '../../core/record-bytes.ts';
+import type { RecordOfKey } from '../../core/record.ts';
+import type {
+  Forwarding,
+  PutReply,
+  ReplicaReply,
+  ReplicaRequest,
+  RequestId,
+} from '../../wire/peer-messages.ts';
+import type { Rounds } from '../healing/rounds.ts';
+import type { RecordStore } from '../store/record-store.ts';
+import type { Replica } from '../store/replica.ts';
+import type { Nursery } from './nursery.ts';
+import type { ReadRepairs } from './read-repairs.ts';
+import { failed } from './refusals.ts';
+import { Replies } from './replies.ts';
+
+export type CoordinatorPortsParts = {
+  readonly self: NodeId;
+  readonly replica: Replica;
+  readonly store: RecordStore;
+  readonly nursery: Nursery;
+  readonly rounds: Rounds;
+  readonly readRepairs: ReadRepairs;
+  readonly send: (to: NodeId, message: ReplicaRequest | Forwarding) => void;
+};
+
+export class CoordinatorPorts {
+  readonly puts: Replies<PutReply>;
+  readonly gets: Replies<GetReply>;
+  readonly #parts: CoordinatorPortsParts;
+  /** What was read before a put that looks first, until its dot is minted. */
+  readonly #known = new Map<RequestId, RecordOfKey>();
+
+  constructor(parts: CoordinatorPortsParts) {
+    this.#parts = parts;
+    this.puts = new Replies(parts.nursery);
+    this.gets = new Replies(parts.nursery);
+  }
+
+  /** What the put `request` is to mint on: the record that was read before it. */
+  know(request: RequestId, known: RecordOfKey): void {
+    this.#known.set(request, known);
+  }
+
+  readonly put: PutPorts = {
+    mint: (request, put) => {
+      const { replica, store, nursery, self } = this.#parts;
+      const known = this.#known.get(request);
+      this.#known.delete(request);
+      const minted = replica.mint(put, known);
+      if (minted.type === 'refused') {
+        const failure = failed(minted.error.code, minted.error.message, minted.error.details);
+        nursery.deliver(request, { type: 'mint.refused', failure });
+        return;
+      }
+      const { record, context } = minted;
+      nursery.deliver(request, { type: 'replica.minted', record, context });
+      const written = { type: 'written', request, durable: true } as const;
+      // With dw = 0 nobody waits for the one durable write: it shares the next flush.
+      const when = put.dw === 0 ? 'in-time' : 'hurried';
+      store.whenDurable(put.key, () => this.replicaReplied(self, written), when);
+    },
+    write: (request, { key }, record, { node, hintFor }, durable, register) =>
+      this.#ask(node, {
+        type: 'write',
+        request,
+        key,
+        record,
+        durable,
+        round: this.#parts.rounds.ofRequest(request),
+        ...(hintFor === undefined ? {} : { hintFor }),
+        ...(register === undefined ? {} : { register }),
+      }),
+    sync: (request, { key, putId }, to) => this.#ask(to, { type: 'sync', request, key, putId }),
+    keepHint: ({ key }, owner) => this.#parts.replica.keepHint(key, owner),
+    reply: (request, reply) => this.puts.answer(request, reply),
+  };
+
+  readonly forward: ForwardPorts = {
+    forward: (request, put, to) => this.#parts.send(to, { type: 'forward', request, put }),
+    reply: (request, reply) => this.puts.answer(request, reply),
+  };
+
+  readonly get: GetPorts = {
+    read: (request, key, from, want) => this.#ask(from, { type: 'read', request, key, want }),
+    // Nobody waits for a repair: its request number is nobody's.
+    repair: (key, record, to, request) => {
+      if (!this.#parts.readRepairs.take()) return;
+      this.#ask(to, {
+        type: 'write',
+        request: 0,
+        key,
+        record: encodeRecord(record, 'with-values'),
+        durable: false,
+        round: this.#parts.rounds.ofRequest(request),
+      });
+    },
+    reply: (request, reply) => this.gets.answer(request, reply),
+  };
+
+  /** An answer of a replica, ours or a peer's, to one of our coordinators. */
+  replicaReplied(node: NodeId, reply: ReplicaReply): void {
+    const { nursery } = this.#parts;
+    switch (reply.type) {
+      case 'written':
+        nursery.deliver(reply.request, { type: 'replica.acked', node, durable: reply.durable });
+        return;
+      case 'refused':
+        nursery.deliver(reply.request, { type: 'replica.refused', node });
+        return;
+      case 'answer': {
+        this.#parts.rounds.lower(reply.round);
+        const record = decoded(reply.record);
+        const event =
+          record === 'malformed'
+            ? ({ type: 'replica.refused', node } as const)
+            : ({ type: 'replica.answered', node, role: reply.role, record } as const);
+        nursery.deliver(reply.request, event);
+        return;
+      }
+    }
+  }
+
+  /** The reply of the coordinator a put was handed to. */
+  forwardReplied(node: NodeId, request: RequestId, reply: PutReply): void {
+    this.#parts.nursery.deliver(request, { type: 'put.answered', node, reply });
+  }
+
+  #ask(node: NodeId, message: ReplicaRequest): void {
+    const { self, replica, send } = this.#parts;
+    if (node !== self) send(node, message);
+    else replica.receive(message, (reply) => this.replicaReplied(self, reply));
+  }
+}
+
+const decoded = (bytes: Uint8Array | undefined): RecordOfKey | undefined | 'malformed' => {
+  if (bytes === undefined) return undefined;
+  try {
+    return decodeRecord(bytes);
+  } catch {
+    return 'malformed';
+  }
+};
