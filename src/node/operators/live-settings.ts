@@ -4,7 +4,8 @@
  * holds until the process ends.
  */
 import type { LogLevels } from '../../ports/trace.ts';
-import { LIMITS, impossibleIn } from '../config.ts';
+import { impossibleIn } from '../config-checks.ts';
+import { LIMITS } from '../config.ts';
 import type { Config } from '../config.ts';
 import { namedLimits, valuesOf } from './limits.ts';
 import { LOG_LEVELS } from './options.ts';

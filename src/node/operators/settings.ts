@@ -7,7 +7,8 @@
  * Durations and sizes may carry a unit (`250ms`, `5s`, `64MiB`); a bare number is in the unit of the
  * name. Whatever cannot be is a RangeError that names where it stands.
  */
-import { LIMITS, impossibleIn } from '../config.ts';
+import { impossibleIn } from '../config-checks.ts';
+import { LIMITS } from '../config.ts';
 import type { Config } from '../config.ts';
 import { namedLimits, valuesOf } from './limits.ts';
 import type { Limit, LimitKind } from './limits.ts';
