@@ -3,6 +3,7 @@
  * ports, so the same node runs on real parts and in the simulator.
  *
  *   organs.ts: what it is made of    supervision.ts: its actors    mailroom.ts: where mail goes
+ *   clients/compose-clients.ts: what clients meet
  */
 import type { AnyActorRef } from 'xstate';
 import type { NodePorts } from '../../actors/node.ts';
@@ -13,18 +14,17 @@ import type { Announcement, Farewell, MembershipChange, MembershipEvent } from '
 import type { RecordOfKey } from '../core/record.ts';
 import type { ClientHandler } from '../wire/client-messages.ts';
 import type { PeerMessage } from '../wire/peer-messages.ts';
-import { causeOf } from '../inspector/watch.ts';
 import { runAdminCommand } from './operators/admin-commands.ts';
 import type { AdminCommands } from './operators/admin-commands.ts';
 import { DATA_FORMAT, lastEnd, loadIdentity, saveBook, saveIdentity } from './store/book-store.ts';
 import type { Identity } from './store/book-store.ts';
-import { clientHandler } from './clients/client-handler.ts';
-import { ClientPort } from './clients/client-port.ts';
+import type { ClientPort } from './clients/client-port.ts';
+import { composeClients } from './clients/compose-clients.ts';
 import { Departure } from './membership/departure.ts';
 import { handHintsOver } from './healing/hand-over.ts';
 import { handOn } from './mailroom.ts';
 import type { MailParts } from './mailroom.ts';
-import { metered, Meters } from './operators/meters.ts';
+import { Meters } from './operators/meters.ts';
 import { metricsOf } from './operators/metrics.ts';
 import type { Metric } from './operators/metrics.ts';
 import type { HintGauge } from './store/hint-store.ts';
@@ -33,7 +33,7 @@ import type { NodeParts } from './node-parts.ts';
 import { composeOrgans } from './organs.ts';
 import type { Organs } from './organs.ts';
 import type { Reply } from './peers/peers.ts';
-import { ringReply, ringVersionOf } from './clients/ring-answer.ts';
+import { ringVersionOf } from './clients/ring-answer.ts';
 import type { RingView } from './membership/ring-view.ts';
 import { statusOf } from './status.ts';
 import type { NodeState, Status } from './status.ts';
@@ -61,7 +61,7 @@ export class Node {
   /** Throws Error if the storage belongs to another node id. */
   constructor(parts: NodeParts) {
     this.#parts = parts;
-    const { self, config, clock, random, digest, storage, trace, admit } = parts;
+    const { self, random, storage } = parts;
     const earlier = loadIdentity(storage);
     this.#earlier = earlier;
     if (earlier !== undefined && earlier.id !== self) {
@@ -83,32 +83,14 @@ export class Node {
         failed: (reason) => this.#fail(reason),
       },
     );
-    const { map, router, scans, replica, nursery } = this.#organs;
-    const prefixDefaults = parts.prefixDefaults ?? [];
-    const inner = clientHandler({
-      self,
-      cluster: () => map.cluster,
+    const clients = composeClients(parts, this.#organs, {
+      meters: this.#meters,
       state: () => this.#state,
-      router,
-      replica,
       status: () => this.status(),
       admin: (request, reply) => runAdminCommand(this.#commands, request, reply),
-      scans,
-      ring: () => ringReply(map, { ...config, prefixDefaults }),
-      config,
-      clock,
-      traced: (traceparent, task) =>
-        parts.watch === undefined ? task() : parts.watch.traced(traceparent, task),
     });
-    this.handler = metered(inner, {
-      ...{ meters: this.#meters, clock, digest, trace, keys: parts.logKeys ?? 'escaped' },
-      slowRequestMs: () => config.slowRequestMs,
-      nameOf: () => {
-        const { answering } = nursery;
-        return answering === undefined ? undefined : causeOf(self, answering);
-      },
-    });
-    this.#clientPort = new ClientPort({ clock, config, handler: this.handler, trace, admit });
+    this.handler = clients.handler;
+    this.#clientPort = clients.port;
     this.#departure = this.#departureOf();
     this.#mail = {
       organs: this.#organs,
