@@ -1,9 +1,8 @@
 /** The long-lived actors of each node, as a tree, and one of them with its chart. */
 import { signal } from '@preact/signals';
 import type { ActorGauge, InspectionRecord } from '../records.ts';
-import { Empty, NodeName, Panel, clockTime, duration, factsText } from './bits.tsx';
+import { Empty, NodeName, Panel, clockTime, duration, factsText, moveFocus } from './bits.tsx';
 import { MachineChart } from './chart.tsx';
-import { moveFocus } from './requests.tsx';
 import { ask, happened, memberIds, nodes, now, recording, records, tick } from './store.ts';
 import type { HistoryPoint } from './store.ts';
 

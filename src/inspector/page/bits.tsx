@@ -111,3 +111,17 @@ export const useWidth = () => {
   }, []);
   return [place, widthPx] as const;
 };
+
+/** Arrow keys walk the rows of a table. */
+export const moveFocus = (event: KeyboardEvent): void => {
+  const row = event.currentTarget as HTMLElement;
+  const next =
+    event.key === 'ArrowDown'
+      ? row.nextElementSibling
+      : event.key === 'ArrowUp'
+        ? row.previousElementSibling
+        : null;
+  if (next === null) return;
+  event.preventDefault();
+  (next as HTMLElement).focus();
+};

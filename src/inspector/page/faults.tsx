@@ -4,7 +4,7 @@ import type { Fault, FaultsView, Operation } from '../records.ts';
 import { Empty, NodeName, Panel } from './bits.tsx';
 import { breakIt, nextId, operate, processes, serving, trouble } from './hands.ts';
 import type { Written } from './hands.ts';
-import { selectStory } from './requests.tsx';
+import { selectStory } from './story.tsx';
 import { memberIds, nodes, recording, stories, welcome } from './store.ts';
 import { SceneList } from './tour.tsx';
 import { show } from './views.ts';

@@ -1,10 +1,10 @@
 /** Everything in the order it was told, filtered, paused, exported. */
 import { signal } from '@preact/signals';
 import type { InspectionRecord, Recording } from '../records.ts';
-import { Empty, NodeName, Panel, clockTime, factsText, shortActor } from './bits.tsx';
+import { Empty, NodeName, Panel, clockTime, factsText, moveFocus, shortActor } from './bits.tsx';
 import { spansOf } from '../spans.ts';
 import { perfettoOf } from './perfetto.ts';
-import { moveFocus, selectStory } from './requests.tsx';
+import { selectStory } from './story.tsx';
 import { show } from './views.ts';
 import { droppedTotal, happened, memberIds, records, stories, tick } from './store.ts';
 

@@ -1,7 +1,7 @@
 /** A recorded cluster at one moment: who lives, what its actors do, which requests are under way. */
 import type { InspectionRecord } from '../records.ts';
 import { NodeName, Panel, clockTime, shortActor } from './bits.tsx';
-import { selectStory } from './requests.tsx';
+import { selectStory } from './story.tsx';
 import { happened, memberIds, stories } from './store.ts';
 import { show } from './views.ts';
 

@@ -2,7 +2,7 @@
 import type { KeyPicture } from '../records.ts';
 import { breakIt, nextId, operate, processes, serving } from './hands.ts';
 import { lookUp, refreshKey, replicas } from './key.tsx';
-import { playStory, selectStory } from './requests.tsx';
+import { playStory, selectStory } from './story.tsx';
 import { SILENT_MS, ask, memberIds, nodes, stories } from './store.ts';
 import { show } from './views.ts';
 
