@@ -332,6 +332,28 @@ narrow('who has left and is switched off keeps no delete from being forgotten', 
   assert.equal(codeOf(refused), 'GOING_AWAY');
 });
 
+narrow('who has left, or was removed, takes nothing that an old ring sends it', () => {
+  for (const type of ['leave', 'remove'] as const) {
+    const c = cluster(5, 3);
+    const owners = c.world.hosts[0]!.node!.ringView.ownersOf(KEY);
+    const [owner, other, gone] = [owners[0], owners[1], owners[2]].map((id) =>
+      c.world.hosts.find((host) => host.id === id)!,
+    ) as [Host, Host, Host];
+    assert.equal(codeOf(c.put(c.world.hosts.indexOf(owner), 'v', { w: 3, dw: 3 })), 'applied');
+    const record = encodeRecord(owner.node!.recordOf(KEY)!, 'with-values');
+    owner.node!.changeMembership({ type, node: gone.id });
+    const state = type === 'leave' ? 'left' : 'removed';
+    until(c.world, `it has ${state}`, () => gone.node!.state === state);
+    until(c.world, 'it has given away what it held', () => !gone.node!.recordOf(KEY));
+    const late = keyOfText('late');
+    const write = { type: 'write', request: 1, durable: true, round: 0, record } as const;
+    for (const to of [gone, other]) owner.node!.sendTo(to.id, { ...write, key: late });
+    c.world.clock.advance(1000);
+    assert.ok(other.node!.recordOf(late) !== undefined, 'it is a write as any other');
+    assert.equal(gone.node!.recordOf(late), undefined, type);
+  }
+});
+
 narrow('a leaver that still keeps a hint has not left', () => {
   const c = cluster(5, 3, REAPING);
   const [a, down, , , leaver] = c.world.hosts as [Host, Host, Host, Host, Host];

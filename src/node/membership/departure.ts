@@ -9,14 +9,19 @@
  */
 import type { NodeId } from '../../core/ids.ts';
 import type { Nursery } from '../requests/nursery.ts';
+import type { HintStore } from '../store/hint-store.ts';
 import type { RecordStore } from '../store/record-store.ts';
-import type { RingView } from './ring-view.ts';
+import type { Ring, RingView } from './ring-view.ts';
 
 export type DepartureParts = {
   readonly self: NodeId;
-  readonly ring: RingView;
-  readonly store: RecordStore;
-  readonly nursery: Nursery;
+  readonly ring: Pick<RingView, 'nodes' | 'hasLeft' | 'isRemoved'> & {
+    readonly ring: Pick<Ring, 'retired'>;
+  };
+  readonly store: Pick<RecordStore, 'isEmpty' | 'whenAllDurable'> & {
+    readonly hints: Pick<HintStore, 'total'>;
+  };
+  readonly nursery: Pick<Nursery, 'whenEmpty'>;
   /** Clients are sent elsewhere: nothing new is taken from here on. */
   readonly fellSilent: () => void;
   /** Something had come in before: it has to be given away first. */
