@@ -1,12 +1,15 @@
 /**
- * A connection to another node once both know who is there: what is queued for it, and what it says
- * of its health for the failure detector.
+ * A connection to another node once both know who is there: what is queued for it, which first words
+ * both sides have heard, and what it says of its health for the failure detector.
+ *
+ *   ours    sent with every ping and pong until a pong confirms them, and again when they change
+ *   theirs  waited for; an older one that a network brings late or twice is passed over
  */
 import type { NodeId, StartId } from '../../core/ids.ts';
 import type { PeerSigns } from '../../core/suspicion.ts';
 import type { Connection } from '../../ports/links.ts';
 import { encodePeerFrame } from '../../wire/peer-codec.ts';
-import type { PeerMessage } from '../../wire/peer-messages.ts';
+import type { PeerMessage, RoundAt } from '../../wire/peer-messages.ts';
 
 /** Messages that a living peer answers at once. */
 const QUESTIONS: ReadonlySet<PeerMessage['type']> = new Set([
@@ -17,8 +20,6 @@ const QUESTIONS: ReadonlySet<PeerMessage['type']> = new Set([
   'ping',
 ]);
 
-const FIRST_WORD: PeerMessage['type'] = 'round.at';
-
 /** Pings remembered for the round trip: the quickest of them counts. */
 const ROUND_TRIPS = 3;
 
@@ -28,9 +29,14 @@ export type LinkEnds = {
   readonly start: StartId;
   readonly connection: Connection;
   readonly dialledBy: NodeId;
-  /** What an earlier connection to it had not sent yet. */
-  readonly outbox: PeerMessage[];
+  /** The link to the same life that this one replaces: what it had not sent, what it had heard. */
+  readonly earlier: PeerLink | undefined;
 };
+
+/** What is heard first on every link: where the peer is in the rounds of forgetting. */
+type FirstWord = RoundAt;
+/** Of one life of a peer, whichever link it came by. */
+type Heard = { newest: FirstWord | undefined };
 
 export class PeerLink {
   readonly node: NodeId;
@@ -47,6 +53,8 @@ export class PeerLink {
   /** What the last pings took, ms. */
   readonly #roundTrips: number[] = [];
   #isIntroduced = false;
+  #isCutOff = false;
+  readonly #words: Heard;
   /** The first words that went with the ping under way, and those a pong has answered. */
   #wordsAsked: string | undefined;
   #wordsKnown: string | undefined;
@@ -56,13 +64,10 @@ export class PeerLink {
     this.start = ends.start;
     this.connection = ends.connection;
     this.dialledBy = ends.dialledBy;
-    this.outbox = ends.outbox;
+    const { earlier } = ends;
+    this.outbox = earlier === undefined ? [] : earlier.outbox.splice(0);
+    this.#words = earlier === undefined ? { newest: undefined } : earlier.#words;
     this.#heardAtMs = this.#pingedAtMs = nowMs;
-  }
-
-  /** Whether its first word has been heard: nothing else is taken before. */
-  get isIntroduced(): boolean {
-    return this.#isIntroduced;
   }
 
   /**
@@ -87,12 +92,30 @@ export class PeerLink {
     this.#pingedAtMs = nowMs;
   }
 
-  heard({ type }: PeerMessage, nowMs: number): void {
+  /** The life at the other end is over: what is still to come of it is nobody's word any more. */
+  cutOff(): void {
+    this.#isCutOff = true;
+  }
+
+  /**
+   * What came in, and what becomes of it. Frames may overtake each other: what a node must know first
+   * is waited for, and a first word that a newer one has overtaken says what is no longer so.
+   */
+  heard(message: PeerMessage, nowMs: number): 'hand-on' | 'pass-over' {
+    if (this.#isCutOff) return 'pass-over';
     this.#heardAtMs = nowMs;
     this.#askedAtMs = undefined;
-    // Frames may overtake each other; what a node must know first is waited for.
-    if (type === FIRST_WORD) this.#isIntroduced = true;
-    if (type !== 'pong' || this.#pingAtMs === undefined) return;
+    if (message.type === 'pong') this.#answered(nowMs);
+    if (message.type === 'round.at') {
+      this.#isIntroduced = true;
+      if (isOlder(message, this.#words.newest)) return 'pass-over';
+      this.#words.newest = message;
+    }
+    return this.#isIntroduced ? 'hand-on' : 'pass-over';
+  }
+
+  #answered(nowMs: number): void {
+    if (this.#pingAtMs === undefined) return;
     this.#roundTrips.push(nowMs - this.#pingAtMs);
     if (this.#roundTrips.length > ROUND_TRIPS) this.#roundTrips.shift();
     this.#pingAtMs = undefined;
@@ -119,6 +142,14 @@ export class PeerLink {
     };
   }
 }
+
+/** Within one life nothing in a first word ever goes down. An equal one is no older: it may be asked for. */
+const isOlder = (word: FirstWord, newest: FirstWord | undefined): boolean =>
+  newest !== undefined &&
+  NUMBERS.every((name) => word[name] <= newest[name]) &&
+  NUMBERS.some((name) => word[name] < newest[name]);
+
+const NUMBERS = ['round', 'floor', 'entered', 'forgotten'] as const;
 
 /** What the failure detector is told of a node there is no link to. */
 export const unlinked = (node: NodeId): PeerSigns => ({

@@ -226,8 +226,8 @@ export class Peers {
         }
         for (const message of messages) {
           if (link !== undefined) {
-            link.heard(message, clock.monotonicMs());
-            if (link.isIntroduced) this.#handOn(link, message, replyOn(link));
+            const how = link.heard(message, clock.monotonicMs());
+            if (how === 'hand-on') this.#handOn(link, message, replyOn(link));
             continue;
           }
           const step = greeting.take(message);
@@ -322,8 +322,8 @@ export class Peers {
       return undefined;
     }
     for (const word of this.#parts.firstWords(hello.node)) say(connection, word);
-    const outbox = earlier?.outbox.splice(0) ?? [];
-    const link = new PeerLink({ ...hello, connection, dialledBy, outbox }, clock.monotonicMs());
+    const { node, start } = hello;
+    const link = new PeerLink({ node, start, connection, dialledBy, earlier }, clock.monotonicMs());
     this.#links.set(hello.node, link);
     this.#flush(link);
     earlier?.connection.close(PEER_CLOSE.duplicate, 'linked anew');
@@ -334,7 +334,9 @@ export class Peers {
     return link;
   }
 
-  #cutOff({ node, connection }: PeerLink): void {
+  #cutOff(link: PeerLink): void {
+    const { node, connection } = link;
+    link.cutOff();
     this.#links.delete(node);
     this.#parts.trace.log('info', 'peer.unlinked', { node, reason: 'it started anew' });
     connection.close(PEER_CLOSE.duplicate, 'a former life');
