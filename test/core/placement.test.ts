@@ -2,7 +2,7 @@
 import * as assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { suite } from 'uvu';
-import { nodeId } from '../../src/core/ids.ts';
+import { nodeId, startId } from '../../src/core/ids.ts';
 import {
   creationEvent,
   foldHistory,
@@ -221,6 +221,18 @@ placement('two histories merge to one order, whichever way round', () => {
   const other = b.map((each) => (each.type === 'join' ? { ...each, issuer: nodeId('n2') } : each));
   assert.deepEqual(mergeHistories(a, other), mergeHistories(other, a));
   assert.equal(mergeHistories(a, a), a);
+});
+
+placement('two lives of one issuer named their events alike: one order wherever they meet', () => {
+  const base = founded(3, 1);
+  const inLife = (id: string, life: string): History =>
+    join(base, id).map((each) =>
+      each.type === 'join' ? { ...each, sequence: 1, life: startId(life.repeat(16)) } : each,
+    );
+  const [a, b] = [inLife('x', 'a'), inLife('y', 'b')];
+  const both = mergeHistories(a, b);
+  assert.equal(both.length, 3);
+  assert.deepEqual(mergeHistories(b, a), both);
 });
 
 placement('a partition is the top bits of the position', () => {

@@ -394,6 +394,7 @@ narrow('a founder that lost its disk names no change as it named one before', ()
   for (const { id, node } of c.world.hosts) {
     const members = node!.ringView.ring.members.map((each) => each.id);
     assert.deepEqual(members, ['n1', 'n2', 'n3', 'n4', 'n5'], id);
+    assert.deepEqual(node!.ringView.ring.target, c.world.hosts[0]!.node!.ringView.ring.target, id);
   }
 });
 
