@@ -80,11 +80,7 @@ export const keyOfBytes = (bytes: Uint8Array): Key => {
 /** The key whose bytes are the UTF-8 of `text`. */
 export const keyOfText = (text: string): Key => keyOfBytes(new TextEncoder().encode(text));
 
-export const bytesOfKey = (key: Key): Uint8Array => {
-  const bytes = new Uint8Array(key.length);
-  for (let i = 0; i < key.length; i++) bytes[i] = key.charCodeAt(i);
-  return bytes;
-};
+export const bytesOfKey = (key: Key): Uint8Array => bytesOfString(key);
 
 /** A key for logs and pages: UTF-8 where it is; invalid bytes are U+FFFD, what does not print is escaped. */
 export const showKey = (key: Key): string => {
@@ -96,10 +92,15 @@ export const showKey = (key: Key): string => {
 
 const UNSEEN = /[\p{C}\p{Zl}\p{Zp}]/gu;
 
-const byteString = (bytes: Uint8Array): string => {
-  let text = '';
-  for (let i = 0; i < bytes.length; i++) text += String.fromCharCode(bytes[i]!);
-  return text;
+/** One char 0-255 for each byte: such strings compare as the bytes do. For a few thousand at most. */
+export const byteString = (bytes: Uint8Array): string =>
+  String.fromCharCode.apply(null, bytes as never);
+
+/** The bytes of a byte string. */
+export const bytesOfString = (text: string): Uint8Array => {
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
 };
 
 const hexOfByte = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));

@@ -9,6 +9,7 @@
  * A commit under way when the process dies is there in whole or not at all, and none without those
  * before it.
  */
+import { byteString, bytesOfString } from '../core/ids.ts';
 import type { StorageReader } from '../node/store/write-log.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Random } from '../ports/random.ts';
@@ -59,7 +60,7 @@ export class SimDisk {
     return {
       get: (table, key) => {
         checkKey(key);
-        return this.#table(table).get(nameOf(key))?.slice();
+        return this.#table(table).get(byteString(key))?.slice();
       },
       range: (table, range) => this.#table(table).range(range),
       commit: (ops, done) => {
@@ -109,7 +110,7 @@ export class SimDisk {
 
   /** What a power loss now would leave. */
   readonly platter: StorageReader = {
-    get: (table, key) => this.#table(table).get(nameOf(key))?.slice(),
+    get: (table, key) => this.#table(table).get(byteString(key))?.slice(),
     range: (table, range) => this.#table(table).range(range),
   };
 
@@ -143,12 +144,12 @@ export class SimDisk {
     for (const { key, value } of this.#table(table).range({ limit: Infinity })) {
       if (!chosen(key)) continue;
       if (how === 'lose') {
-        this.#table(table).delete(nameOf(key));
+        this.#table(table).delete(byteString(key));
         continue;
       }
       const at = value.length >> 1;
       value[at] = value[at]! ^ 1;
-      this.#table(table).set(nameOf(key), value);
+      this.#table(table).set(byteString(key), value);
     }
   }
 
@@ -175,8 +176,8 @@ export class SimDisk {
 
   #apply(ops: readonly StorageOp[]): void {
     for (const op of ops) {
-      if (op.type === 'put') this.#table(op.table).set(nameOf(op.key), op.value);
-      else this.#table(op.table).delete(nameOf(op.key));
+      if (op.type === 'put') this.#table(op.table).set(byteString(op.key), op.value);
+      else this.#table(op.table).delete(byteString(op.key));
     }
   }
 
@@ -221,10 +222,10 @@ class SortedTable {
 
   range({ from, to, limit }: StorageRange): readonly StorageEntry[] {
     const sorted = (this.#sorted ??= [...this.#values.keys()].sort());
-    const start = from === undefined ? 0 : firstAtLeast(sorted, nameOf(from));
-    const end = to === undefined ? sorted.length : firstAtLeast(sorted, nameOf(to));
+    const start = from === undefined ? 0 : firstAtLeast(sorted, byteString(from));
+    const end = to === undefined ? sorted.length : firstAtLeast(sorted, byteString(to));
     return sorted.slice(start, Math.max(start, Math.min(end, start + limit))).map((name) => ({
-      key: bytesOf(name),
+      key: bytesOfString(name),
       value: this.#values.get(name)!.slice(),
     }));
   }
@@ -258,13 +259,3 @@ const bytesIn = (ops: readonly StorageOp[]): number =>
 /** Not slice(): that of a Buffer copies nothing. */
 const copyOf = (op: StorageOp): StorageOp =>
   op.type === 'put' ? { ...op, key: new Uint8Array(op.key), value: new Uint8Array(op.value) } : op;
-
-/** One char a byte: sorts as bytes do. */
-const nameOf = (bytes: Uint8Array): string => {
-  let name = '';
-  for (const byte of bytes) name += String.fromCharCode(byte);
-  return name;
-};
-
-const bytesOf = (name: string): Uint8Array =>
-  Uint8Array.from({ length: name.length }, (_, i) => name.charCodeAt(i));

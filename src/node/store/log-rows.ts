@@ -8,6 +8,7 @@
  * refused.
  */
 import { ByteReader, ByteWriter } from '../../core/bytes.ts';
+import { byteString } from '../../core/ids.ts';
 import type { Digest } from '../../ports/digest.ts';
 import type { StorageOp } from '../../ports/storage.ts';
 import type { HeldRow } from './held-rows.ts';
@@ -78,7 +79,7 @@ export const decodeLogRow = (digest: Digest, row: Uint8Array): readonly LogEntry
   let valueBytes = 0;
   for (let left = reader.varint(); left > 0; left--) {
     const kind = reader.byte();
-    const name = nameOf(reader.raw(reader.varint()));
+    const name = byteString(reader.raw(reader.varint()));
     const bytes = kind === KIND.put ? reader.varint() : 0;
     valueBytes += bytes;
     frames.push({ name, kind, bytes });
@@ -92,15 +93,6 @@ export const decodeLogRow = (digest: Digest, row: Uint8Array): readonly LogEntry
     if (kind === KIND.put) return { name, kind: 'put', value: reader.raw(bytes) };
     return { name, kind: kind === KIND.placed ? 'placed' : 'removed' };
   });
-};
-
-/** One char 0-255 for each byte: strings compare as the bytes do. */
-export const nameOf = (key: Uint8Array): string => String.fromCharCode.apply(null, key as never);
-
-export const bytesOf = (name: string): Uint8Array => {
-  const bytes = new Uint8Array(name.length);
-  for (let i = 0; i < name.length; i++) bytes[i] = name.charCodeAt(i);
-  return bytes;
 };
 
 export const logKey = (sequence: number): Uint8Array => {

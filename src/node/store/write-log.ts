@@ -12,6 +12,7 @@
  * anywhere leaves the state of some prefix of the commits, as the port promises. Only records go
  * this way; the rest of a commit is in its place at once, in the same transaction.
  */
+import { byteString as nameOf, bytesOfString as bytesOf } from '../../core/ids.ts';
 import type { Digest } from '../../ports/digest.ts';
 import { LOG_TABLE, STORAGE_KEY_BYTES_MAX } from '../../ports/storage.ts';
 import type {
@@ -24,7 +25,7 @@ import type {
 } from '../../ports/storage.ts';
 import { HeldRows } from './held-rows.ts';
 import type { HeldRow } from './held-rows.ts';
-import { LogWriter, bytesOf, decodeLogRow, logKey, nameOf, sequenceOf } from './log-rows.ts';
+import { LogWriter, decodeLogRow, logKey, sequenceOf } from './log-rows.ts';
 import type { LogEntry } from './log-rows.ts';
 
 export type WriteLogLimits = {
