@@ -25,8 +25,9 @@ import { handHintsOver } from './healing/hand-over.ts';
 import { handOn } from './mailroom.ts';
 import type { MailParts } from './mailroom.ts';
 import { Meters } from './operators/meters.ts';
-import { metricsOf } from './operators/metrics.ts';
 import type { Metric } from './operators/metrics.ts';
+import { composeReports } from './operators/reports.ts';
+import type { Reports } from './operators/reports.ts';
 import type { HintGauge } from './store/hint-store.ts';
 import { nodeCommands } from './operators/node-commands.ts';
 import type { NodeParts } from './node-parts.ts';
@@ -35,7 +36,6 @@ import type { Organs } from './organs.ts';
 import type { Reply } from './peers/peers.ts';
 import { ringVersionOf } from './clients/ring-answer.ts';
 import type { RingView } from './membership/ring-view.ts';
-import { statusOf } from './status.ts';
 import type { NodeState, Status } from './status.ts';
 import { superviseOrgans } from './supervision.ts';
 import type { Supervisor } from './supervision.ts';
@@ -46,6 +46,7 @@ export class Node {
   readonly #parts: NodeParts;
   readonly #organs: Organs;
   readonly #clientPort: ClientPort;
+  readonly #reports: Reports;
   readonly #departure: Departure;
   readonly #mail: MailParts;
   readonly #meters = new Meters();
@@ -91,6 +92,11 @@ export class Node {
     });
     this.handler = clients.handler;
     this.#clientPort = clients.port;
+    this.#reports = composeReports(parts, this.#organs, {
+      meters: this.#meters,
+      state: () => this.#state,
+      sessions: () => this.#clientPort.sessions,
+    });
     this.#departure = this.#departureOf();
     this.#mail = {
       organs: this.#organs,
@@ -159,36 +165,12 @@ export class Node {
   }
 
   status(): Status {
-    const organs = this.#organs;
-    return statusOf({
-      ...organs,
-      self: this.#parts.self,
-      state: this.#state,
-      cluster: organs.map.cluster,
-      reaping: organs.reaping.report(),
-      admission: organs.admission.report(),
-      coordinators: organs.nursery.alive,
-      sessions: this.#clientPort.sessions,
-      dropped: organs.peers.dropped,
-      announcements: organs.map.book.announcements,
-    });
+    return this.#reports.status();
   }
 
   /** What this node can say of itself; asks the peers how late it is there, for the next time. */
   metrics(): readonly Metric[] {
-    const { storage, clock } = this.#parts;
-    const { peers, clocks } = this.#organs;
-    for (const peer of peers.linked) peers.send(peer, clocks.question());
-    return metricsOf({
-      ...{ status: this.status(), state: this.#state, meters: this.#meters },
-      hints: this.#organs.store.hints.gauges(),
-      usage: storage.usage(),
-      wallMs: clock.wallMs(),
-      clockOffsets: clocks.offsets(peers.linked),
-      pages: storage.pages?.() ?? [],
-      waiting: this.#organs.router.waiting,
-      room: this.#organs.router.room,
-    });
+    return this.#reports.metrics();
   }
 
   /** Where keys live, as this node sees it. */
