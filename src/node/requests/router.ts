@@ -60,8 +60,10 @@ export class Router {
 
   constructor(parts: RouterParts) {
     this.#parts = parts;
-    const { clock, config } = parts;
-    this.#throttle = new Throttle({ clock, config, waiting: () => this.waiting });
+    const { clock, config, nursery } = parts;
+    // Once the node has stopped nobody is answered any more, and nothing more to be looked at.
+    const waiting = (): number => (nursery.alive === 0 ? 0 : this.waiting);
+    this.#throttle = new Throttle({ clock, config, waiting });
   }
 
   put(put: ClientPut, reply: (reply: PutReply) => void): void {
