@@ -23,7 +23,8 @@ const LOOK_AGAIN_MS = 50;
 export const handHintsOver = (parts: HandOverParts, done: () => void): void => {
   const { clock, store, ring, hurry, isAwaited } = parts;
   if (!isAwaited()) return;
-  const left = store.hints.gauges().some(({ target }) => ring.healthOf(target) === 'healthy');
+  // A suspect is soon known to be down, or heard again: one late answer is no reason to give up.
+  const left = store.hints.gauges().some(({ target }) => ring.healthOf(target) !== 'down');
   if (!left) return done();
   hurry();
   clock.setTimeout(() => handHintsOver(parts, done), LOOK_AGAIN_MS);
