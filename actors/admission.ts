@@ -3,13 +3,13 @@
  * wait of late and publishes how many slices background tasks may share. It never slows a client.
  *
  *   looking ──nobody asks──▶ alone ────┐
- *    ▲  ├──p99 below──────▶ easy ──────┤
- *    │  ├──p99 near───────▶ close ─────┤
- *    │  └──p99 above──────▶ pressed ───┤
+ *    ▲  ├──p99 and strain low──▶ easy ─┤
+ *    │  ├──one near its limit─▶ close ─┤
+ *    │  └──one above──────▶ pressed ───┤
  *    └──────────────tick───────────────┘
  */
 import { assign, setup } from 'xstate';
-import { SLICES, nextSlices, pressureOf } from '../src/core/admission.ts';
+import { nextSlices, pressureOf } from '../src/core/admission.ts';
 import type { AdmissionLimits, ForegroundLoad, Pressure } from '../src/core/admission.ts';
 
 export type AdmissionPorts = {
@@ -43,14 +43,15 @@ export const admissionMachine = setup({
   actions: {
     look: assign(({ context }) => {
       const { ports, limits, slices } = context;
-      const pressure = pressureOf(ports.load(), limits);
-      return { pressure, slices: nextSlices(slices, pressure, limits) };
+      const load = ports.load();
+      const pressure = pressureOf(load, limits);
+      return { pressure, slices: nextSlices(slices, pressure, load.used, limits) };
     }),
     publish: ({ context }) => context.ports.publish(context.slices, context.pressure),
   },
 }).createMachine({
   id: 'admission',
-  context: ({ input }) => ({ ...input, slices: SLICES, pressure: 'alone' }),
+  context: ({ input }) => ({ ...input, slices: input.limits.slicesMin, pressure: 'alone' }),
   initial: 'looking',
   states: {
     looking: {

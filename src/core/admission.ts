@@ -1,13 +1,16 @@
 /**
  * Balancing background against foreground (paper § 6.5): background tasks share slices of the
  * machine's time, and how many there are follows the trailing 99th percentile of what clients wait
- * for. Additive increase while it stays well below the threshold, halving when it is above: gentle
- * upwards, quick to yield. Pure; the admission actor turns the crank.
+ * for. A minute is too long to notice what a burst of work does, and far below the threshold clients
+ * feel it too: so the last seconds also count, as a multiple of what is usual, the strain. Additive
+ * increase while both stay low, halving when either is high: gentle upwards, quick to yield. Who uses
+ * little has little, so that every burst begins at the floor. Pure; the admission actor turns the
+ * crank.
  *
- *   p99 12 ms of 50   easy      60 → 65 slices
- *   p99 45 ms         close     65 stay
- *   p99 80 ms         pressed   65 → 32 → 16 → 8 → 4, the floor: work goes on, slowly
- *   nobody asks       alone     all of them
+ *   p99 12 ms of 50, strain 1.1   easy      60 → 65 slices, if they are used; 55 if not
+ *   p99 45 ms, or strain 1.4      close     65 stay
+ *   p99 80 ms, or strain 2        pressed   65 → 32 → 16 → 8 → 4, the floor: work goes on, slowly
+ *   nobody asks                   alone     all of them; the floor again when somebody does
  */
 
 export const BACKGROUND_TASKS = ['handoff', 'anti-entropy', 'transfer', 'reap', 'scrub'] as const;
@@ -21,6 +24,10 @@ export type ForegroundLoad = {
   /** Of the trailing minute, ms; undefined: there was nothing to measure. */
   readonly readP99Ms: number | undefined;
   readonly writeP99Ms: number | undefined;
+  /** How many times as long as usual requests took in the last seconds; undefined: not known. */
+  readonly strain: number | undefined;
+  /** Slices that background work filled since the last look. */
+  readonly used: number;
   /** Whether a request is under way or ended within the last seconds. */
   readonly busy: boolean;
 };
@@ -40,28 +47,38 @@ export type Pressure = 'alone' | 'easy' | 'close' | 'pressed';
 
 /** From this share of the threshold on no more slices are added. */
 const CLOSE = 0.8;
+/** Strain from which no more are added, and from which they are halved: clients should not see 2. */
+const STRAIN = { close: 1.3, pressed: 1.6 };
+/** Slices are used if so much of them is. */
+const USED = 0.25;
 
 export const pressureOf = (
-  { readP99Ms, writeP99Ms, busy }: ForegroundLoad,
+  { readP99Ms, writeP99Ms, strain = 1, busy }: ForegroundLoad,
   { thresholdMs }: AdmissionLimits,
 ): Pressure => {
   if (!busy) return 'alone';
   const worstMs = Math.max(readP99Ms ?? 0, writeP99Ms ?? 0);
-  if (worstMs > thresholdMs) return 'pressed';
-  return worstMs > thresholdMs * CLOSE ? 'close' : 'easy';
+  if (worstMs > thresholdMs || strain > STRAIN.pressed) return 'pressed';
+  return worstMs > thresholdMs * CLOSE || strain > STRAIN.close ? 'close' : 'easy';
 };
 
-/** How many slices there are after one more look. */
+/**
+ * How many slices there are after one more look. While nobody asks they do not count (`sliceOf`), and
+ * whoever asks first finds background work at its floor.
+ */
 export const nextSlices = (
   slices: number,
   pressure: Pressure,
+  used: number,
   { slicesMin, slicesStep }: AdmissionLimits,
 ): number => {
   switch (pressure) {
     case 'alone':
-      return SLICES;
+      return slicesMin;
     case 'easy':
-      return Math.min(SLICES, Math.max(slices, slicesMin) + slicesStep);
+      return used >= slices * USED
+        ? Math.min(SLICES, Math.max(slices, slicesMin) + slicesStep)
+        : Math.max(slicesMin, slices - slicesStep);
     case 'close':
       return slices;
     case 'pressed':

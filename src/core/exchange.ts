@@ -5,7 +5,7 @@
  *   branches of a partition ─▶ leaves of a branch ─▶ records of leaves ─▶ repair of keys
  */
 import type { Key, PartitionId } from './ids.ts';
-import { LEAVES, LEAVES_PER_BRANCH, differences } from './merkle.ts';
+import { LEAVES, LEAVES_PER_BRANCH, branchOf, differences } from './merkle.ts';
 
 /** A key whose records differ: hashes as both sides had them, undefined where there was none. */
 export type Difference = {
@@ -57,13 +57,25 @@ export const walkOver = (
       : { type: 'branches', partition },
   ]);
 
-/** The walk after the answer to its last step, a question for hashes. */
-export const descend = (walk: Walk, ours: readonly bigint[], theirs: readonly bigint[]): Walk => {
+/**
+ * The walk after the answer to its last step, a question for hashes. `wholesale`: most of it is known to
+ * differ, so that all leaves of the differing branches are asked for at once, and batches are full.
+ */
+export const descend = (
+  walk: Walk,
+  ours: readonly bigint[],
+  theirs: readonly bigint[],
+  how: 'by leaf' | 'wholesale' = 'by leaf',
+): Walk => {
   const step = walk.at(-1);
   const rest = walk.slice(0, -1);
   const differing = differences(ours, theirs);
   if (step?.type === 'branches') {
     const { partition } = step;
+    if (how === 'wholesale' && differing.length > theirs.length / 2) {
+      const leaves = EVERY_LEAF.filter((leaf) => differing.includes(branchOf(leaf)));
+      return [...rest, { type: 'records', partition, leaves }];
+    }
     return [...rest, ...differing.map((branch): Step => ({ type: 'leaves', partition, branch }))];
   }
   if (step?.type !== 'leaves' || differing.length === 0) return rest;

@@ -1,6 +1,6 @@
 /**
- * Latencies of the trailing minute as a small histogram (paper § 6.5): twelve slots of five seconds,
- * each a row of counters whose buckets grow by an eighth, so that recording costs one addition and
+ * Latencies of the trailing minute as a small histogram (paper § 6.5): twelve slots, by default of five
+ * seconds, each a row of counters whose buckets grow by an eighth, so that recording costs one addition and
  * a percentile is right within 6 %.
  */
 
@@ -17,8 +17,14 @@ export const WINDOW_MS = SLOT_MS * SLOTS;
 export class LatencyWindow {
   readonly #counts = new Uint32Array(SLOTS * BUCKETS);
   readonly #totals = new Uint32Array(SLOTS);
+  readonly #slotMs: number;
   /** The number of the youngest slot: monotonic time divided by its length. */
   #slot = 0;
+
+  /** Looks back for twelve times `slotMs`. */
+  constructor(slotMs = SLOT_MS) {
+    this.#slotMs = slotMs;
+  }
 
   /** `latencyMs` of something that ended at `nowMs`; times never go back. */
   record(latencyMs: number, nowMs: number): void {
@@ -34,7 +40,7 @@ export class LatencyWindow {
     return this.#totals.reduce((sum, total) => sum + total, 0);
   }
 
-  /** How many in the youngest slot and the one before it: within the last five to ten seconds. */
+  /** How many in the youngest slot and the one before it: by default the last five to ten seconds. */
   lately(nowMs: number): number {
     this.#moveTo(nowMs);
     return this.#totals[this.#slot % SLOTS]! + this.#totals[(this.#slot + SLOTS - 1) % SLOTS]!;
@@ -54,7 +60,7 @@ export class LatencyWindow {
 
   /** Empties the slots that time has passed over. */
   #moveTo(nowMs: number): void {
-    const slot = Math.floor(nowMs / SLOT_MS);
+    const slot = Math.floor(nowMs / this.#slotMs);
     if (slot <= this.#slot) return;
     const first = Math.max(this.#slot + 1, slot - SLOTS + 1);
     for (let passed = first; passed <= slot; passed++) {

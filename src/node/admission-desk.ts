@@ -1,6 +1,9 @@
 /**
  * Where foreground latencies are gathered and background tasks ask how long to rest (paper § 6.5).
  * What the slices are is decided by the admission actor; between its looks the last word holds.
+ *
+ * Whoever drives a task rests between its steps; and who is asked for records rests before it gives
+ * them: a node that fills itself may have no clients of its own, those it takes from do.
  */
 import type { AdmissionInput, AdmissionPorts } from '../../actors/admission.ts';
 import { BACKGROUND_TASKS, SLICES, restAfter, sliceOf } from '../core/admission.ts';
@@ -11,13 +14,19 @@ import type {
   Pressure,
 } from '../core/admission.ts';
 import { LatencyWindow } from '../core/latency-window.ts';
-import type { Clock } from '../ports/clock.ts';
+import type { Clock, Timer } from '../ports/clock.ts';
+import { Strain } from './strain.ts';
 
 /** What background tasks see of it: say when a step begins, ask how long to rest after it. */
 export type Admission = {
   begin(task: BackgroundTask): void;
   /** The step of `task` is done: how long to rest before the next one, ms. */
   grant(task: BackgroundTask): number;
+  /**
+   * A step of `task` begins in which another node is given so many records: it is answered, by what
+   * this returns, when this node has rested.
+   */
+  paced<A>(task: BackgroundTask, records: number, reply: (answer: A) => void): (answer: A) => void;
 };
 
 export type AdmissionReport = {
@@ -60,21 +69,38 @@ const ACTIVE_MS = 5000;
 /** A step that seems to have taken longer was interrupted; it is not punished for that. */
 const STEP_MS_MAX = 10_000;
 /** So many requests between two looks tell enough: of more, every second, third … is timed. */
-const TIMED_MAX = 100;
+const TIMED_MAX = 200;
+/** How much of what is known of the slices in use is of the last look. */
+const USED_LATELY = 1 / 3;
+/**
+ * A record that another node asks for costs at least so much, ms: to read and encode it is the least of
+ * it, whoever takes it has more work with it, perhaps on the same machine.
+ */
+const RECORD_MS = 0.25;
 
 export class AdmissionDesk implements AdmissionPorts, Admission {
   readonly #parts: AdmissionDeskParts;
   readonly #reads = new LatencyWindow();
   readonly #writes = new LatencyWindow();
+  readonly #strain = new Strain();
+  /** Answers that wait until this node has rested. */
+  readonly #resting = new Set<Timer>();
+  #lookedAtMs = 0;
+  #workedMs = 0;
+  #workedBefore = 0;
+  #used = 0;
   readonly #ledgers = new Map<BackgroundTask, Ledger>();
-  #slices = SLICES;
+  #slices: number;
   #pressure: Pressure = 'alone';
+  /** Whether clients of other nodes had something to ask since the last look. */
+  #hasServed = false;
   /** Requests since the last look, and of how many one is timed. */
   #asked = 0;
   #every = 1;
 
   constructor(parts: AdmissionDeskParts) {
     this.#parts = parts;
+    this.#slices = parts.limits.slicesMin;
   }
 
   /** Hands a client's `reply` on and notes how long the client had to wait for it; when there are many, of some. */
@@ -86,8 +112,14 @@ export class AdmissionDesk implements AdmissionPorts, Admission {
     return (result) => {
       const nowMs = clock.monotonicMs();
       window.record(nowMs - bornMs, nowMs);
+      this.#strain.record(kind, nowMs - bornMs, nowMs);
       reply(result);
     };
+  }
+
+  /** A coordinator elsewhere asks this replica for something: a client waits there. */
+  served(): void {
+    this.#hasServed = true;
   }
 
   /** What the actor that weighs the slices is born with. */
@@ -100,7 +132,12 @@ export class AdmissionDesk implements AdmissionPorts, Admission {
     this.#every = Math.max(1, Math.floor(this.#asked / TIMED_MAX));
     this.#asked = 0;
     const lately = this.#reads.lately(nowMs) + this.#writes.lately(nowMs);
-    return { ...this.#percentiles(nowMs), busy: lately > 0 || this.#parts.inFlight() > 0 };
+    const used = this.#usedSinceLook(nowMs);
+    // What clients wait for while background work is at its floor is none of its doing.
+    const strain = this.#strain.look(nowMs, used <= this.#parts.limits.slicesMin);
+    const busy = lately > 0 || this.#hasServed || this.#parts.inFlight() > 0;
+    this.#hasServed = false;
+    return { ...this.#percentiles(nowMs), strain, used, busy };
   }
 
   publish(slices: number, pressure: Pressure): void {
@@ -108,35 +145,50 @@ export class AdmissionDesk implements AdmissionPorts, Admission {
     this.#pressure = pressure;
   }
 
+  /** Whoever still waits for an answer waits in vain. */
+  close(): void {
+    for (const timer of this.#resting) this.#parts.clock.clearTimeout(timer);
+    this.#resting.clear();
+  }
+
   begin(task: BackgroundTask): void {
     const nowMs = this.#parts.clock.monotonicMs();
     const ledger = this.#ledgerOf(task);
     ledger.begunAtMs = nowMs;
-    ledger.seenAtMs = nowMs;
   }
 
   grant(task: BackgroundTask): number {
-    const { clock, limits } = this.#parts;
-    const nowMs = clock.monotonicMs();
+    const nowMs = this.#parts.clock.monotonicMs();
     const ledger = this.#ledgerOf(task);
-    const busyMs = Math.min(STEP_MS_MAX, nowMs - ledger.begunAtMs);
-    ledger.seenAtMs = nowMs;
-    const restMs = restAfter(busyMs, this.#sliceNow(nowMs), limits);
-    ledger.steps += 1;
-    ledger.workedMs += busyMs;
-    ledger.restedMs += restMs;
+    const restMs = this.#enter(ledger, nowMs - ledger.begunAtMs, nowMs);
     // Who does not say when the next step begins, begins when the rest is over.
     ledger.begunAtMs = nowMs + restMs;
     return restMs;
   }
 
+  paced<A>(task: BackgroundTask, records: number, reply: (answer: A) => void): (answer: A) => void {
+    const { clock } = this.#parts;
+    const begunAtMs = clock.monotonicMs();
+    return (answer) => {
+      const nowMs = clock.monotonicMs();
+      const busyMs = Math.max(nowMs - begunAtMs, records * RECORD_MS);
+      const restMs = this.#enter(this.#ledgerOf(task), busyMs, nowMs);
+      if (restMs === 0) return reply(answer);
+      const timer = clock.setTimeout(() => {
+        this.#resting.delete(timer);
+        reply(answer);
+      }, restMs);
+      this.#resting.add(timer);
+    };
+  }
+
   report(): AdmissionReport {
     const nowMs = this.#parts.clock.monotonicMs();
     return {
-      pressure: this.#pressure,
+      pressure: this.#pressureNow(),
       thresholdMs: this.#parts.limits.thresholdMs,
       ...this.#percentiles(nowMs),
-      slices: this.#slices,
+      slices: this.#pressureNow() === 'alone' ? SLICES : this.#slices,
       tasks: BACKGROUND_TASKS.map((task) => {
         const ledger = this.#ledgers.get(task);
         const active = this.#isActive(ledger, nowMs);
@@ -152,6 +204,28 @@ export class AdmissionDesk implements AdmissionPorts, Admission {
     };
   }
 
+  /** A step of a task has taken `tookMs`: how long to rest, ms. */
+  #enter(ledger: Ledger, tookMs: number, nowMs: number): number {
+    const busyMs = Math.min(STEP_MS_MAX, tookMs);
+    ledger.seenAtMs = nowMs;
+    const restMs = restAfter(busyMs, this.#sliceNow(nowMs), this.#parts.limits);
+    ledger.steps += 1;
+    ledger.workedMs += busyMs;
+    ledger.restedMs += restMs;
+    this.#workedMs += busyMs;
+    return restMs;
+  }
+
+  #usedSinceLook(nowMs: number): number {
+    const passedMs = nowMs - this.#lookedAtMs;
+    const used = passedMs > 0 ? ((this.#workedMs - this.#workedBefore) / passedMs) * SLICES : 0;
+    // A rest may be longer than the time between two looks: that is no sign that nothing is left to do.
+    this.#used += (used - this.#used) * USED_LATELY;
+    this.#lookedAtMs = nowMs;
+    this.#workedBefore = this.#workedMs;
+    return this.#used;
+  }
+
   #percentiles(nowMs: number): Pick<ForegroundLoad, 'readP99Ms' | 'writeP99Ms'> {
     return {
       readP99Ms: this.#reads.percentile(0.99, nowMs),
@@ -161,7 +235,13 @@ export class AdmissionDesk implements AdmissionPorts, Admission {
 
   #sliceNow(nowMs: number, more = 0): number {
     const active = [...this.#ledgers.values()].filter((each) => this.#isActive(each, nowMs)).length;
-    return sliceOf(this.#slices, this.#pressure, active + more);
+    return sliceOf(this.#slices, this.#pressureNow(), active + more);
+  }
+
+  /** Whoever asks first does not wait for the next look to be noticed. */
+  #pressureNow(): Pressure {
+    const isAsked = this.#asked > 0 || this.#hasServed || this.#parts.inFlight() > 0;
+    return this.#pressure === 'alone' && isAsked ? 'easy' : this.#pressure;
   }
 
   #isActive(ledger: Ledger | undefined, nowMs: number): boolean {
@@ -172,7 +252,7 @@ export class AdmissionDesk implements AdmissionPorts, Admission {
     const known = this.#ledgers.get(task);
     if (known !== undefined) return known;
     const begunAtMs = this.#parts.clock.monotonicMs();
-    const ledger = { begunAtMs, seenAtMs: begunAtMs, steps: 0, workedMs: 0, restedMs: 0 };
+    const ledger = { begunAtMs, seenAtMs: -Infinity, steps: 0, workedMs: 0, restedMs: 0 };
     this.#ledgers.set(task, ledger);
     return ledger;
   }

@@ -282,7 +282,7 @@ export const LIMITS = {
     slicesStep: live.count(
       5,
       [1, 100],
-      'Slices given back each second while requests are quick. More: back to speed sooner, yields again sooner.',
+      'Slices added each second while requests are quick and work fills them, or taken back if not. More: at speed sooner, clients feel it sooner.',
     ),
     restMaxMs: live.ms(
       1000,

@@ -26,7 +26,7 @@ export const handOn = (mail: MailParts, from: NodeId, message: PeerMessage, repl
   const { organs, tell, watch, ignored } = mail;
   const { replica, router, coordinators, scans, handoff, exchanges, transfers, trees, map } =
     organs;
-  const { reaping, rounds, witness } = organs;
+  const { reaping, rounds, witness, admission } = organs;
   const state = mail.state();
   const isSilent = mail.isSilent();
   // Before it knows its ring, and once it was removed or has left, a node answers for nothing (C8).
@@ -42,6 +42,7 @@ export const handOn = (mail: MailParts, from: NodeId, message: PeerMessage, repl
     case 'write':
     case 'sync':
     case 'read':
+      admission.served();
       if (takesPart) replica.receive(message, reply);
       return;
     case 'written':
@@ -87,11 +88,16 @@ export const handOn = (mail: MailParts, from: NodeId, message: PeerMessage, repl
     case 'branches.ask':
     case 'leaves.ask':
     case 'records.ask':
-    case 'fetch':
       if (!takesPart) return;
-      if (makesSense(trees, message)) answerTreeQuestion(trees, from, message, reply);
-      else ignored('tree');
+      if (!makesSense(trees, message)) return ignored('tree');
+      answerTreeQuestion(trees, from, message, reply);
       return;
+    case 'fetch': {
+      if (!takesPart) return;
+      const rested = admission.paced('anti-entropy', message.keys.length, reply);
+      answerTreeQuestion(trees, from, message, rested);
+      return;
+    }
     case 'roots':
     case 'hashes':
     case 'records':

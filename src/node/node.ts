@@ -336,6 +336,7 @@ export class Node {
   #finish(): void {
     this.#state = 'stopped';
     this.#organs.nursery.stop();
+    this.#organs.admission.close();
     this.#organs.peers.close();
     const { clock, links, storage } = this.#parts;
     // Not from within its own transition: the supervisor has just reached its last state.

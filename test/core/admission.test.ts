@@ -24,23 +24,41 @@ admission('the worse of reads and writes against the threshold makes the pressur
     [500, 500, false, 'alone'],
   ];
   for (const [readP99Ms, writeP99Ms, busy, expected] of table) {
-    const found = pressureOf({ readP99Ms, writeP99Ms, busy }, LIMITS);
+    const found = pressureOf({ readP99Ms, writeP99Ms, strain: undefined, used: 0, busy }, LIMITS);
     assert.equal(found, expected, JSON.stringify([readP99Ms, writeP99Ms, busy]));
   }
 });
 
-admission('halved when pressed, never below the floor; a step up when easy; all when alone', () => {
-  const table: readonly [number, Pressure, number][] = [
-    [100, 'pressed', 50],
-    [9, 'pressed', 4],
-    [4, 'pressed', 4],
-    [37, 'close', 37],
-    [4, 'easy', 9],
-    [98, 'easy', 100],
-    [4, 'alone', 100],
+admission('clients that wait longer than is usual are felt long before the threshold', () => {
+  const table: readonly [number, number, boolean, Pressure][] = [
+    [9, 1, true, 'easy'],
+    [9, 1.4, true, 'close'],
+    [9, 1.7, true, 'pressed'],
+    [60, 1, true, 'pressed'],
+    [9, 3, false, 'alone'],
   ];
-  for (const [slices, pressure, expected] of table) {
-    assert.equal(nextSlices(slices, pressure, LIMITS), expected, `${slices} ${pressure}`);
+  for (const [readP99Ms, strain, busy, expected] of table) {
+    const load = { readP99Ms, writeP99Ms: undefined, strain, used: 0, busy };
+    assert.equal(pressureOf(load, LIMITS), expected, JSON.stringify(load));
+  }
+});
+
+admission('halved when pressed, a step up when easy and used, a step down when not', () => {
+  const table: readonly [number, Pressure, number, number][] = [
+    [100, 'pressed', 100, 50],
+    [9, 'pressed', 9, 4],
+    [4, 'pressed', 0, 4],
+    [37, 'close', 0, 37],
+    [4, 'easy', 3, 9],
+    [98, 'easy', 60, 100],
+    [98, 'easy', 10, 93],
+    [6, 'easy', 0, 4],
+    // Of no account while nobody asks; who asks first finds the floor.
+    [60, 'alone', 100, 4],
+  ];
+  for (const [slices, pressure, used, expected] of table) {
+    const found = nextSlices(slices, pressure, used, LIMITS);
+    assert.equal(found, expected, `${slices} ${pressure}, ${used} used`);
   }
 });
 

@@ -34,6 +34,22 @@ exchange('it goes down only where hashes differ, and settles the partition in th
   assert.deepEqual(walk, [{ type: 'settled', partition: P }]);
 });
 
+exchange(
+  'where most branches differ, one that fills itself asks for all their leaves at once',
+  () => {
+    const walk = walkOver([{ partition: P, oneSideEmpty: false }]);
+    const most = Array.from({ length: BRANCHES - 1 }, (_, branch) => branch + 1);
+    const asked = descend(walk, hashes(BRANCHES), hashes(BRANCHES, ...most), 'wholesale');
+    const leaves = Array.from(
+      { length: LEAVES - LEAVES_PER_BRANCH },
+      (_, i) => i + LEAVES_PER_BRANCH,
+    );
+    assert.deepEqual(asked.slice(1), [{ type: 'records', partition: P, leaves }]);
+    const few = descend(walk, hashes(BRANCHES), hashes(BRANCHES, 4), 'wholesale');
+    assert.deepEqual(last(few), { type: 'leaves', partition: P, branch: 4 });
+  },
+);
+
 exchange('leaves that did not fit an answer are asked for again, after the repairs', () => {
   let walk = walkOver([{ partition: P, oneSideEmpty: true }]);
   const first = last(walk);

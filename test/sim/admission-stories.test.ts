@@ -2,7 +2,7 @@
 import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { hexOf, keyOfText, putId } from '../../src/core/ids.ts';
-import type { World } from '../../src/sim/world.ts';
+import type { Host, World } from '../../src/sim/world.ts';
 import { cluster } from './cluster.ts';
 
 const stories = suite('background yields to foreground');
@@ -135,17 +135,58 @@ stories('repair of a stale replica rests between its batches while clients wait'
   );
 });
 
-stories('a p99 below the threshold costs background work nothing', () => {
-  const { world } = withHints();
-  world.start(world.hosts[2]!);
+stories(
+  'the first client finds background work at its floor, and lets it grow while all is well',
+  () => {
+    const { world } = withHints();
+    world.network.faults.delayMs = [5, 6];
+    const seen: number[] = [];
+    for (let i = 0; i < 200 && (i < 10 || kept(world) > 0); i++) {
+      ask(world, i % 20);
+      world.clock.advance(200);
+      if (i === 10) world.start(world.hosts[2]!);
+      if (i >= 10) seen.push(slices(world).slices);
+    }
+    assert.equal(slices(world).pressure, 'easy');
+    assert.deepEqual([seen[0], kept(world)], [4, 0]);
+    assert.ok(Math.max(...seen) >= 24, seen.join());
+    // Nothing is left to do: what nobody uses is given back, and the next burst begins anew.
+    for (let i = 0; i < 150; i++) {
+      ask(world, i % 20);
+      world.clock.advance(200);
+    }
+    assert.deepEqual([slices(world).pressure, slices(world).slices], ['easy', 4]);
+  },
+);
+
+stories('a node that fills itself rests, and so does whoever gives', () => {
+  const c = cluster(3, 1, { exchangeIntervalMs: 500 });
+  const { world } = c;
+  const [giver, other, wiped] = world.hosts as [Host, Host, Host];
+  for (let i = 0; i < 300; i++) ask(world, i);
   world.clock.advance(2000);
-  for (let i = 0; i < 50; i++) {
-    ask(world, i % 20);
-    world.clock.advance(200);
-  }
-  const { pressure, slices: all } = slices(world);
-  assert.deepEqual([pressure, all], ['easy', 100]);
-  assert.equal(kept(world), 0);
+  const refillMs = (clients: 'put' | 'are away'): number => {
+    world.crash(wiped);
+    wiped.disk.wipe();
+    world.clock.advance(15_000);
+    world.start(wiped);
+    let ms = 0;
+    for (; ms === 0 || wiped.node!.status().incomplete > 0; ms += 100) {
+      assert.ok(ms < 60_000, 'it comes to an end');
+      if (clients === 'put') ask(world, ms / 100);
+      world.clock.advance(100);
+    }
+    return ms;
+  };
+  const restedBy = ({ node }: Host): number =>
+    node!.status().admission.tasks.find(({ task }) => task === 'anti-entropy')!.restedMs;
+  const alone = refillMs('are away');
+  assert.equal(restedBy(giver) + restedBy(other) + restedBy(wiped), 0);
+  const busy = refillMs('put');
+  const givers = restedBy(giver) + restedBy(other);
+  assert.ok(givers > 500, `the givers rested for ${givers} ms`);
+  assert.ok(restedBy(wiped) > 500, `the other for ${restedBy(wiped)} ms`);
+  assert.ok(busy > 1.5 * alone, `${alone} ms alone, ${busy} ms while clients asked`);
 });
 
 stories.run();

@@ -109,12 +109,14 @@ export class ExchangeDesk implements AntiEntropyPorts, ExchangePorts {
     this.#exchange = {
       peer,
       only: this.repair.onlyWith(peer),
+      isAskedFor: this.repair.wants(peer),
       begunAtMs: tally.begunAtMs,
       moved: { pulled: tally.pulled, pushed: tally.pushed },
       awaited: 0,
       snapshotAt: 'none',
       theirRoots: new Map(),
       differing: 0,
+      leftToPeer: 0,
       walk: [],
       looksBefore: new Map(),
     };
@@ -168,7 +170,7 @@ export class ExchangeDesk implements AntiEntropyPorts, ExchangePorts {
     if (exchange === undefined) return;
     const { clock } = this.#parts;
     const tally = this.#log.of(exchange.peer);
-    const pending = tally.looks.size;
+    const pending = tally.looks.size + exchange.leftToPeer;
     if (pending === 0 && exchange.only === undefined) tally.equalAtMs = clock.monotonicMs();
     keepOtherLooks(exchange, tally);
     // Its ring may not know yet that we are co-owners: not again at once.

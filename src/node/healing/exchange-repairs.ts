@@ -32,11 +32,12 @@ export class ExchangeRepairs {
   }
 
   begin(exchange: Exchange, step: RepairStep): void {
-    this.#parts.admission.begin('anti-entropy');
     exchange.walk = [...exchange.walk, step];
     const keys = step.differences.flatMap(({ key, theirs }) => (theirs === undefined ? [] : [key]));
-    if (keys.length === 0) this.#push(exchange, step, new Map());
-    else this.#parts.ask(exchange, { type: 'fetch', keys });
+    if (keys.length === 0) {
+      this.#parts.admission.begin('anti-entropy');
+      this.#push(exchange, step, new Map());
+    } else this.#parts.ask(exchange, { type: 'fetch', keys });
     this.#parts.tellExchange({ type: 'step.repairs' });
   }
 
@@ -45,6 +46,8 @@ export class ExchangeRepairs {
     const { replica, store, digest } = this.#parts;
     const step = exchange.walk.at(-1);
     if (step?.type !== 'repair') return;
+    // The other side took its time before: that was its rest, not our work.
+    this.#parts.admission.begin('anti-entropy');
     const theirs = new Map(
       answer.entries.map(({ key, record }) => [
         key,

@@ -16,6 +16,8 @@ export type Exchange = {
   readonly peer: NodeId;
   /** The only partition an operator asked for; undefined: all that are common. */
   readonly only: PartitionId | undefined;
+  /** By an operator, who waits for all of it. */
+  readonly isAskedFor: boolean;
   readonly begunAtMs: number;
   /** Records moved with this peer before. */
   readonly moved: { readonly pulled: number; readonly pushed: number };
@@ -29,6 +31,8 @@ export type Exchange = {
   theirRoots: Map<PartitionId, Root>;
   /** Partitions whose roots differed. */
   differing: number;
+  /** Those of them that the peer is filling by itself: to push them, too, would be to do it twice. */
+  leftToPeer: number;
   walk: Walk;
   looksBefore: ReadonlyMap<Key, Look>;
 };
@@ -49,12 +53,12 @@ export type WalkParts = TreeParts & {
 
 /** Lays out the walk over what differs; `same` is told of each partition that does not. */
 export const layOut = (
-  { ring, self, store, movesArePaused }: WalkParts,
+  { ring, self, store, completeness, movesArePaused }: WalkParts,
   exchange: Exchange,
   roots: readonly Root[],
   same: (partition: PartitionId) => void,
 ): void => {
-  const { peer, only } = exchange;
+  const { peer, only, isAskedFor } = exchange;
   const known = roots.filter(({ partition }) => {
     const holders = ring.holdersOf(partition);
     const wanted = only === undefined || only === partition;
@@ -67,8 +71,12 @@ export const layOut = (
   exchange.theirRoots = new Map(known.map((root) => [root.partition, root]));
   const differing = known.filter(({ partition, root }) => root !== rootOf(partition));
   exchange.differing = differing.length;
+  const ours = differing.filter(
+    ({ partition, complete }) => complete || isAskedFor || !completeness.isComplete(partition),
+  );
+  exchange.leftToPeer = differing.length - ours.length;
   exchange.walk = walkOver(
-    differing.map(({ partition, root }) => ({
+    ours.map(({ partition, root }) => ({
       partition,
       oneSideEmpty: root === NO_HASH || rootOf(partition) === NO_HASH,
     })),
@@ -86,7 +94,7 @@ export const questionOf = (step: Exclude<Step, { type: 'settled' | 'repair' }>):
 
 /** Their hashes of branches or leaves beside ours: down into those that differ. */
 export const goDown = (
-  { store }: TreeParts,
+  { store, completeness }: TreeParts,
   exchange: Exchange,
   answer: Extract<TreeAnswer, { type: 'hashes' }>,
 ): void => {
@@ -94,7 +102,8 @@ export const goDown = (
   if (step?.type !== 'branches' && step?.type !== 'leaves') return skip(exchange);
   const tree = store.forest.tree(step.partition);
   const ours = step.type === 'branches' ? tree.branches() : tree.leavesOf(step.branch);
-  exchange.walk = descend(exchange.walk, ours, decodeHashes(answer.hashes));
+  const how = completeness.isComplete(step.partition) ? 'by leaf' : 'wholesale';
+  exchange.walk = descend(exchange.walk, ours, decodeHashes(answer.hashes), how);
 };
 
 /** Their records of the leaves asked for, or of the first of them, beside ours. */

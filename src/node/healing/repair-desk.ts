@@ -59,6 +59,11 @@ export class RepairDesk {
     return this.#run?.concerns(peer) === true ? this.#run.partition : undefined;
   }
 
+  /** Whether an exchange with `peer` is one an operator waits for. */
+  wants(peer: NodeId): boolean {
+    return this.#run?.concerns(peer) === true;
+  }
+
   exchangeEnded(peer: NodeId, end: ExchangeEnd): void {
     if (this.#run?.ended(peer, end) === 'again') this.#parts.turns.want([peer]);
   }
