@@ -140,11 +140,12 @@ const tableOf = (now: RepairStatus): string => {
 
 const scrubOf = ({ scrub: now }: RepairStatus): string => {
   const { state, left, rounds, rows, damaged, misplaced, miscounted, roundEndedMs } = now;
+  const { logged, hints } = now;
   const found = `${rows} rows seen, ${damaged} damaged, ${misplaced} misplaced`;
   const ended = roundEndedMs === undefined ? '' : `, the last ${ageText(roundEndedMs)} ago`;
   return (
     `scrub ${state}${state === 'checking' ? `, ${left} partitions left` : ''}: ${rounds} rounds${ended}; ` +
-    `${found}, ${miscounted} leaves of trees wrong`
+    `${found}, ${miscounted} leaves of trees, ${logged} rows of the log and ${hints} hints wrong`
   );
 };
 

@@ -44,6 +44,9 @@ export type TablePages = {
   readonly entries?: number;
 };
 
+/** `done`: the end was reached, the next look begins anew. */
+export type LogCheck = { readonly rows: number; readonly damaged: number; readonly done: boolean };
+
 export type StorageEntry = { readonly key: Uint8Array; readonly value: Uint8Array };
 
 export type Storage = {
@@ -59,6 +62,11 @@ export type Storage = {
   commit(ops: readonly StorageOp[], done: (result: CommitResult) => void): void;
   /** Bytes of the file and bytes free on its disk, for the free-space floor. */
   usage(): { readonly fileBytes: number; readonly freeBytes: number };
+  /**
+   * Looks at the next `rowsMax` rows of a log that is not in its places yet, as they are on disk, and
+   * has what is damaged written anew from memory. Absent where nothing is logged.
+   */
+  checkLog?(rowsMax: number, isSound: (value: Uint8Array) => boolean): LogCheck;
   /** Where the pages of the file are; absent where there are none to count. */
   pages?(): readonly TablePages[];
   /** Waits for commits under way, then calls `done`; no call is allowed afterwards. */

@@ -74,6 +74,9 @@ logs('keeps every answered commit through any number of lives, and none in part'
             answered += 1;
             assert.deepEqual(stateOf(log), states[answered], 'visible is durable');
           });
+          // What is found damaged on disk, or said to be, is mended beside whatever is under way.
+          if (i % 5 === 4) log.checkLog!(2, () => random.integer(3) > 0);
+          assert.deepEqual(stateOf(log), states[answered], 'mended or not');
           // Some are answered before the next comes, some are not.
           if (i % 3 !== 0) world.advance(random.integer(4));
         });

@@ -3,7 +3,7 @@ import * as assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import { nodeDigest } from '../../src/adapters/node-digest.ts';
-import { keyOfText } from '../../src/core/ids.ts';
+import { keyOfText, nodeId } from '../../src/core/ids.ts';
 import type { Key } from '../../src/core/ids.ts';
 import { LEAVES } from '../../src/core/merkle.ts';
 import { hashOfRecord } from '../../src/node/store/stored.ts';
@@ -112,5 +112,39 @@ stores(
     assert.deepEqual(bench.roots(), bench.rebuiltRoots());
   },
 );
+
+stores('a hint that says nothing any more is no hint: counted as none, found, and dropped', () => {
+  const bench = new StoreBench();
+  const [target, key] = [nodeId('n2'), keyOfText('k')];
+  bench.store.change(() => bench.store.hints.keep(target, key, 1));
+  bench.commit();
+  const garbled = [
+    { key: new Uint8Array([110, 0xff, 0, 107]), value: new Uint8Array([1, 1]) },
+    { key: new Uint8Array([110, 50, 0, 108]), value: new Uint8Array([1, 1, 9, 9, 9, 9]) },
+    { key: new Uint8Array([110]), value: new Uint8Array([0xff]) },
+  ];
+  const table = 'hints';
+  bench.storage.commit(
+    garbled.map((row) => ({ type: 'put', table, ...row })),
+    () => undefined,
+  );
+  bench.clock.advance(100);
+  bench.restart();
+  const { hints } = bench.store;
+  assert.equal(hints.total, 1, 'a start survives them');
+  assert.deepEqual(
+    hints.next(target, 10).map((hint) => hint.key),
+    [key],
+  );
+  const found = hints.look(undefined, 3);
+  assert.equal(found.rows, 3);
+  const rest = hints.look(found.next, 3);
+  const damaged = [...found.damaged, ...rest.damaged];
+  assert.deepEqual([damaged.length, rest.rows, rest.next], [3, 1, undefined]);
+  for (const name of damaged) hints.drop(name);
+  bench.clock.advance(100);
+  assert.deepEqual(hints.look(undefined, 10).damaged, []);
+  assert.equal(hints.total, 1);
+});
 
 stores.run();

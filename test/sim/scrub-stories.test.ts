@@ -3,6 +3,8 @@ import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { keyOfText } from '../../src/core/ids.ts';
 import { checkTrees, rootsAreEqual } from '../../src/sim/checks.ts';
+import { LOG_TABLE } from '../../src/ports/storage.ts';
+import { HASTY_LOG } from '../../src/sim/world.ts';
 import type { Host, World } from '../../src/sim/world.ts';
 import { NO_LOG, cluster, codeOf } from './cluster.ts';
 
@@ -12,8 +14,8 @@ const KEYS = Array.from({ length: 40 }, (_, i) => `k${i}`);
 const OFTEN = { scrubIntervalMs: 2000, scrubPaceMs: 10, exchangeIntervalMs: 86_400_000 };
 
 /** A warm cluster that holds every key everywhere, at rest. */
-const filled = (config = {}) => {
-  const c = cluster(3, 1, { ...OFTEN, ...config }, 3, 1, NO_LOG);
+const filled = (config = {}, log = NO_LOG) => {
+  const c = cluster(3, 1, { ...OFTEN, ...config }, 3, 1, log);
   for (const key of KEYS) {
     const put = c.putOf(0, `value of ${key}`, { key: keyOfText(key), w: 3 });
     c.world.ask(c.world.hosts[0]!, put, (reply) => assert.equal(codeOf(reply), 'applied'));
@@ -99,6 +101,53 @@ scrub('an exchange that finds unequal leaves of equal records has them looked at
   until(c.world, 'the leaf is found', () => scrubOf(host).miscounted === 1);
   assert.equal(scrubOf(host).rounds, 0, 'by no round');
   assertWhole(c, host);
+});
+
+scrub('what is only logged is written anew before a crash has to rely on it', () => {
+  const hoard = { ...HASTY_LOG, heldRows: 100_000, heldBytes: 2 ** 30 };
+  for (const how of ['flip', 'lose'] as const) {
+    const c = filled({}, hoard);
+    const [, , host] = c.world.hosts as [Host, Host, Host];
+    until(c.world, 'the first round', () => scrubOf(host).rounds > 0);
+    let chosen = 0;
+    host.disk.damage(LOG_TABLE, () => chosen++ % 2 === 0, how);
+    assert.ok(chosen > 0, 'there is a log');
+    until(c.world, 'the damage is found', () => scrubOf(host).logged > 0);
+    const { damaged, misplaced, miscounted } = scrubOf(host);
+    assert.deepEqual([damaged, misplaced, miscounted], [0, 0, 0], 'memory has them all');
+    c.world.clock.advance(1000);
+    c.world.crash(host, 'power-loss');
+    c.world.start(host);
+    until(c.world, 'it serves', () => host.node?.state === 'serving');
+    assert.equal(host.node!.status().incomplete, 0, 'nothing had to be fetched');
+    assertWhole(c, host);
+  }
+});
+
+scrub('a damaged hint is kept anew, and reaches the owner it is for', () => {
+  const c = filled();
+  const [first, , third] = c.world.hosts as [Host, Host, Host];
+  c.world.crash(third);
+  c.world.clock.advance(3000);
+  for (const key of KEYS) {
+    const put = c.putOf(0, `later ${key}`, { key: keyOfText(key), mode: 'last-write-wins' });
+    c.world.ask(first, put, (reply) => assert.equal(codeOf(reply), 'applied'));
+  }
+  c.world.clock.advance(5000);
+  const kept = (): number => first.node!.hintGauges().reduce((sum, { count }) => sum + count, 0);
+  const before = kept();
+  let chosen = 0;
+  first.disk.damage('hints', () => chosen++ % 4 === 0);
+  assert.ok(chosen >= KEYS.length);
+  until(c.world, 'the damage is found', () => scrubOf(first).hints >= KEYS.length / 4);
+  assert.equal(kept(), before, 'none is counted twice');
+  c.world.start(third);
+  until(c.world, 'all are delivered', () => kept() === 0);
+  for (const key of KEYS) {
+    const { siblings } = third.node!.recordOf(keyOfText(key))!;
+    assert.equal(siblings.length, 1);
+    assert.equal(new TextDecoder().decode(siblings[0]!.value as Uint8Array), `later ${key}`);
+  }
 });
 
 scrub('a lone node gives up what nobody can give back, and says so', () => {

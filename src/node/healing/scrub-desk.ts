@@ -2,6 +2,11 @@
  * What scrubbing means: which rows are looked at next, and what becomes of a bad one. It goes, and
  * its partition loses its mark in the same commit, so that the other owners refill it before it is
  * read here again (RULES C7); so does a partition of which the Merkle tree counts what is not there.
+ *
+ * A round begins with what is not in its place. Of rows in the log memory has what was written. A hint
+ * is no data, it says who lacks what: one that still names a record that is here and a node is kept
+ * anew, at worst for nobody; any other is dropped, and what it may have promised the owners find out
+ * when they compare, or are offered as a copy that stands in for nobody (RULES C6).
  */
 import type { ScrubEvent, ScrubPorts } from '../../../actors/scrub.ts';
 import { hexOf, partitionId } from '../../core/ids.ts';
@@ -17,6 +22,7 @@ import type { Config } from '../config.ts';
 import type { RecordStore } from '../store/record-store.ts';
 import type { Replica } from '../store/replica.ts';
 import type { RingView } from '../membership/ring-view.ts';
+import { nameOfHint } from '../store/stored.ts';
 
 export type ScrubDeskParts = {
   readonly clock: Clock;
@@ -42,6 +48,10 @@ export type ScrubReport = {
   readonly misplaced: number;
   /** Leaves of Merkle trees that did not count what was there. */
   readonly miscounted: number;
+  /** Rows of the log that were not what was written, and written anew. */
+  readonly logged: number;
+  /** Hints that were not what was written: kept anew, or dropped. */
+  readonly hints: number;
   /** Milliseconds since the last whole round ended; undefined: none has. */
   readonly roundEndedMs: number | undefined;
 };
@@ -52,11 +62,18 @@ const PARTITIONS_PER_SLICE = 32;
 /** The first round does not wait for a whole interval: a node that restarts often is scrubbed too. */
 const FIRST_ROUND_MS = 60_000;
 
-type Cursor = { partition: PartitionId; leaf: number; left: number };
+type Cursor = {
+  /** What comes first: rows of the log, then hints. */
+  phase: 'log' | 'hints' | 'records';
+  hintsAfter: Uint8Array | undefined;
+  partition: PartitionId;
+  leaf: number;
+  left: number;
+};
 
 export class ScrubDesk implements ScrubPorts {
   readonly #parts: ScrubDeskParts;
-  readonly #found = { rows: 0, damaged: 0, misplaced: 0, miscounted: 0 };
+  readonly #found = { rows: 0, damaged: 0, misplaced: 0, miscounted: 0, logged: 0, hints: 0 };
   #cursor: Cursor | undefined;
   #rounds = 0;
   #roundEndedAtMs: number | undefined;
@@ -120,6 +137,11 @@ export class ScrubDesk implements ScrubPorts {
     }
     admission.begin('scrub');
     const cursor = (this.#cursor ??= this.#newRound(partitions));
+    if (cursor.phase !== 'records') {
+      if (cursor.phase === 'log') this.#checkLog(cursor);
+      else this.#checkHints(cursor);
+      return tell({ type: 'slice.checked' });
+    }
     let rows = 0;
     for (let looks = 0; looks < PARTITIONS_PER_SLICE && rows < ROWS_PER_SLICE; looks++) {
       if (cursor.left === 0) return this.#endRound();
@@ -139,7 +161,39 @@ export class ScrubDesk implements ScrubPorts {
   /** Begins anywhere, so that every partition has its turn even if no round ever ends. */
   #newRound(partitions: number): Cursor {
     const partition = partitionId(this.#parts.random.integer(partitions));
-    return { partition, leaf: 0, left: partitions };
+    return { phase: 'log', hintsAfter: undefined, partition, leaf: 0, left: partitions };
+  }
+
+  #checkLog(cursor: Cursor): void {
+    const { store, trace } = this.#parts;
+    const { rows, damaged, done } = store.audit.checkLog(ROWS_PER_SLICE);
+    this.#found.rows += rows;
+    this.#found.logged += damaged;
+    if (damaged > 0) trace.log('error', 'log.corrupt', { rows: damaged });
+    if (done) cursor.phase = 'hints';
+  }
+
+  #checkHints(cursor: Cursor): void {
+    const { rows, damaged, next } = this.#parts.store.hints.look(cursor.hintsAfter, ROWS_PER_SLICE);
+    this.#found.rows += rows;
+    this.#found.hints += damaged.length;
+    for (const name of damaged) this.#mendHint(name);
+    cursor.hintsAfter = next;
+    if (next === undefined) cursor.phase = 'records';
+  }
+
+  #mendHint(name: Uint8Array): void {
+    const { store, replica, ring, clock, trace } = this.#parts;
+    trace.log('error', 'hint.corrupt', { name: hexOf(name) });
+    try {
+      const { target, key } = nameOfHint(name);
+      if (ring.nodes().includes(target) && replica.read(key) !== undefined) {
+        return store.change(() => store.hints.renew(target, key, clock.wallMs()));
+      }
+    } catch {
+      // It says nothing.
+    }
+    store.hints.drop(name);
   }
 
   #endRound(): void {

@@ -119,8 +119,8 @@ export const metricsOf = (parts: MetricParts): readonly Metric[] => {
     {
       name: 'coterie_scrub_found_total',
       type: 'counter',
-      help: 'What scrubbing found wrong: damaged and misplaced rows, miscounted leaves of trees.',
-      values: (['damaged', 'misplaced', 'miscounted'] as const).map((kind) => ({
+      help: 'What scrubbing found wrong: damaged and misplaced rows, miscounted leaves of trees, damaged rows of the log, damaged hints.',
+      values: (['damaged', 'misplaced', 'miscounted', 'logged', 'hints'] as const).map((kind) => ({
         labels: { kind },
         value: status.scrub[kind],
       })),

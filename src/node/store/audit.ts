@@ -9,7 +9,7 @@ import { partitionId } from '../../core/ids.ts';
 import type { Key, PartitionId } from '../../core/ids.ts';
 import { LEAVES, NO_HASH, leafOf } from '../../core/merkle.ts';
 import type { Digest } from '../../ports/digest.ts';
-import type { Storage } from '../../ports/storage.ts';
+import type { LogCheck, Storage } from '../../ports/storage.ts';
 import type { Forest } from './forest.ts';
 import type { Memtable } from './memtable.ts';
 import type { RingView } from '../membership/ring-view.ts';
@@ -99,6 +99,13 @@ export class Audit {
     }
     const miscounted = this.#miscounted(partition, leaf, next, leaves);
     return { next, rows, damaged, misplaced, miscounted };
+  }
+
+  /** Looks at the next rows of the log, of records that are not in their places yet. */
+  checkLog(rowsMax: number): LogCheck {
+    const { storage, digest } = this.#parts;
+    const isSound = (row: Uint8Array): boolean => hashOfRow(digest, row) !== 'corrupt';
+    return storage.checkLog?.(rowsMax, isSound) ?? { rows: 0, damaged: 0, done: true };
   }
 
   /** Names of rows beyond the last partition: nobody can find them. */

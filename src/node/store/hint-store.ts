@@ -4,11 +4,12 @@
  * (RULES A10).
  */
 import type { Key, NodeId } from '../../core/ids.ts';
+import type { Digest } from '../../ports/digest.ts';
 import type { Storage } from '../../ports/storage.ts';
 import type { Hint, Memtable } from './memtable.ts';
-import { decodeHint, hintKey, hintRange } from './stored.ts';
+import { decodeHint, eachEntry, hintKey, hintRange } from './stored.ts';
 
-const SCAN_PAGE = 1000;
+const FIRST = new Uint8Array([0]);
 
 export type HintGauge = {
   readonly target: NodeId;
@@ -19,6 +20,7 @@ export type HintGauge = {
 
 export class HintStore {
   readonly #storage: Storage;
+  readonly #digest: Digest;
   readonly #memtable: Memtable;
   readonly #hintsMax: number;
   readonly #counts = new Map<NodeId, number>();
@@ -27,23 +29,64 @@ export class HintStore {
   #stamp = 0;
 
   /** Counts what an earlier life left: its hints are re-armed by being there. */
-  constructor(storage: Storage, memtable: Memtable, hintsMax: number) {
+  constructor(storage: Storage, digest: Digest, memtable: Memtable, hintsMax: number) {
     this.#storage = storage;
+    this.#digest = digest;
     this.#memtable = memtable;
     this.#hintsMax = hintsMax;
-    let from = new Uint8Array([0]);
-    for (;;) {
-      const page = storage.range('hints', { from, limit: SCAN_PAGE });
-      for (const { key, value } of page) {
-        const hint = decodeHint(key, value);
-        this.#count(hint.target, 1);
-        this.#noteSince(hint.target, hint.sinceMs);
-        this.#stamp = Math.max(this.#stamp, hint.stamp);
-      }
-      const last = page.at(-1);
-      if (last === undefined || page.length < SCAN_PAGE) return;
-      from = new Uint8Array([...last.key, 0]);
+    this.#countAll();
+  }
+
+  /**
+   * Looks at stored hints behind `after`, at most `limit` of them: the names of those that are not
+   * what was written, and where the next look goes on; absent at the end.
+   */
+  look(
+    after: Uint8Array | undefined,
+    limit: number,
+  ): {
+    readonly rows: number;
+    readonly damaged: readonly Uint8Array[];
+    readonly next?: Uint8Array;
+  } {
+    const from = after === undefined ? FIRST : new Uint8Array([...after, 0]);
+    const page = this.#storage.range('hints', { from, limit });
+    const damaged = page.flatMap(({ key, value }) =>
+      decodeHint(this.#digest, key, value) === 'corrupt' ? [key] : [],
+    );
+    const last = page.length < limit ? undefined : page.at(-1)!.key;
+    return { rows: page.length, damaged, ...(last === undefined ? {} : { next: last }) };
+  }
+
+  /** Keeps a damaged hint anew: nobody knows whether it was counted. */
+  renew(target: NodeId, key: Key, nowMs: number): void {
+    const hint = { target, key, stamp: ++this.#stamp, sinceMs: nowMs };
+    this.#memtable.putHint(hint, 'kept');
+    this.#countAll();
+  }
+
+  /** Removes a damaged hint, and counts anew: nobody knows for whom it was. */
+  drop(name: Uint8Array): void {
+    this.#storage.commit([{ type: 'remove', table: 'hints', key: name }], (result) => {
+      if (result.type === 'durable') this.#countAll();
+    });
+  }
+
+  #countAll(): void {
+    this.#counts.clear();
+    this.#since.clear();
+    this.#total = 0;
+    const count = ({ target, sinceMs }: Hint): void => {
+      this.#count(target, 1);
+      this.#noteSince(target, sinceMs);
+    };
+    for (const { key, value } of eachEntry(this.#storage, 'hints', { from: FIRST })) {
+      const hint = decodeHint(this.#digest, key, value);
+      if (hint === 'corrupt') continue;
+      this.#stamp = Math.max(this.#stamp, hint.stamp);
+      if (this.#memtable.hint(hint.target, hint.key) === undefined) count(hint);
     }
+    for (const { hint, state } of this.#memtable.hints()) if (state === 'kept') count(hint);
   }
 
   get total(): number {
@@ -77,7 +120,8 @@ export class HintStore {
     if (change !== undefined) return change.state === 'kept' ? change.hint : undefined;
     const name = hintKey(target, key);
     const value = this.#storage.get('hints', name);
-    return value === undefined ? undefined : decodeHint(name, value);
+    const hint = value === undefined ? undefined : decodeHint(this.#digest, name, value);
+    return hint === 'corrupt' ? undefined : hint;
   }
 
   /** Whether any owner still waits for `key`. */
@@ -93,8 +137,8 @@ export class HintStore {
     // At most as many stored ones as are wanted beyond those that the buffer speaks of.
     const page = { ...hintRange(target), limit: limit + overlaid.size };
     for (const { key, value } of this.#storage.range('hints', page)) {
-      const hint = decodeHint(key, value);
-      if (!overlaid.has(hint.key)) hints.push(hint);
+      const hint = decodeHint(this.#digest, key, value);
+      if (hint !== 'corrupt' && !overlaid.has(hint.key)) hints.push(hint);
     }
     return hints.slice(0, limit);
   }

@@ -80,7 +80,7 @@ export class RecordStore {
   constructor(parts: RecordStoreParts) {
     this.#parts = parts;
     this.forest = new Forest(parts.storage);
-    this.hints = new HintStore(parts.storage, this.#memtable, parts.limits.hintsMax);
+    this.hints = new HintStore(parts.storage, parts.digest, this.#memtable, parts.limits.hintsMax);
     this.audit = new Audit({ ...parts, memtable: this.#memtable, forest: this.forest });
     this.#lookAtSpace();
   }
@@ -319,7 +319,13 @@ export class RecordStore {
     for (const { hint, state } of layer.hints.values()) {
       const name = hintKey(hint.target, hint.key);
       if (state === 'removed') ops.push({ type: 'remove', table: 'hints', key: name });
-      else ops.push({ type: 'put', table: 'hints', key: name, value: encodeHint(hint) });
+      else
+        ops.push({
+          type: 'put',
+          table: 'hints',
+          key: name,
+          value: encodeHint(this.#parts.digest, hint),
+        });
     }
     for (const { name, value } of layer.meta.values()) {
       ops.push({ type: 'put', table: 'meta', key: name, value });

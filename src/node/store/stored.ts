@@ -3,7 +3,7 @@
  * tree, contiguous; values that carry the local `me` and the record's hash ahead of the record.
  *
  *   records   partition (2) │ MD5 of the key (16) │ key   →  me │ hash (8) │ record │ CRC-32 (4)
- *   hints     target │ 0 │ key                            →  stamp │ since
+ *   hints     target │ 0 │ key                            →  stamp │ since │ CRC-32 (4) of it all
  */
 import { ByteReader, ByteWriter } from '../../core/bytes.ts';
 import { KEY_BYTES_MAX, bytesOfKey, keyOfBytes, nodeId } from '../../core/ids.ts';
@@ -172,21 +172,43 @@ export const hintRange = (target: NodeId): Required<Bounds> => {
   return { from: new Uint8Array([...name, 0]), to: new Uint8Array([...name, 1]) };
 };
 
-export const encodeHint = ({ stamp, sinceMs }: Hint): Uint8Array => {
+export const encodeHint = (digest: Digest, { target, key, stamp, sinceMs }: Hint): Uint8Array => {
   const writer = new ByteWriter();
   writer.varint(stamp);
   writer.varint(sinceMs);
+  writer.uint32(hintChecksum(digest, hintKey(target, key), writer.view()));
   return writer.take();
 };
 
-/** Throws RangeError if this entry is not a hint. */
-export const decodeHint = (key: Uint8Array, value: Uint8Array): Hint => {
-  const end = key.indexOf(0);
-  const reader = new ByteReader(value);
-  return {
-    target: nodeId(new TextDecoder().decode(key.subarray(0, end))),
-    key: keyOfBytes(key.subarray(end + 1)),
-    stamp: reader.varint(),
-    sinceMs: reader.varint(),
-  };
+/** A hint as it was written; `corrupt` if its checksum says that it is not, or it is none at all. */
+export const decodeHint = (
+  digest: Digest,
+  name: Uint8Array,
+  value: Uint8Array,
+): Hint | 'corrupt' => {
+  try {
+    const named = nameOfHint(name);
+    const reader = new ByteReader(value);
+    const [stamp, sinceMs] = [reader.varint(), reader.varint()];
+    const body = value.subarray(0, reader.offset);
+    // Older directories have none.
+    const isSound = reader.atEnd || reader.uint32() === hintChecksum(digest, name, body);
+    return isSound && reader.atEnd ? { ...named, stamp, sinceMs } : 'corrupt';
+  } catch {
+    return 'corrupt';
+  }
+};
+
+/** Whom and what a hint's name says. Throws RangeError if it says nothing. */
+export const nameOfHint = (name: Uint8Array): { readonly target: NodeId; readonly key: Key } => {
+  const end = name.indexOf(0);
+  const target = new TextDecoder().decode(name.subarray(0, end));
+  return { target: nodeId(target), key: keyOfBytes(name.subarray(end + 1)) };
+};
+
+const hintChecksum = (digest: Digest, name: Uint8Array, body: Uint8Array): number => {
+  const bytes = new Uint8Array(name.length + body.length);
+  bytes.set(name);
+  bytes.set(body, name.length);
+  return digest.crc32(bytes);
 };

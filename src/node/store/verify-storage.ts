@@ -106,9 +106,13 @@ export const verifyStorage = (storage: Storage, digest: Digest): StorageReport =
   }
 
   for (const { key: name, value } of eachEntry(storage, 'hints', {})) {
-    const hint = attempt('a hint', () => decodeHint(name, value));
+    const hint = attempt('a hint', () => decodeHint(digest, name, value));
     if (hint === undefined) continue;
     counts.hints += 1;
+    if (hint === 'corrupt') {
+      wrong('a hint is not what was written');
+      continue;
+    }
     const { key } = hint;
     const position = digest.md5(bytesOfKey(key));
     const at = recordKey(partitionOf(position, partitions), position, key);

@@ -17,6 +17,7 @@ import type { Digest } from '../../ports/digest.ts';
 import { LOG_TABLE, STORAGE_KEY_BYTES_MAX } from '../../ports/storage.ts';
 import type {
   CommitResult,
+  LogCheck,
   Storage,
   StorageEntry,
   StorageOp,
@@ -75,6 +76,7 @@ export const withWriteLog = (
     get: (table, key) => log.get(table, key),
     range: (table, range) => log.range(table, range),
     commit: (ops, done) => log.commit(ops, done),
+    checkLog: (rowsMax, isSound) => log.check(rowsMax, isSound),
     usage: () => base.usage(),
     ...(base.pages === undefined ? {} : { pages: () => base.pages!() }),
     close: (done) => base.close(done),
@@ -111,6 +113,8 @@ class WriteLog {
   #placed = 0;
   #durable = 0;
   #begun = 0;
+  /** Of the durable ones, the last that was looked at in the check under way. */
+  #checked = 0;
 
   constructor(base: Storage, digest: Digest, limits: WriteLogLimits) {
     this.#base = base;
@@ -200,6 +204,50 @@ class WriteLog {
     });
   }
 
+  /** What a crash would have to rely on; memory has it all, so whatever is damaged can be mended. */
+  check(rowsMax: number, isSound: (value: Uint8Array) => boolean): LogCheck {
+    const from = Math.max(this.#first, this.#checked + 1);
+    const to = Math.min(this.#durable + 1, from + rowsMax);
+    const rows = Math.max(0, to - from);
+    const bounds = { from: logKey(from), to: logKey(to), limit: rows };
+    const found = rows === 0 ? [] : this.#base.range(LOG_TABLE, bounds);
+    const sound = found.filter(({ value }) => this.#isWhole(value, isSound)).length;
+    const done = to > this.#durable;
+    this.#checked = done ? 0 : to - 1;
+    if (sound < rows) this.#placeAll();
+    return { rows, damaged: rows - sound, done };
+  }
+
+  #isWhole(row: Uint8Array, isSound: (value: Uint8Array) => boolean): boolean {
+    try {
+      const entries = decodeLogRow(this.#digest, row);
+      return entries.every((entry) => entry.kind !== 'put' || isSound(entry.value));
+    } catch {
+      return false;
+    }
+  }
+
+  /**
+   * All that is held goes to its place in one commit, and the log up to here goes with it: of a row
+   * that cannot be read nobody knows what it said, and an older one must not be the last word.
+   */
+  #placeAll(): void {
+    const upTo = this.#durable;
+    const rows = this.#held
+      .groups()
+      .flatMap((group) => this.#held.inGroup(group))
+      .filter(({ name }) => !this.#placedUnderWay.has(name));
+    const ops = rows.map(opOf);
+    for (; this.#first <= upTo; this.#first++) {
+      ops.push({ type: 'remove', table: LOG_TABLE, key: logKey(this.#first) });
+    }
+    this.#pass = undefined;
+    // Should it fail, so does every later one: the node hears of it then.
+    this.#base.commit(ops, (result) => {
+      if (result.type === 'durable') for (const row of rows) this.#held.forget(row);
+    });
+  }
+
   #learn(entry: LogEntry): void {
     if (entry.kind === 'placed') this.#held.remove(entry.name);
     else this.#held.set(entry);
@@ -229,8 +277,8 @@ class WriteLog {
         for (const row of placed) this.#held.forget(row);
         pass.slices -= 1;
         if (pass.slices > 0 || pass.rows.length > 0 || pass.groups.length > 0) return;
-        this.#placed = pass.upTo;
-        this.#pass = undefined;
+        this.#placed = Math.max(this.#placed, pass.upTo);
+        if (this.#pass === pass) this.#pass = undefined;
       },
     };
   }
