@@ -24,7 +24,8 @@ import {
 import type { ReadTally } from '../src/core/read-tally.ts';
 import { reconcile } from '../src/core/reconcile.ts';
 import type { Reconciled } from '../src/core/reconcile.ts';
-import type { RecordOfKey } from '../src/core/record.ts';
+import { RECORD_LIMITS } from '../src/core/record.ts';
+import type { RecordLimits, RecordOfKey } from '../src/core/record.ts';
 import type { Key } from '../src/core/ids.ts';
 import type { FailedReply, RequestId } from '../src/wire/peer-messages.ts';
 
@@ -53,6 +54,8 @@ export type GetInput = {
   /** As `startRead` made it of the preference list. */
   readonly tally: ReadTally;
   readonly ports: GetPorts;
+  /** How much a record keeps at its replicas: it is merged here as it is there. */
+  readonly limits: RecordLimits;
   readonly timeoutMs: number;
   /** How long to wait before one more replica is asked, ms. */
   readonly patienceMs: number;
@@ -92,7 +95,7 @@ export const getMachine = setup({
     recordAnswer: assign(({ context, event }) => {
       if (event.type !== 'replica.answered') return {};
       const tally = recordAnswer(context.tally, event.node, event.role, event.record);
-      return { tally, reconciled: reconcile(tally.answers) };
+      return { tally, reconciled: reconcile(tally.answers, context.limits) };
     }),
     recordRefusal: assign(({ context, event }) =>
       event.type === 'replica.refused'
@@ -126,7 +129,7 @@ export const getMachine = setup({
   },
 }).createMachine({
   id: 'get',
-  context: ({ input }) => ({ ...input, reconciled: reconcile([]), fetching: [] }),
+  context: ({ input }) => ({ ...input, reconciled: NOTHING, fetching: [] }),
   initial: 'reading',
   states: {
     reading: {
@@ -175,6 +178,8 @@ const ask = ({ tally, ports, request, key }: GetContext, count: number): void =>
     ports.read(request, key, node, first || late ? 'with-values' : 'header');
   });
 };
+
+const NOTHING = reconcile([], RECORD_LIMITS);
 
 const isComplete = ({ reconciled }: GetContext): boolean => reconciled.missing.length === 0;
 

@@ -5,7 +5,7 @@ import { systemClock } from '../../src/adapters/system-clock.ts';
 import { actorId, keyOfText, nodeId, putId, startId } from '../../src/core/ids.ts';
 import { startWrite } from '../../src/core/quorum.ts';
 import { startRead } from '../../src/core/read-tally.ts';
-import { BLIND, EMPTY_RECORD, write } from '../../src/core/record.ts';
+import { BLIND, EMPTY_RECORD, RECORD_LIMITS, write } from '../../src/core/record.ts';
 import { Nursery } from '../../src/node/requests/nursery.ts';
 import type { CoordinatorHost } from '../../src/node/requests/nursery.ts';
 import { VALUE } from './cases.ts';
@@ -58,7 +58,7 @@ export const cradle = (host: CoordinatorHost, alive: number): Cradle => {
   const lifeOfGet = (): void => {
     const request = nursery.nextRequest();
     const tally = startRead([a, b, c], { r: 2, counting: 'anyone' });
-    const input = { request, key, tally, ports: getPorts, timeoutMs: 5000, ...waits };
+    const input = { request, key, tally, ports: getPorts, limits: RECORD_LIMITS, timeoutMs: 5000, ...waits };
     nursery.bear(request, { logic: getMachine, input, onCrash: nothing });
     nursery.deliver(request, { type: 'replica.answered', node: a, role: 'owner', record });
     nursery.deliver(request, { type: 'replica.answered', node: b, role: 'owner', record });

@@ -17,7 +17,7 @@ export type Reconciled = {
   readonly missing: readonly { readonly sibling: Sibling; readonly holder: NodeId }[];
 };
 
-export const reconcile = (answers: readonly ReplicaAnswer[], limits?: RecordLimits): Reconciled => {
+export const reconcile = (answers: readonly ReplicaAnswer[], limits: RecordLimits): Reconciled => {
   const record = answers.reduce(
     (merged, answer) => merge(merged, answer.record, limits),
     EMPTY_RECORD,

@@ -57,8 +57,9 @@ export const BLIND: CausalContext = { vector: [], seen: [], shown: [] };
 
 /** A1: everything either has seen, nothing either knows to be overwritten. */
 export const merge = (a: RecordOfKey, b: RecordOfKey, limits = RECORD_LIMITS): RecordOfKey => {
-  if (a === b || isEmpty(b)) return a;
-  if (isEmpty(a)) return b;
+  // Either may come from where more is kept.
+  if (a === b || isEmpty(b)) return bounded(a, limits);
+  if (isEmpty(a)) return bounded(b, limits);
   const siblings: Sibling[] = [];
   for (const sibling of a.siblings) {
     const twin = b.siblings.find((other) => sameDot(other.dot, sibling.dot));
@@ -250,6 +251,12 @@ export const normalForm = (record: RecordOfKey, limits = RECORD_LIMITS): RecordO
     siblings: record.siblings,
     seen: newestSeen(forgotten, limits.seenPutsMax),
   };
+};
+
+const bounded = (record: RecordOfKey, limits: RecordLimits): RecordOfKey => {
+  const { vector, seen } = record;
+  const isWithin = vector.length <= limits.vectorEntriesMax && seen.length <= limits.seenPutsMax;
+  return isWithin ? record : normalForm(record, limits);
 };
 
 const truncateVector = (

@@ -13,7 +13,7 @@ import { putMachine } from '../../actors/put.ts';
 import { keyOfText, nodeId, putId } from '../../src/core/ids.ts';
 import { startWrite } from '../../src/core/quorum.ts';
 import { startRead } from '../../src/core/read-tally.ts';
-import { EMPTY_RECORD } from '../../src/core/record.ts';
+import { EMPTY_RECORD, RECORD_LIMITS } from '../../src/core/record.ts';
 import { chartOf } from '../../src/node/requests/chart.ts';
 import { LightLife } from '../../src/node/requests/light-host.ts';
 import { xstateClock } from '../../src/node/requests/nursery.ts';
@@ -138,7 +138,7 @@ const putSubject = (w: number, dw: number, reachable: readonly boolean[]): Subje
 const getSubject = (r: number): Subject => ({
   machine: getMachine,
   input: (effects) => ({
-    ...{ request: 1, key, timeoutMs: 300, ...waits },
+    ...{ request: 1, key, timeoutMs: 300, limits: RECORD_LIMITS, ...waits },
     tally: startRead(NODES, { r, counting: 'anyone' }),
     ports: {
       read: (_: number, _key: unknown, from: string, want: string) => effects('read', from, want),

@@ -175,6 +175,16 @@ records('A6: the newest K entries stay, and one that a sibling needs is lowered 
   assert.ok(texts(record).includes('kept'));
 });
 
+records('A6: what comes from where more is kept is cut, also where nothing lay', () => {
+  const limits = { vectorEntriesMax: 2, seenPutsMax: 2 };
+  let roomy = wrote(EMPTY_RECORD, BLIND, { by: 0, id: 0 });
+  for (let i = 1; i < 6; i++) roomy = wrote(roomy, contextOf(roomy), { by: i, id: i });
+  assert.deepEqual([roomy.vector.length, roomy.seen.length], [6, 5]);
+  for (const record of [merge(EMPTY_RECORD, roomy, limits), merge(roomy, EMPTY_RECORD, limits)]) {
+    assert.deepEqual([record.vector.length, record.seen.length], [2, 2]);
+  }
+});
+
 records('A8: last-write-wins keeps the newest, also when two puts are retried elsewhere', () => {
   const a = wrote(EMPTY_RECORD, BLIND, { by: 1, id: 1, text: 'older', at: 10, lww: true });
   const both = wrote(a, BLIND, { by: 1, id: 2, text: 'newer', at: 20, lww: true });

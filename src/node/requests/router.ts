@@ -234,6 +234,7 @@ export class Router {
       key: get.key,
       tally: startRead(candidates, { r, counting }),
       ports: ports.get,
+      limits: config.replica.record,
       timeoutMs: get.timeoutMs,
       patienceMs: config.patienceMs,
       lingerMs: config.lingerMs,
