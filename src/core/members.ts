@@ -232,8 +232,9 @@ export const applyEvent = (
     case 'remove':
       return { ...before, members: others, ...without(before, held.id) };
     case 'replace': {
-      const taken = others.some(({ id }) => id === event.by) || before.retired.includes(event.by);
-      if (taken) return before;
+      // By itself, too: it would be a member whose data nobody waits for.
+      const isMember = before.members.some(({ id }) => id === event.by);
+      if (isMember || before.retired.includes(event.by)) return before;
       const members = sorted([...others, { ...held, id: event.by }]);
       return { ...before, members, ...without(before, held.id) };
     }

@@ -161,6 +161,15 @@ placement('a replaced node hands its seat on: nothing else moves', () => {
   );
 });
 
+placement('a seat passes to nobody who has one: not to another member, nor to its holder', () => {
+  const history = founded(5, 1);
+  const before = foldHistory(history)!;
+  for (const by of ['n2', 'n3']) {
+    const handOn = event(history, { type: 'replace', node: nodeId('n2'), by: nodeId(by) });
+    assert.deepEqual(foldHistory([...history, handOn]), before);
+  }
+});
+
 placement('a node of weight 2 holds twice the share', () => {
   const history = join(join(founded(4, 1, 256), 'big', 'z0', 2), 'n9');
   const held = counts(placeHistory(history)!.table);

@@ -6,6 +6,7 @@ export const CORPUS: readonly { readonly seed: number; readonly found: string }[
   { seed: 20, found: 'in a full hint store a hint for a former owner blocked all others' },
   { seed: 1046, found: 'a node replaced by mistake said that it had left while keys were read' },
   { seed: 425200783, found: 'a read repair brought a record longer than its replica may keep' },
+  { seed: 425300551, found: 'a node replaced by itself was a member and retired at once' },
   { seed: 425171089, found: 'first words lost on a link kept a leaver from emptying itself' },
   { seed: 770163, found: 'the judge of conditions took a truncated write that came back for none' },
 ];
