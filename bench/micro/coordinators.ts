@@ -58,7 +58,15 @@ export const cradle = (host: CoordinatorHost, alive: number): Cradle => {
   const lifeOfGet = (): void => {
     const request = nursery.nextRequest();
     const tally = startRead([a, b, c], { r: 2, counting: 'anyone' });
-    const input = { request, key, tally, ports: getPorts, limits: RECORD_LIMITS, timeoutMs: 5000, ...waits };
+    const input = {
+      request,
+      key,
+      tally,
+      ports: getPorts,
+      limits: RECORD_LIMITS,
+      timeoutMs: 5000,
+      ...waits,
+    };
     nursery.bear(request, { logic: getMachine, input, onCrash: nothing });
     nursery.deliver(request, { type: 'replica.answered', node: a, role: 'owner', record });
     nursery.deliver(request, { type: 'replica.answered', node: b, role: 'owner', record });
