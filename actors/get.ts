@@ -24,7 +24,7 @@ import {
 import type { ReadTally } from '../src/core/read-tally.ts';
 import { reconcile } from '../src/core/reconcile.ts';
 import type { Reconciled } from '../src/core/reconcile.ts';
-import { RECORD_LIMITS } from '../src/core/record.ts';
+import { UNLIMITED } from '../src/core/record.ts';
 import type { RecordLimits, RecordOfKey } from '../src/core/record.ts';
 import type { Key } from '../src/core/ids.ts';
 import type { FailedReply, RequestId } from '../src/wire/peer-messages.ts';
@@ -179,7 +179,7 @@ const ask = ({ tally, ports, request, key }: GetContext, count: number): void =>
   });
 };
 
-const NOTHING = reconcile([], RECORD_LIMITS);
+const NOTHING = reconcile([], UNLIMITED);
 
 const isComplete = ({ reconciled }: GetContext): boolean => reconciled.missing.length === 0;
 

@@ -66,6 +66,15 @@ export type Latencies = {
   readonly percentilesMs: readonly number[];
 };
 export const PERCENTILES = [50, 75, 90, 95, 99, 99.5, 99.9, 99.95, 99.99, 100] as const;
+export type Percent = (typeof PERCENTILES)[number];
+
+/** ms; NaN if nothing was measured. */
+export const percentileMs = (latencies: Latencies | undefined, percent: Percent): number =>
+  latencies?.percentilesMs[PERCENTILES.indexOf(percent)] ?? NaN;
+
+/** Operations that ended with an error, whichever. */
+export const failuresIn = ({ errors }: Pick<JobResult, 'errors'>): number =>
+  Object.values(errors).reduce((sum, count) => sum + count, 0);
 
 /** What happened in one second of the run. */
 export type Second = {

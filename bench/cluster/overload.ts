@@ -10,7 +10,7 @@ import { Command } from 'commander';
 import { plotSvg } from '../support/page.ts';
 import { anonymousMb, rounded } from '../support/processes.ts';
 import { settingNow, writeJson } from '../support/table.ts';
-import { PERCENTILES, YCSB } from './jobs.ts';
+import { YCSB, failuresIn, percentileMs } from './jobs.ts';
 import type { Job, JobResult } from './jobs.ts';
 import { LoadGenerator } from './load.ts';
 import { Nodes } from './nodes.ts';
@@ -63,13 +63,13 @@ const open = (perSecond: number): Job['pace'] => ({
 });
 
 const at = (result: JobResult, percent: 50 | 99): number =>
-  rounded(result.fromIntended.percentilesMs[PERCENTILES.indexOf(percent)] ?? NaN, 1);
+  rounded(percentileMs(result.fromIntended, percent), 1);
 
 const perSecond = (result: JobResult, code: string): number =>
   Math.round((result.errors[code] ?? 0) / flags.seconds);
 
 const rowOf = (of: number, result: JobResult, pids: readonly number[]): Row => {
-  const failed = Object.values(result.errors).reduce((a, b) => a + b, 0);
+  const failed = failuresIn(result);
   const refused = perSecond(result, 'OVERLOADED');
   return {
     of,
@@ -121,10 +121,10 @@ const hotKey = async (nodes: Nodes, generator: LoadGenerator, most: number) => {
       result[name] = {
         'others, p50 ms': at(few, 50),
         'others, p99 ms': at(few, 99),
-        'others, failed': Object.values(few.errors).reduce((a, b) => a + b, 0),
+        'others, failed': failuresIn(few),
         'hot, p50 ms': at(many, 50),
         'hot, p99 ms': at(many, 99),
-        'hot, failed': Object.values(many.errors).reduce((a, b) => a + b, 0),
+        'hot, failed': failuresIn(many),
         'most siblings seen': Math.max(few.siblingsMax, many.siblingsMax),
         'memory MB': memory(),
       };

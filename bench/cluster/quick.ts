@@ -9,8 +9,8 @@
 import { median, rounded } from '../support/processes.ts';
 import { openEcho } from './echo.ts';
 import type { Echo } from './echo.ts';
-import { PERCENTILES, YCSB } from './jobs.ts';
-import type { Job } from './jobs.ts';
+import { YCSB, failuresIn, percentileMs } from './jobs.ts';
+import type { Job, Percent } from './jobs.ts';
 import { LoadGenerator, measured } from './load.ts';
 import type { Measured } from './load.ts';
 import { Nodes } from './nodes.ts';
@@ -110,9 +110,8 @@ const compared = async (
   }
   const of = (value: (round: (typeof rounds)[number]) => number, digits: number): number =>
     rounded(median(rounds.map(value)), digits);
-  const percentile = (percent: (typeof PERCENTILES)[number]): number =>
-    of(({ fromStart }) => fromStart.percentilesMs[PERCENTILES.indexOf(percent)] ?? 0, 2);
-  const failed = (run: Measured): number => Object.values(run.errors).reduce((a, b) => a + b, 0);
+  const percentile = (percent: Percent): number =>
+    of(({ fromStart }) => percentileMs(fromStart, percent), 2);
   return {
     micro: of(({ echo: micro }) => micro, 2),
     result: {
@@ -125,7 +124,7 @@ const compared = async (
       p50Ms: percentile(50),
       p99Ms: percentile(99),
       p999Ms: percentile(99.9),
-      errors: rounds.reduce((sum, run) => sum + failed(run), 0),
+      errors: rounds.reduce((sum, run) => sum + failuresIn(run), 0),
     },
   };
 };

@@ -6,6 +6,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as rest } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Command } from 'commander';
@@ -25,7 +26,6 @@ const REST_MS = 30_000;
 const BATCH = 50;
 const BATCH_MS = 25;
 const IDS = ['n1', 'n2', 'n3'].map((id) => nodeId(id));
-const rest = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 const atRest = async (keys: number) => {
   const nodes = await Nodes.start({ nodes: IDS.length });

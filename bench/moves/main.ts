@@ -9,7 +9,7 @@ import type { Client } from '../../src/client/index.ts';
 import { integer } from '../../src/cli/start.ts';
 import type { RepairStatus } from '../../src/node/healing/repair-commands.ts';
 import type { Status } from '../../src/node/status.ts';
-import { PERCENTILES, YCSB } from '../cluster/jobs.ts';
+import { YCSB, failuresIn, percentileMs } from '../cluster/jobs.ts';
 import type { Job, JobResult } from '../cluster/jobs.ts';
 import { LoadGenerator } from '../cluster/load.ts';
 import { Nodes } from '../cluster/nodes.ts';
@@ -72,15 +72,13 @@ class Moves {
     do runs.push(await this.#generator.run({ ...this.#job, seed: this.#seed++ }));
     while (!done);
     const moved = await acting;
-    const p99s = runs.map(
-      ({ fromIntended }) => fromIntended.percentilesMs[PERCENTILES.indexOf(99)]!,
-    );
+    const p99s = runs.map(({ fromIntended }) => percentileMs(fromIntended, 99));
     p99s.sort((a, b) => a - b);
     const phase: Phase = {
       phase: name,
       seconds: Math.round((performance.now() - beganMs) / 1000),
       operations: runs.reduce((sum, { operations }) => sum + operations, 0),
-      failed: runs.flatMap(({ errors }) => Object.values(errors)).reduce((sum, n) => sum + n, 0),
+      failed: runs.reduce((sum, run) => sum + failuresIn(run), 0),
       p99Ms: rounded(p99s[Math.floor(p99s.length / 2)]!, 1),
       worstP99Ms: rounded(p99s.at(-1)!, 1),
       ...moved,

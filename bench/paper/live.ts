@@ -1,6 +1,6 @@
 /** The figures that need real processes and a real disk: Fig. 4, Fig. 5 and Table 2. */
-import { PERCENTILES, YCSB } from '../cluster/jobs.ts';
-import type { Job, JobResult, Latencies } from '../cluster/jobs.ts';
+import { YCSB, percentileMs } from '../cluster/jobs.ts';
+import type { Job, JobResult, Latencies, Percent } from '../cluster/jobs.ts';
 import { LoadGenerator } from '../cluster/load.ts';
 import { Nodes } from '../cluster/nodes.ts';
 import type { Section } from '../support/page.ts';
@@ -14,11 +14,6 @@ export type LiveOptions = {
   /** 1 is for a reader who can wait ten minutes; less for a look. */
   readonly patience: number;
 };
-
-const percentileOf = (
-  latencies: Latencies | undefined,
-  percent: (typeof PERCENTILES)[number],
-): number => latencies?.percentilesMs[PERCENTILES.indexOf(percent)] ?? NaN;
 
 const jobOf = (workload: string, perSecond: number, seconds: number, seed: number): Job => ({
   ...{ type: 'run', seconds, ...YCSB[workload]! },
@@ -67,7 +62,7 @@ export const figure4 = ({ patience }: LiveOptions): Promise<readonly Fig4Hour[]>
       const { perSecond, byOperation } = await generator.run({ ...job, w: 2, r: 2 });
       const of = (latencies: Latencies | undefined) => ({
         meanMs: latencies?.meanMs ?? NaN,
-        p999Ms: percentileOf(latencies, 99.9),
+        p999Ms: percentileMs(latencies, 99.9),
       });
       hours.push({ hour, perSecond, read: of(byOperation.read), write: of(byOperation.update) });
     }
@@ -105,8 +100,8 @@ export const figure5 = ({
       }
     }
     const rows = MODES.map(({ mode }) => {
-      const of = (percent: (typeof PERCENTILES)[number]): number =>
-        median(runs.get(mode)!.map(({ fromIntended }) => percentileOf(fromIntended, percent)));
+      const of = (percent: Percent): number =>
+        median(runs.get(mode)!.map(({ fromIntended }) => percentileMs(fromIntended, percent)));
       return { mode, p50Ms: of(50), p99Ms: of(99), p999Ms: of(99.9) };
     });
     return { perSecond, rows };
@@ -142,8 +137,8 @@ export const table2 = ({ patience }: LiveOptions): Promise<readonly Table2Row[]>
         coordination,
         readMeanMs: of(({ byOperation }) => byOperation.read?.meanMs ?? NaN),
         writeMeanMs: of(({ byOperation }) => byOperation.update?.meanMs ?? NaN),
-        readP999Ms: of(({ byOperation }) => percentileOf(byOperation.read, 99.9)),
-        writeP999Ms: of(({ byOperation }) => percentileOf(byOperation.update, 99.9)),
+        readP999Ms: of(({ byOperation }) => percentileMs(byOperation.read, 99.9)),
+        writeP999Ms: of(({ byOperation }) => percentileMs(byOperation.update, 99.9)),
       };
     });
   });

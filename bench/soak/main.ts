@@ -10,7 +10,7 @@ import { integer } from '../../src/cli/start.ts';
 import { randomStream } from '../../src/sim/random.ts';
 import { judge } from '../chaos/oracle.ts';
 import { Workload } from '../chaos/workload.ts';
-import { PERCENTILES, YCSB } from '../cluster/jobs.ts';
+import { YCSB, failuresIn, percentileMs } from '../cluster/jobs.ts';
 import type { Job, JobResult } from '../cluster/jobs.ts';
 import { LoadGenerator } from '../cluster/load.ts';
 import { Nodes } from '../cluster/nodes.ts';
@@ -55,12 +55,11 @@ const job: Job = {
 };
 
 const minuteOf = (minute: number, result: JobResult, pids: readonly number[]): Minute => {
-  const at = (percent: 99 | 99.9): number =>
-    rounded(result.fromIntended.percentilesMs[PERCENTILES.indexOf(percent)] ?? NaN, 1);
+  const at = (percent: 99 | 99.9): number => rounded(percentileMs(result.fromIntended, percent), 1);
   return {
     minute,
     perSecond: Math.round(result.perSecond),
-    failed: Object.values(result.errors).reduce((sum, count) => sum + count, 0),
+    failed: failuresIn(result),
     ...{ p99Ms: at(99), p999Ms: at(99.9) },
     memoryMb: pids.map(anonymousMb),
     handles: pids.map(handles),

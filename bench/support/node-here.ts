@@ -1,4 +1,5 @@
 /** A whole node in this process, on LMDB and WebSockets: for what is counted rather than timed. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { openStorage } from '../../src/storage.ts';
 import { nodeDigest } from '../../src/adapters/node-digest.ts';
 import { systemClock } from '../../src/adapters/system-clock.ts';
@@ -69,6 +70,6 @@ export const until = async (what: string, met: () => boolean): Promise<void> => 
   const deadlineMs = performance.now() + 120_000;
   while (!met()) {
     if (performance.now() > deadlineMs) throw new Error(`waited in vain: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await sleep(50);
   }
 };

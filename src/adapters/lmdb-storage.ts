@@ -21,8 +21,6 @@ import type { CommitResult, Storage, StorageOp, StorageTable } from '../ports/st
 import { DataDirectoryError } from './data-lock.ts';
 
 const FILE = 'coterie.mdb';
-/** LMDB with pages of 4 KiB could take 1,978; the port promises less. */
-const KEY_BYTES_MAX = STORAGE_KEY_BYTES_MAX;
 const TABLES = [...STORAGE_TABLES, LOG_TABLE] as const;
 /** A failed environment may never finish closing; the process is about to exit anyway. */
 const CLOSE_TIMEOUT_MS = 2000;
@@ -275,14 +273,14 @@ const applyAll = (tables: Readonly<Record<StorageTable, Table>>, ops: readonly S
 };
 
 const checkKey = ({ length }: Uint8Array): void => {
-  if (length === 0 || length > KEY_BYTES_MAX) {
-    throw new RangeError(`a storage key is 1-${KEY_BYTES_MAX} bytes, found ${length}`);
+  if (length === 0 || length > STORAGE_KEY_BYTES_MAX) {
+    throw new RangeError(`a storage key is 1-${STORAGE_KEY_BYTES_MAX} bytes, found ${length}`);
   }
 };
 
-/** A bound longer than every key sorts as its first KEY_BYTES_MAX + 1 bytes do. */
+/** A bound longer than every key sorts as its first STORAGE_KEY_BYTES_MAX + 1 bytes do. */
 const cut = (bound: Uint8Array): Uint8Array =>
-  bound.length > KEY_BYTES_MAX ? bound.subarray(0, KEY_BYTES_MAX + 1) : bound;
+  bound.length > STORAGE_KEY_BYTES_MAX ? bound.subarray(0, STORAGE_KEY_BYTES_MAX + 1) : bound;
 
 // Where things are in a meta page of LMDB's format 2 (mdb.c: MDB_page_header, MDB_meta).
 const META = {

@@ -9,7 +9,7 @@ import type { GetPorts, GetReply } from '../../actors/get.ts';
 import type { NodeId } from '../core/ids.ts';
 import { startRead } from '../core/read-tally.ts';
 import { decodeRecord } from '../core/record-bytes.ts';
-import { RECORD_LIMITS, sameRecord, shownSiblings } from '../core/record.ts';
+import { UNLIMITED, sameRecord, shownSiblings } from '../core/record.ts';
 import type { RecordOfKey } from '../core/record.ts';
 import type { Clock } from '../ports/clock.ts';
 import type {
@@ -91,7 +91,8 @@ export const readFromReplicas = (
         counting: get.strict ? 'real-owners' : 'anyone',
       }),
       ports,
-      limits: RECORD_LIMITS,
+      // What the replicas keep is not known here: a record that is longer is no reason to repair.
+      limits: UNLIMITED,
       timeoutMs: get.timeoutMs,
       patienceMs: parts.patienceMs,
       lingerMs: LINGER_MS,

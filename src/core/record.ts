@@ -43,6 +43,9 @@ export type RecordLimits = { readonly vectorEntriesMax: number; readonly seenPut
 
 export const RECORD_LIMITS: RecordLimits = { vectorEntriesMax: 64, seenPutsMax: 32 };
 
+/** Of whoever only looks, and keeps nothing: nothing is cut. */
+export const UNLIMITED: RecordLimits = { vectorEntriesMax: Infinity, seenPutsMax: Infinity };
+
 export const EMPTY_RECORD: RecordOfKey = { vector: [], siblings: [], seen: [] };
 
 /** What a client has seen of a key: returned by a get, passed back by a put (A3). */

@@ -88,16 +88,11 @@ export const handOn = (mail: MailParts, from: NodeId, message: PeerMessage, repl
     case 'branches.ask':
     case 'leaves.ask':
     case 'records.ask':
+    case 'fetch':
       if (!takesPart) return;
-      if (!makesSense(trees, message)) return ignored('tree');
-      answerTreeQuestion(trees, from, message, reply);
+      if (makesSense(trees, message)) answerTreeQuestion(trees, from, message, reply);
+      else ignored('tree');
       return;
-    case 'fetch': {
-      if (!takesPart) return;
-      const rested = admission.paced('anti-entropy', message.keys.length, reply);
-      answerTreeQuestion(trees, from, message, rested);
-      return;
-    }
     case 'roots':
     case 'hashes':
     case 'records':

@@ -193,7 +193,7 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
   );
   const answerBytesMax = config.hintBatchBytesMax;
   const trees: TreeParts = {
-    ...{ self, digest, ring, store, replica, completeness, rounds, answerBytesMax },
+    ...{ self, digest, ring, store, replica, completeness, rounds, admission, answerBytesMax },
   };
   const exchanges = new ExchangeDesk(
     {
@@ -201,7 +201,6 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
       clock,
       random,
       config,
-      admission,
       movesArePaused: () => transfers.paused,
       suspect: (partition, leaves) => scrub.suspect(partition, leaves),
       send,

@@ -1,7 +1,7 @@
 /** What must hold once a simulated cluster is calm, checked from outside. */
 import { keyOfText } from '../core/ids.ts';
 import type { NodeId } from '../core/ids.ts';
-import { EMPTY_RECORD, merge, sameRecord } from '../core/record.ts';
+import { EMPTY_RECORD, UNLIMITED, merge, sameRecord } from '../core/record.ts';
 import type { RecordOfKey } from '../core/record.ts';
 import type { History } from './history.ts';
 import { demand } from './invariants.ts';
@@ -173,9 +173,8 @@ export const namesIn = (
   records: readonly (RecordOfKey | undefined)[],
   history: History,
 ): readonly string[] => {
-  const roomy = { vectorEntriesMax: Infinity, seenPutsMax: Infinity };
   const all = records.reduce<RecordOfKey>(
-    (sum, record) => (record === undefined ? sum : merge(sum, record, roomy)),
+    (sum, record) => (record === undefined ? sum : merge(sum, record, UNLIMITED)),
     EMPTY_RECORD,
   );
   return all.siblings.map(({ putId }) => history.ofPut(putId)?.name ?? `stranger ${putId}`);

@@ -141,7 +141,8 @@ stores('a hint that says nothing any more is no hint: counted as none, found, an
   const rest = hints.look(found.next, 3);
   const damaged = [...found.damaged, ...rest.damaged];
   assert.deepEqual([damaged.length, rest.rows, rest.next], [3, 1, undefined]);
-  for (const name of damaged) hints.drop(name);
+  hints.drop(damaged);
+  hints.recount();
   bench.clock.advance(100);
   assert.deepEqual(hints.look(undefined, 10).damaged, []);
   assert.equal(hints.total, 1);

@@ -152,7 +152,8 @@ reap('a copy that stands in for an owner keeps the delete until it is handed ove
   assert.deepEqual(holders(c), []);
 });
 
-reap('after a removal nothing is forgotten while the removed node may still return', () => {
+/** A key deleted while a node that owns nothing of it is down; `remove` is asked of the first owner. */
+const deletedWhileDown = () => {
   const c = cluster(4, 3, { ...config(), removedReturnMs: 40_000 });
   put(c, 0, 'cart', { w: 3 });
   const owners = c.world.hosts[0]!.node!.ringView.ownersOf(KEY);
@@ -160,7 +161,14 @@ reap('after a removal nothing is forgotten while the removed node may still retu
   const gone = c.world.hosts.find(({ id }) => !owners.includes(id))!;
   deleteKey(c, at);
   c.world.crash(gone);
-  c.world.hosts[at]!.node!.changeMembership({ type: 'remove', node: gone.id });
+  const issuer = c.world.hosts[at]!;
+  const remove = () => issuer.node!.changeMembership({ type: 'remove', node: gone.id });
+  return { c, gone, issuer, remove };
+};
+
+reap('after a removal nothing is forgotten while the removed node may still return', () => {
+  const { c, gone, remove } = deletedWhileDown();
+  remove();
   c.world.clock.advance(20_000);
   assert.equal(holders(c).length, 3);
   const reasons = c.world.hosts.map(({ node }) => node?.status().reaping.blockedBy ?? '');
@@ -170,16 +178,9 @@ reap('after a removal nothing is forgotten while the removed node may still retu
 });
 
 reap('a removal issued under a clock years ahead holds nothing up longer than any other', () => {
-  const c = cluster(4, 3, { ...config(), removedReturnMs: 40_000 });
-  put(c, 0, 'cart', { w: 3 });
-  const owners = c.world.hosts[0]!.node!.ringView.ownersOf(KEY);
-  const at = c.world.hosts.findIndex(({ id }) => id === owners[0]);
-  const gone = c.world.hosts.find(({ id }) => !owners.includes(id))!;
-  deleteKey(c, at);
-  c.world.crash(gone);
-  const issuer = c.world.hosts[at]!;
+  const { c, issuer, remove } = deletedWhileDown();
   issuer.clock.skewMs = 5 * YEAR_MS;
-  issuer.node!.changeMembership({ type: 'remove', node: gone.id });
+  remove();
   c.world.clock.advance(1000);
   issuer.clock.skewMs = 0;
   c.world.clock.advance(20_000);

@@ -237,4 +237,17 @@ stories('a full hint store does not hold up what it keeps', () => {
   assert.ok(other!.node!.recordOf(keyOfText('k')) !== undefined);
 });
 
+stories('a node that has stopped leaves no timer behind, though a client still waits', () => {
+  const { world, putOf } = cluster(3, 1, { drainTimeoutMs: 500 });
+  const [first, ...others] = world.hosts;
+  for (const { clock } of others) clock.pause(60_000);
+  let answered = false;
+  let stopped = false;
+  world.ask(first!, putOf(0, 'waits', { w: 3, timeoutMs: 60_000 }), () => (answered = true));
+  world.clock.advance(100);
+  first!.node!.stop(() => (stopped = true));
+  world.clock.advance(3000);
+  assert.deepEqual([answered, stopped, first!.clock.pending], [false, true, 0]);
+});
+
 stories.run();

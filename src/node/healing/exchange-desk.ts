@@ -13,7 +13,6 @@ import type { NodeId, PartitionId } from '../../core/ids.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Random } from '../../ports/random.ts';
 import type { Handoff, TreeAnswer, TreeQuestion } from '../../wire/peer-messages.ts';
-import type { Admission } from '../admission-desk.ts';
 import type { Config } from '../config.ts';
 import { ExchangeLog } from './exchange-log.ts';
 import type { ExchangeReport } from './exchange-log.ts';
@@ -30,7 +29,6 @@ export type ExchangeDeskParts = WalkParts & {
   readonly clock: Clock;
   readonly random: Random;
   readonly config: Config;
-  readonly admission: Admission;
   readonly send: (to: NodeId, message: TreeQuestion | Handoff) => void;
   readonly tell: (event: AntiEntropyEvent) => void;
   readonly tellExchange: (event: ExchangeEvent) => void;

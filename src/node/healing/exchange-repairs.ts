@@ -8,7 +8,6 @@ import type { Walk } from '../../core/exchange.ts';
 import type { Key } from '../../core/ids.ts';
 import { decodeRecord, encodeRecord } from '../../core/record-bytes.ts';
 import type { TreeAnswer } from '../../wire/peer-messages.ts';
-import type { Admission } from '../admission-desk.ts';
 import type { ExchangeLog } from './exchange-log.ts';
 import { forgetComplete } from './exchange-walk.ts';
 import type { Exchange, Numberless, RepairStep } from './exchange-walk.ts';
@@ -16,7 +15,6 @@ import { hashOfRecord } from '../store/stored.ts';
 import type { TreeParts } from './tree-answers.ts';
 
 export type ExchangeRepairsParts = TreeParts & {
-  readonly admission: Admission;
   readonly ask: (exchange: Exchange, message: Numberless) => void;
   readonly isUnderWay: (exchange: Exchange) => boolean;
   readonly tellExchange: (event: ExchangeEvent) => void;

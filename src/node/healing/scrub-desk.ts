@@ -177,23 +177,26 @@ export class ScrubDesk implements ScrubPorts {
     const { rows, damaged, next } = this.#parts.store.hints.look(cursor.hintsAfter, ROWS_PER_SLICE);
     this.#found.rows += rows;
     this.#found.hints += damaged.length;
-    for (const name of damaged) this.#mendHint(name);
+    if (damaged.length > 0) this.#mendHints(damaged);
     cursor.hintsAfter = next;
     if (next === undefined) cursor.phase = 'records';
   }
 
-  #mendHint(name: Uint8Array): void {
+  #mendHints(damaged: readonly Uint8Array[]): void {
     const { store, replica, ring, clock, trace } = this.#parts;
-    trace.log('error', 'hint.corrupt', { name: hexOf(name) });
-    try {
-      const { target, key } = nameOfHint(name);
-      if (ring.nodes().includes(target) && replica.read(key) !== undefined) {
-        return store.change(() => store.hints.renew(target, key, clock.wallMs()));
-      }
-    } catch {
-      // It says nothing.
+    const lost: Uint8Array[] = [];
+    for (const name of damaged) {
+      trace.log('error', 'hint.corrupt', { name: hexOf(name) });
+      const hint = nameOfHint(name);
+      const isTrue =
+        hint !== undefined &&
+        ring.nodes().includes(hint.target) &&
+        replica.read(hint.key) !== undefined;
+      if (isTrue) store.change(() => store.hints.keep(hint.target, hint.key, clock.wallMs()));
+      else lost.push(name);
     }
-    store.hints.drop(name);
+    if (lost.length > 0) store.hints.drop(lost);
+    store.hints.recount();
   }
 
   #endRound(): void {

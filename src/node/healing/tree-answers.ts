@@ -16,6 +16,7 @@ import type { RecordStore } from '../store/record-store.ts';
 import type { Replica } from '../store/replica.ts';
 import type { LeafRows } from '../store/leaf-rows.ts';
 import type { RingView } from '../membership/ring-view.ts';
+import type { Admission } from '../admission-desk.ts';
 import type { Rounds } from './rounds.ts';
 
 export type TreeParts = {
@@ -26,6 +27,7 @@ export type TreeParts = {
   readonly completeness: Completeness;
   readonly rounds: Rounds;
   readonly digest: Digest;
+  readonly admission: Admission;
   /** Value bytes of one answer. */
   readonly answerBytesMax: number;
 };
@@ -84,13 +86,12 @@ export const answerTreeQuestion = (
       reply({ type: 'records', request, looked, entries, complete });
       return;
     }
-    case 'fetch':
-      reply({
-        type: 'fetched',
-        request,
-        round: parts.rounds.current,
-        ...fetched(parts, question.keys),
-      });
+    case 'fetch': {
+      const { keys } = question;
+      const rested = parts.admission.paced('anti-entropy', keys.length, reply);
+      rested({ type: 'fetched', request, round: parts.rounds.current, ...fetched(parts, keys) });
+      return;
+    }
   }
 };
 

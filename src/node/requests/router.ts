@@ -60,10 +60,8 @@ export class Router {
 
   constructor(parts: RouterParts) {
     this.#parts = parts;
-    const { clock, config, nursery } = parts;
-    // Once the node has stopped nobody is answered any more, and nothing more to be looked at.
-    const waiting = (): number => (nursery.alive === 0 ? 0 : this.waiting);
-    this.#throttle = new Throttle({ clock, config, waiting });
+    const { clock, config } = parts;
+    this.#throttle = new Throttle({ clock, config, waiting: () => this.waiting });
   }
 
   put(put: ClientPut, reply: (reply: PutReply) => void): void {
@@ -91,8 +89,9 @@ export class Router {
 
   /** Requests of clients that are not answered yet. */
   get waiting(): number {
-    const { puts, gets } = this.#parts.ports;
-    return puts.size + gets.size;
+    const { nursery, ports } = this.#parts;
+    // Once the node has stopped nobody is left to answer.
+    return nursery.alive === 0 ? 0 : ports.puts.size + ports.gets.size;
   }
 
   /** How many may be. */

@@ -34,7 +34,7 @@ export class HintStore {
     this.#digest = digest;
     this.#memtable = memtable;
     this.#hintsMax = hintsMax;
-    this.#countAll();
+    this.recount();
   }
 
   /**
@@ -58,21 +58,15 @@ export class HintStore {
     return { rows: page.length, damaged, ...(last === undefined ? {} : { next: last }) };
   }
 
-  /** Keeps a damaged hint anew: nobody knows whether it was counted. */
-  renew(target: NodeId, key: Key, nowMs: number): void {
-    const hint = { target, key, stamp: ++this.#stamp, sinceMs: nowMs };
-    this.#memtable.putHint(hint, 'kept');
-    this.#countAll();
+  /** Removes damaged hints of which nobody could be kept anew. */
+  drop(names: readonly Uint8Array[]): void {
+    const ops = names.map((key) => ({ type: 'remove', table: 'hints', key }) as const);
+    // Should it fail, so does every later commit: the node hears of it then.
+    this.#storage.commit(ops, () => undefined);
   }
 
-  /** Removes a damaged hint, and counts anew: nobody knows for whom it was. */
-  drop(name: Uint8Array): void {
-    this.#storage.commit([{ type: 'remove', table: 'hints', key: name }], (result) => {
-      if (result.type === 'durable') this.#countAll();
-    });
-  }
-
-  #countAll(): void {
+  /** Counts anew, once damaged hints were found: nobody knows whether, and for whom, they had counted. */
+  recount(): void {
     this.#counts.clear();
     this.#since.clear();
     this.#total = 0;

@@ -6,7 +6,7 @@
  *   hints     target │ 0 │ key                            →  stamp │ since │ CRC-32 (4) of it all
  */
 import { ByteReader, ByteWriter } from '../../core/bytes.ts';
-import { KEY_BYTES_MAX, bytesOfKey, keyOfBytes, nodeId } from '../../core/ids.ts';
+import { KEY_BYTES_MAX, bytesOfKey, isNodeId, keyOfBytes } from '../../core/ids.ts';
 import type { ActorId, Key, NodeId, PartitionId } from '../../core/ids.ts';
 import { LEAVES, leafStart } from '../../core/merkle.ts';
 import { decodeRecord, encodeParts } from '../../core/record-bytes.ts';
@@ -188,6 +188,7 @@ export const decodeHint = (
 ): Hint | 'corrupt' => {
   try {
     const named = nameOfHint(name);
+    if (named === undefined) return 'corrupt';
     const reader = new ByteReader(value);
     const [stamp, sinceMs] = [reader.varint(), reader.varint()];
     const body = value.subarray(0, reader.offset);
@@ -199,11 +200,15 @@ export const decodeHint = (
   }
 };
 
-/** Whom and what a hint's name says. Throws RangeError if it says nothing. */
-export const nameOfHint = (name: Uint8Array): { readonly target: NodeId; readonly key: Key } => {
+/** Whom and what a hint's name says; undefined if it says nothing. */
+export const nameOfHint = (
+  name: Uint8Array,
+): { readonly target: NodeId; readonly key: Key } | undefined => {
   const end = name.indexOf(0);
-  const target = new TextDecoder().decode(name.subarray(0, end));
-  return { target: nodeId(target), key: keyOfBytes(name.subarray(end + 1)) };
+  const target = new TextDecoder().decode(name.subarray(0, Math.max(0, end)));
+  const key = name.subarray(end + 1);
+  if (!isNodeId(target) || key.length === 0 || key.length > KEY_BYTES_MAX) return undefined;
+  return { target, key: keyOfBytes(key) };
 };
 
 const hintChecksum = (digest: Digest, name: Uint8Array, body: Uint8Array): number => {
