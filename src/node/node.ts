@@ -304,8 +304,10 @@ export class Node {
     const peer = linked[this.#parts.random.integer(Math.max(1, linked.length))];
     const digest = this.#organs.map.registers.digest();
     if (peer !== undefined) this.#organs.peers.send(peer, { type: 'registers.digest', digest });
-    const progress = this.#organs.witness.progress();
-    if (progress !== undefined) this.#organs.peers.broadcast(progress);
+    for (const each of linked) {
+      for (const word of this.#organs.witness.progressFor(each))
+        this.#organs.peers.send(each, word);
+    }
     this.#organs.map.dropLeavers((partition) => this.#organs.completeness.isComplete(partition));
     if (this.#state === 'draining' || this.#state === 'stopped') return;
     this.#departure.step();

@@ -117,6 +117,7 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
   const witness = new Witness({
     ...{ start, storage, trace },
     behind: () => completeness.forgetAll(),
+    wantsCommit: () => tell('writeBuffer', { type: 'buffer.filled' }),
   });
   const store: RecordStore = new RecordStore({
     witness,
@@ -168,7 +169,9 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
       node: self,
       start,
     }),
+    met: (node) => witness.met(node),
     firstWords: (node) => [rounds.firstWord, ...witness.greetingOf(node)],
+    besides: (node, messages) => witness.besides(node, messages),
     receive: hooks.receive,
     linksChanged: () => tell('failureDetector', { type: 'links.changed' }),
     isRetired: (node) => map.isRetired(node),
@@ -180,6 +183,12 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
   const readRepairs = new ReadRepairs(clock, config);
   const coordinators = new CoordinatorPorts({
     ...{ self, replica, store, nursery, rounds, readRepairs, send },
+    madeDurable: (key) => {
+      for (const owner of ring.ownersOf(key)) {
+        if (owner === self) continue;
+        for (const word of witness.progressFor(owner)) peers.send(owner, word);
+      }
+    },
   });
   const requests = { self, clock, config, ring, nursery };
   const router = new Router({

@@ -187,7 +187,7 @@ const message = variants<PeerMessage>({
   hashes: { request: uint, hashes: bytes },
   records: { request: uint, looked: uint, entries: list(hashed), complete: flag },
   fetched: { request: uint, round: uint, looked: uint, entries: list(record) },
-  progress: { start, commits: uint },
+  progress: { start, commits: uint, after: optional(start) },
   remembered: { start, commits: uint },
   'inspect.ask': { viewer: text, ask: plain },
   'inspect.tell': { viewer: text, tell: plain },

@@ -285,9 +285,16 @@ export type Heartbeat =
   | { readonly type: 'pong'; readonly sentAtMs?: number; readonly wallMs?: number };
 
 /** How far a node's disk has come, and what a peer remembers of that (RULES C7). */
-export type Testimony = {
-  readonly type: 'progress' | 'remembered';
-  /** The life of the node that said it. */
+export type Testimony =
+  | (DiskAge & {
+      readonly type: 'progress';
+      /** Another life, which the receiver remembered and this one has heard of. */
+      readonly after?: StartId;
+    })
+  | (DiskAge & { readonly type: 'remembered' });
+
+export type DiskAge = {
+  /** The life of the node whose disk it is. */
   readonly start: StartId;
   /** Commits of records, durable, in all lives of its data directory. */
   readonly commits: number;

@@ -3,6 +3,8 @@ import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { keyOfText } from '../../src/core/ids.ts';
 import { checkTrees, rootsAreEqual } from '../../src/sim/checks.ts';
+import { decodePeerFrame } from '../../src/wire/peer-codec.ts';
+import type { PeerMessage } from '../../src/wire/peer-messages.ts';
 import type { Host, World } from '../../src/sim/world.ts';
 import { cluster, codeOf } from './cluster.ts';
 
@@ -77,9 +79,7 @@ backups('a node put back to an old backup never answers from it', () => {
 backups('peers remember across their own restarts, and only until the node has caught up', () => {
   const c = withBackup();
   const [, , host] = c.world.hosts as [Host, Host, Host];
-  // One more write by each, so that what was heard of the others is on disk.
   c.world.clock.advance(2000);
-  putAll(c, 'more');
   for (const each of c.world.hosts) c.world.crash(each, 'power-loss');
   c.restore();
   for (const each of c.world.hosts) c.world.start(each);
@@ -124,6 +124,59 @@ backups('crashes and power cuts raise no alarm, whatever was under way', () => {
   c.world.start(host);
   c.world.clock.advance(1000);
   assert.equal(alarms(c.world).length, 1);
+});
+
+/** Whether the third node, put back to what it was at `restore`, learns that it is behind. */
+const isRecognised = ({ world }: ReturnType<typeof cluster>, restore: () => void): boolean => {
+  const host = world.hosts[2]!;
+  world.crash(host, 'power-loss');
+  restore();
+  world.start(host);
+  world.clock.advance(2000);
+  return alarms(world).length > 0;
+};
+
+// Seed 425400873: the owner died, and was put back, before its next gossip round.
+for (const [who, at] of [
+  ['another node', 0],
+  ['the node itself, for a strict one', 2],
+] as const) {
+  backups(`an ack tells at once how far the disk behind it is: coordinated by ${who}`, () => {
+    const c = cluster();
+    const { clock, hosts } = c.world;
+    clock.advance(5000);
+    let rounds = 0;
+    c.world.observe((event) => {
+      if (event.type !== 'frame' || event.from !== hosts[2]!.id) return;
+      const isRound = ({ type }: PeerMessage) => type === 'registers.digest';
+      if (decodePeerFrame(event.frame).some(isRound)) rounds += 1;
+    });
+    while (rounds === 0) clock.advance(10);
+    const restore = hosts[2]!.disk.snapshot();
+    const put = c.putOf(at, 'new', { w: 3, dw: 3, strict: true });
+    let reply = '';
+    c.world.ask(c.world.hosts[at]!, put, (answer) => (reply = codeOf(answer)));
+    until(c.world, 'the ack', () => reply !== '', 1000);
+    assert.equal(reply, 'applied');
+    clock.advance(50);
+    assert.equal(rounds, 1, 'before its next gossip round');
+    assert.ok(isRecognised(c, restore));
+  });
+}
+
+backups('progress that was lost on its way is told again', () => {
+  const c = cluster();
+  const [first, second, third] = c.world.hosts as [Host, Host, Host];
+  c.world.clock.advance(5000);
+  const restore = third.disk.snapshot();
+  // No durable ack is asked of the third node: its flush comes after the acks.
+  c.put(0, 'new', { w: 3, dw: 1 }, 20);
+  for (const other of [first, second]) c.world.network.cut(third.name, other.name);
+  c.world.clock.advance(1500);
+  for (const other of [first, second]) c.world.network.mend(third.name, other.name);
+  c.world.clock.advance(3000);
+  assert.ok(!c.world.transcript.some((line) => line.includes('unlinked')), 'the same links');
+  assert.ok(isRecognised(c, restore));
 });
 
 backups('progress ends when writes end: an idle cluster commits nothing', () => {

@@ -103,6 +103,12 @@ const ONE_OF_EACH: readonly PeerMessage[] = [
   { type: 'roots.ask', request: 8 },
   { type: 'fetch', request: 8, keys: [key, key] },
   { type: 'progress', start: startId('00112233445566aa'), commits: 2 ** 40 },
+  {
+    type: 'progress',
+    start: startId('00112233445566aa'),
+    commits: 7,
+    after: startId('00112233445566ff'),
+  },
   { type: 'remembered', start: startId('00112233445566aa'), commits: 0 },
   { type: 'records', request: 8, looked: 64, entries: [{ key, hash: bytes }], complete: true },
   { type: 'fetched', request: 8, round: 3, looked: 3, entries: [] },

@@ -48,8 +48,12 @@ export type PeersParts = {
   readonly config: Config;
   readonly trust: PeerTrust;
   readonly hello: () => Hello;
+  /** A link to `node` begins, or to another life of it; before its first words. */
+  readonly met: (node: NodeId) => void;
   /** What every new link begins with, ahead of what was queued for it; every ping repeats it. */
   readonly firstWords: (node: NodeId) => readonly PeerMessage[];
+  /** What goes with `messages` to a node, in the same frame. */
+  readonly besides: (node: NodeId, messages: readonly PeerMessage[]) => readonly PeerMessage[];
   /**
    * `reply` answers on the very link the message came by, or not at all: an answer to a former
    * life of `from` must not count in its next one.
@@ -156,6 +160,7 @@ export class Peers {
   }
 
   #flush(link: PeerLink): void {
+    link.outbox.unshift(...this.#parts.besides(link.node, link.outbox));
     this.#dropped += link.flush(this.#parts.config.peerBufferBytesMax);
   }
 
@@ -321,6 +326,7 @@ export class Peers {
       connection.close(PEER_CLOSE.duplicate, 'already linked');
       return undefined;
     }
+    this.#parts.met(hello.node);
     for (const word of this.#parts.firstWords(hello.node)) say(connection, word);
     const { node, start } = hello;
     const link = new PeerLink({ node, start, connection, dialledBy, earlier }, clock.monotonicMs());

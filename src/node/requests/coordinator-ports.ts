@@ -8,7 +8,7 @@
 import type { ForwardPorts } from '../../../actors/forward.ts';
 import type { GetPorts, GetReply } from '../../../actors/get.ts';
 import type { PutPorts } from '../../../actors/put.ts';
-import type { NodeId } from '../../core/ids.ts';
+import type { Key, NodeId } from '../../core/ids.ts';
 import { decodeRecord, encodeRecord } from '../../core/record-bytes.ts';
 import type { RecordOfKey } from '../../core/record.ts';
 import type {
@@ -34,6 +34,8 @@ export type CoordinatorPortsParts = {
   readonly rounds: Rounds;
   readonly readRepairs: ReadRepairs;
   readonly send: (to: NodeId, message: ReplicaRequest | Forwarding) => void;
+  /** A strict write of `key` is on this node's own disk: the other owners are to know how far it is. */
+  readonly madeDurable: (key: Key) => void;
 };
 
 export class CoordinatorPorts {
@@ -70,7 +72,11 @@ export class CoordinatorPorts {
       const written = { type: 'written', request, durable: true } as const;
       // With dw = 0 nobody waits for the one durable write: it shares the next flush.
       const when = put.dw === 0 ? 'in-time' : 'hurried';
-      store.whenDurable(put.key, () => this.replicaReplied(self, written), when);
+      const acked = (): void => {
+        if (put.strict) this.#parts.madeDurable(put.key);
+        this.replicaReplied(self, written);
+      };
+      store.whenDurable(put.key, acked, when);
     },
     write: (request, { key }, record, { node, hintFor }, durable, register) =>
       this.#ask(node, {

@@ -149,12 +149,11 @@ export class RecordStore {
     const { storage, witness } = this.#parts;
     const layer = this.#memtable.seal();
     const carries = layer.records.size + layer.hints.size > 0 ? 'records' : 'none';
-    const ops = [...this.#opsOf(layer), ...(witness?.commitOps(carries) ?? [])];
-    const commits = witness?.commits ?? 0;
-    storage.commit(ops, (result) => {
+    const counted = witness?.commit(carries);
+    storage.commit([...this.#opsOf(layer), ...(counted?.ops ?? [])], (result) => {
       if (result.type === 'durable') {
         this.#memtable.settle();
-        witness?.committed(commits);
+        counted?.durable();
         done(undefined);
       } else done(result.reason);
     });
