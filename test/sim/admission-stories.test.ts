@@ -113,6 +113,8 @@ stories('repair of a stale replica rests between its batches while clients wait'
     world.clock.advance(2000);
     world.crash(stale);
     backup();
+    // Those were clients, too: nobody has asked for a while when it comes back.
+    world.clock.advance(15_000);
     world.network.faults.delayMs = [30, 35];
     world.start(stale);
     for (let i = 0; i < 200; i++) {
@@ -184,8 +186,8 @@ stories('a node that fills itself rests, and so does whoever gives', () => {
   assert.equal(restedBy(giver) + restedBy(other) + restedBy(wiped), 0);
   const busy = refillMs('put');
   const givers = restedBy(giver) + restedBy(other);
-  assert.ok(givers > 500, `the givers rested for ${givers} ms`);
-  assert.ok(restedBy(wiped) > 500, `the other for ${restedBy(wiped)} ms`);
+  assert.ok(givers > 300, `the givers rested for ${givers} ms`);
+  assert.ok(restedBy(wiped) > 300, `the other for ${restedBy(wiped)} ms`);
   assert.ok(busy > 1.5 * alone, `${alone} ms alone, ${busy} ms while clients asked`);
 });
 

@@ -8,6 +8,9 @@ export const CORPUS: readonly { readonly seed: number; readonly found: string }[
   { seed: 425200783, found: 'a read repair brought a record longer than its replica may keep' },
   { seed: 425300551, found: 'a node replaced by itself was a member and retired at once' },
   { seed: 425171089, found: 'first words lost on a link kept a leaver from emptying itself' },
-  { seed: 425400873, found: 'a node put back to an old backup was not recognised in its last second' },
+  {
+    seed: 425400873,
+    found: 'a node put back to an old backup was not recognised in its last second',
+  },
   { seed: 770163, found: 'the judge of conditions took a truncated write that came back for none' },
 ];
