@@ -73,7 +73,7 @@ export const addSimulateCommand = (program: Command): void => {
     .option('--from <seed>', 'the first of them (default: random)', integer)
     .option('--nodes <count>', 'nodes that found the cluster (default: 3 to 7, by seed)', integer)
     .option('--keys <count>', 'keys (default: 4 to 11, by seed)', integer)
-    .option('--clients <count>', 'clients at once (default: 4 to 12, by seed)', integer)
+    .option('--clients <count>', 'clients at once (default: 6 to 14, by seed)', integer)
     .option('--operations <count>', 'operations of a run', integer)
     .option('--faults <mix>', 'all, none, or kinds separated by commas', 'all')
     .option('--limits <which>', 'roomy or tiny: how soon records are truncated')

@@ -186,6 +186,11 @@ export class Node {
       .filter((target) => this.#organs.store.hints.find(target, key) !== undefined);
   }
 
+  /** Requests under way: for checkers. */
+  get coordinators(): number {
+    return this.#organs.nursery.alive;
+  }
+
   /** How many hints this node keeps for whom, and since when. */
   hintGauges(): readonly HintGauge[] {
     return this.#organs.store.hints.gauges();

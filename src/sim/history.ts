@@ -77,11 +77,15 @@ export type Loss = {
  */
 const BUFFERED_MS_MAX = 10_000;
 
+const NOTHING: ReadonlySet<string> = new Set();
+
 export class History {
   readonly writes: WriteFate[] = [];
   readonly losses: Loss[] = [];
   /** By key, deletes that the owners agreed to forget: they account for their past for ever. */
   readonly #forgotten = new Map<string, Set<string>>();
+  /** Keys of which a write may replace what it has not seen. */
+  readonly #lastWriteWins = new Set<string>();
   readonly #byName = new Map<string, WriteFate>();
   readonly #byPut = new Map<PutId, WriteFate>();
   readonly #byKey = new Map<string, WriteFate[]>();
@@ -90,6 +94,7 @@ export class History {
     this.writes.push(write);
     this.#byName.set(write.name, write);
     this.#byPut.set(write.putId, write);
+    if (write.mode === 'last-write-wins') this.#lastWriteWins.add(write.key);
     const ofKey = this.#byKey.get(write.key);
     if (ofKey === undefined) this.#byKey.set(write.key, [write]);
     else ofKey.push(write);
@@ -133,8 +138,11 @@ export class History {
    * last-write-wins put that is there or was itself rightly replaced (A8).
    */
   isAccountedFor(write: WriteFate, there: readonly string[]): boolean {
-    const past = this.pastOf([...there, ...(this.#forgotten.get(write.key) ?? [])]);
-    if (past.has(write.name)) return true;
+    const forgotten = this.#forgotten.get(write.key) ?? NOTHING;
+    if (there.some((name) => this.#knows(name, write))) return true;
+    for (const name of forgotten) if (this.#knows(name, write)) return true;
+    if (!this.#lastWriteWins.has(write.key)) return false;
+    const past = this.pastOf([...there, ...forgotten]);
     const known = new Set(past);
     const queue = [...past];
     while (queue.length > 0) {
@@ -151,6 +159,11 @@ export class History {
       }
     }
     return false;
+  }
+
+  /** Whether the write of this name is `write`, or had seen it. */
+  #knows(name: string, write: WriteFate): boolean {
+    return name === write.name || this.#byName.get(name)?.past.has(write.name) === true;
   }
 
   /**

@@ -28,6 +28,8 @@ export const INVARIANTS = {
   ownership: 'in calm each partition has min(N, members) distinct owners, those planned (8)',
   'quorums overlap':
     'at all times fewer than R complete owners lack a strict write, so that every read meets it (8)',
+  'former owners hold on':
+    'who is no owner any more deletes a record only when every owner has it on disk (C6, 8)',
   bounded: 'coordinators and hints stay below their caps (9)',
   'the nursery empties': 'no coordinator outlives its request (10)',
   'nothing is left running': 'a stopped node has no timer and nothing unwritten (10)',

@@ -15,6 +15,7 @@ import { InvariantBroken, demand } from './invariants.ts';
 import { RingsSeen } from './rings-seen.ts';
 import { mayGo } from './scenario.ts';
 import type { Scenario } from './scenario.ts';
+import { Surrenders } from './surrenders.ts';
 import type { Judge } from './workload.ts';
 import type { Host, SimEvent, World } from './world.ts';
 
@@ -36,6 +37,7 @@ export class OnlineJudge implements Judge {
   readonly #digest: Digest;
   readonly #holdings: Holdings;
   readonly #rings: RingsSeen;
+  readonly #surrenders: Surrenders;
   readonly #conditions: Conditions;
   /** The farthest that the wall clock of any node was ever seen. */
   #latestWallMs = 0;
@@ -48,6 +50,8 @@ export class OnlineJudge implements Judge {
     this.#digest = digest;
     this.#rings = new RingsSeen(world);
     this.#holdings = new Holdings({ world, scenario, history, digest, rings: this.#rings });
+    const holdings = this.#holdings;
+    this.#surrenders = new Surrenders({ world, history, holdings, rings: this.#rings });
     this.#conditions = new Conditions({
       history,
       limits: scenario.limits,
@@ -165,8 +169,8 @@ export class OnlineJudge implements Judge {
     const { coordinatorsMax, replica } = this.#scenario.config;
     for (const { id, node } of this.#world.hosts) {
       if (node === undefined) continue;
-      const { coordinators, nodes } = node.status();
-      const hints = nodes.find((each) => each.id === id)?.hints ?? 0;
+      const { coordinators } = node;
+      const hints = node.hintGauges().reduce((sum, { count }) => sum + count, 0);
       this.#try(() =>
         demand(
           coordinators <= coordinatorsMax && hints <= replica.hintsMax,
@@ -277,6 +281,8 @@ export class OnlineJudge implements Judge {
     if (event.type === 'lost') {
       const { node, of, atMs, unnoticed } = event;
       this.#history.losses.push({ node, of, atMs, unnoticed });
+    } else if (event.type === 'committing') {
+      this.#try(() => this.#surrenders.check(event.host, event.ops));
     } else if (event.type === 'committed') {
       for (const op of event.ops) {
         if (op.type === 'put' && op.table === 'records') this.#try(() => this.#judgeRow(op.value));

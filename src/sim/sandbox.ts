@@ -77,7 +77,7 @@ const noticeTime = (): number => {
 };
 
 const ALWAYS_LOOKED_AT = 200;
-const LOOKED_AT_EVERY = 61;
+const LOOKED_AT_EVERY = 997;
 let timeAsked = 0;
 
 const replace = (on: object, name: string, by: unknown): (() => void) => {

@@ -32,7 +32,8 @@ export type OperationPlan = {
   readonly key: number;
   /**
    * `update`: get, then put with its context; `blind`: a put without one; `follow`: a put with the
-   * context that the client's own last put of the key answered with; `scan`: of the key's partition.
+   * context that the client's own last put of the key answered with; `scan`: of the partition of a
+   * key that is put just before it, if there are fresh ones left, or of the key it wrote last.
    */
   readonly kind: 'update' | 'blind' | 'follow' | 'delete' | 'read' | 'scan';
   readonly mode: 'causal' | 'last-write-wins';
@@ -61,6 +62,8 @@ export type Scenario = {
   readonly spares: number;
   readonly zones: number;
   readonly keys: readonly string[];
+  /** Those of them that are put once, each just before its partition is scanned. */
+  readonly freshKeys: readonly string[];
   readonly clients: number;
   readonly config: Config;
   /** Whether deletes are old enough to be forgotten within the run. */
@@ -99,9 +102,11 @@ export type ScenarioOptions = {
 /** How long faults strike, ms; what the clients have not done by then they do in calm. */
 export const FAULTS_MS = 20_000;
 const TICK_MS = 100;
-const OPERATIONS = 640;
+const OPERATIONS = 720;
 /** More keys where partitions are scanned: what is in memory only is best missed when it is new. */
 const SCANNED_KEYS = 6;
+/** An owner that lacks a write lists the key all the same if it has an older one. */
+const FRESH_KEYS = 16;
 /** No value with a time to live lives longer, ms. */
 const TTL_MS_MAX = 6000;
 export const TRIES_MAX = 4;
@@ -117,7 +122,7 @@ export const scenarioOf = (seed: number, options: ScenarioOptions = {}): Scenari
     nodes: 3 + pick(random, [0, 0, 1, 2, 2, 3, 4]),
     zones: pick(random, [1, 1, 2, 3]),
     keys: 4 + random.integer(8),
-    clients: 4 + random.integer(9),
+    clients: 6 + random.integer(9),
     limits: pick(random, ['roomy', 'roomy', 'roomy', 'roomy', 'tiny'] as const),
     leftDead: pick(random, [0, 0, 0, 0, 1, 2]),
     spares: pick(random, [0, 1, 1, 2, 3]),
@@ -137,6 +142,11 @@ export const scenarioOf = (seed: number, options: ScenarioOptions = {}): Scenari
       (!hintsOnly || LOSES_NOTHING.includes(kind)) &&
       !(forgets && UNFORGETTING.has(kind)),
   );
+  const hasScans = scanChanceOf(seed) > 0;
+  const freshKeys = hasScans && !options.baskets ? freshKeysOf(FRESH_KEYS) : [];
+  const keys = options.baskets
+    ? basketsOf(options.keys ?? 2)
+    : keysOf(options.keys ?? (hasScans ? drawn.keys + SCANNED_KEYS : drawn.keys));
   return {
     seed,
     founders,
@@ -145,9 +155,8 @@ export const scenarioOf = (seed: number, options: ScenarioOptions = {}): Scenari
     forgets,
     clients,
     zones: Math.min(drawn.zones, founders),
-    keys: options.baskets
-      ? basketsOf(options.keys ?? 2)
-      : keysOf(options.keys ?? (scanChanceOf(seed) > 0 ? drawn.keys + SCANNED_KEYS : drawn.keys)),
+    keys: [...keys, ...freshKeys],
+    freshKeys,
     config: hintsOnly ? withHintsOnly(config) : config,
     network: networkOf(seed, mayStrike(options, 'network')),
     clientSkewMs: Array.from({ length: clients }, () =>
@@ -178,12 +187,15 @@ const keysOf = (count: number): readonly string[] =>
     return i % 2 === 1 ? `kept${i}` : `key${i}`;
   });
 
+const freshKeysOf = (count: number): readonly string[] =>
+  Array.from({ length: count }, (_, i) => `fresh${i}`);
+
 /** Few, so that clients meet there. */
 const basketsOf = (count: number): readonly string[] =>
   Array.from({ length: count }, (_, i) => `basket${i}`);
 
 /** Whether what a key holds may be deleted, or expire. */
-export const mayGo = (key: string): boolean => !key.startsWith('kept');
+export const mayGo = (key: string): boolean => !/^(kept|fresh)/.test(key);
 
 export const modeOn = (key: string, planned: OperationPlan['mode']): OperationPlan['mode'] => {
   if (key.startsWith('mixed')) return planned;
@@ -320,7 +332,7 @@ const operationsOf = (seed: number, clients: number, count: number): readonly Op
   });
 };
 
-const scanChanceOf = (seed: number): number => chanceOf(randomStream(seed, 'scans'), 0.15);
+const scanChanceOf = (seed: number): number => chanceOf(randomStream(seed, 'scans'), 0.2);
 
 /** Exactly zero for two seeds of five, else anything up to `most`. */
 const chanceOf = (random: Random, most: number): number => {

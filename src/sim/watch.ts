@@ -6,6 +6,8 @@ import type { World } from './world.ts';
 /** The longest that anything may take to settle in calm, virtual ms. */
 const PATIENCE_MS = 90_000;
 const STEP_MS = 20;
+/** What is waited for is looked at so often, ms: it asks every node for all it has. */
+const LOOK_MS = 100;
 /** How often the caps are looked at, and what all nodes together hold, in steps. */
 const CAPS_EVERY = 10;
 const HOLDINGS_EVERY = 50;
@@ -31,7 +33,7 @@ export class Watch {
 
   advanceWhile(msMax: number, goesOn: () => boolean): void {
     const end = this.world.clock.nowMs + msMax;
-    while (goesOn() && this.world.clock.nowMs < end) this.#step(STEP_MS);
+    while (this.world.clock.nowMs < end && goesOn()) this.advance(LOOK_MS);
   }
 
   advanceUntil(what: string, met: () => boolean, whyNot: () => string = () => ''): void {

@@ -52,6 +52,9 @@ export class Workload {
   readonly #baskets: Baskets | undefined;
   /** By client, the key it wrote last. */
   readonly #written: string[] = [];
+  /** Keys that operations choose from, and those that are still to be put. */
+  readonly #keys: readonly string[];
+  readonly #fresh: string[];
   #running = 0;
   #done = 0;
   /** How many operations each client may still begin. */
@@ -72,6 +75,8 @@ export class Workload {
     const count = (name: string): void => this.#count(name);
     this.#tries = new Tries({ world, random: this.#random, count });
     this.#n = Math.min(3, scenario.founders);
+    this.#fresh = [...scenario.freshKeys];
+    this.#keys = scenario.keys.filter((key) => !scenario.freshKeys.includes(key));
   }
 
   get isDone(): boolean {
@@ -138,12 +143,15 @@ export class Workload {
   }
 
   #perform(plan: OperationPlan, ended: () => void): void {
-    const { keys } = this.#scenario;
-    const key = keys[Math.floor(plan.key * keys.length)]!;
+    const key = this.#keys[Math.floor(plan.key * this.#keys.length)]!;
     const deletes = plan.kind === 'delete' && this.#mayGo(key);
     const mode = deletes ? 'causal' : modeOn(key, plan.mode);
     if (plan.kind === 'read') return this.#read(plan, key, ended);
-    if (plan.kind === 'scan') return this.#scan(plan, this.#written[plan.client] ?? key, ended);
+    if (plan.kind === 'scan') {
+      const fresh = this.#fresh.pop();
+      if (fresh === undefined) return this.#scan(plan, this.#written[plan.client] ?? key, ended);
+      return this.#write(plan, fresh, 'causal', NOTHING_SEEN, () => this.#scan(plan, fresh, ended));
+    }
     if (deletes || ((plan.kind === 'update' || plan.kind === 'delete') && mode === 'causal')) {
       return this.#read(plan, key, (seen) =>
         seen === undefined ? ended() : this.#write(plan, key, mode, seen, ended),

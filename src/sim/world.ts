@@ -75,6 +75,8 @@ export type SimEvent =
     }
   /** What came to the disk with a commit: below the write log. */
   | { readonly type: 'written'; readonly host: Host; readonly ops: readonly StorageOp[] }
+  /** A commit begins. */
+  | { readonly type: 'committing'; readonly host: Host; readonly ops: readonly StorageOp[] }
   /** A commit came to its end. */
   | {
       readonly type: 'committed';
@@ -314,11 +316,13 @@ export class World {
     const log = withWriteLog(host.disk.open(clock, random), digest, writeLog);
     return {
       ...log,
-      commit: (ops, done) =>
+      commit: (ops, done) => {
+        this.#tell({ type: 'committing', host, ops });
         log.commit(ops, (result) => {
           this.#tell({ type: 'committed', host, ops, result });
           done(result);
-        }),
+        });
+      },
     };
   }
 

@@ -73,6 +73,29 @@ repair('once converged, exchanges go on and write nothing', () => {
   assert.ok(repairOf(c.world.hosts[0]!, c.world.hosts[1]!)!.exchanges > rounds + 5);
 });
 
+repair('a node that is not whole is no list of a scan: another owner may lack the key, too', () => {
+  const c = cluster();
+  const [whole, late, wiped] = c.world.hosts as [Host, Host, Host];
+  c.world.crash(late);
+  assert.equal(codeOf(c.put(0, 'value', { w: 2, dw: 2, strict: true }, 500)), 'applied');
+  c.world.crash(wiped);
+  wiped.disk.wipe();
+  // Only the first node has the key, and it says nothing for a while.
+  whole.clock.pause(8000);
+  c.world.start(late);
+  c.world.start(wiped);
+  c.world.clock.advance(2000);
+  const partition = c.world.partitionOf('k');
+  const scan = { type: 'scan', partition, limit: 10, timeoutMs: 1500 } as const;
+  for (const at of [1, 2]) {
+    const reply = c.ask(at, scan, 2000);
+    assert.equal(codeOf(reply), 'QUORUM_NOT_MET', JSON.stringify(reply));
+  }
+  c.world.clock.advance(5000);
+  const reply = c.ask(2, scan, 2000);
+  assert.ok(reply.type === 'keys' && reply.keys.length === 1, JSON.stringify(reply));
+});
+
 repair('a wiped node answers NOT_READY, never "not found", until it is refilled', () => {
   const c = cluster();
   putAll(c, 'kept', 3);
