@@ -156,7 +156,7 @@ export class Witness {
     const kept = this.#kept.get(from);
     if (kept?.start === start && kept.commits >= commits) return { type: 'remembered', ...kept };
     // No progress of ours, which others would have to be told in turn: it is no commit of records.
-    this.#parts.wantsCommit();
+    if (this.#learned) this.#parts.wantsCommit();
     return undefined;
   }
 
