@@ -9,6 +9,7 @@
  * reader that does not read.
  */
 import { CoterieError } from '../../core/errors.ts';
+import { NumberMap } from '../../core/number-map.ts';
 import { Rate } from '../../core/rate.ts';
 import type { Clock, Timer } from '../../ports/clock.ts';
 import type { Connection, ConnectionEvents } from '../../ports/links.ts';
@@ -110,7 +111,7 @@ class Session implements ConnectionEvents {
   readonly #parts: ClientPortParts;
   readonly #portState: () => 'serving' | 'going-away';
   readonly #gone: () => void;
-  readonly #inFlight = new Map<number, InFlight>();
+  readonly #inFlight = new NumberMap<InFlight>();
   #state: 'awaiting-hello' | 'serving' | 'closing' = 'awaiting-hello';
   readonly #silence: Timer;
   readonly #rate: Rate;
@@ -150,7 +151,7 @@ class Session implements ConnectionEvents {
   closed(): void {
     this.#state = 'closing';
     this.#parts.clock.clearTimeout(this.#silence);
-    const left = [...this.#inFlight.values()];
+    const left = this.#inFlight.values();
     this.#inFlight.clear();
     for (const { cancel } of left) cancel();
     this.#gone();

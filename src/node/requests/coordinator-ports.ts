@@ -9,6 +9,7 @@ import type { ForwardPorts } from '../../../actors/forward.ts';
 import type { GetPorts, GetReply } from '../../../actors/get.ts';
 import type { PutPorts } from '../../../actors/put.ts';
 import type { Key, NodeId } from '../../core/ids.ts';
+import { NumberMap } from '../../core/number-map.ts';
 import { decodeRecord, encodeRecord } from '../../core/record-bytes.ts';
 import type { RecordOfKey } from '../../core/record.ts';
 import type {
@@ -43,7 +44,7 @@ export class CoordinatorPorts {
   readonly gets: Replies<GetReply>;
   readonly #parts: CoordinatorPortsParts;
   /** What was read before a put that looks first, until its dot is minted. */
-  readonly #known = new Map<RequestId, RecordOfKey>();
+  readonly #known = new NumberMap<RecordOfKey>();
 
   constructor(parts: CoordinatorPortsParts) {
     this.#parts = parts;

@@ -11,6 +11,7 @@ import type { Trace } from '../../ports/trace.ts';
 import type { ForwardEvent } from '../../../actors/forward.ts';
 import type { GetEvent } from '../../../actors/get.ts';
 import type { PutEvent } from '../../../actors/put.ts';
+import { NumberMap } from '../../core/number-map.ts';
 import type { CoordinatorWatch, Watch } from '../../inspector/watch.ts';
 import type { ScanEvent } from '../../../actors/scan.ts';
 import type { RequestId } from '../../wire/peer-messages.ts';
@@ -34,7 +35,7 @@ type Life = { send(event: CoordinatorEvent): void; stop(): unknown };
 type Living = { readonly life: Life; readonly watch: CoordinatorWatch | undefined };
 
 export class Nursery {
-  readonly #alive = new Map<RequestId, Living>();
+  readonly #alive = new NumberMap<Living>();
   readonly #watch: Watch | undefined;
   readonly #host: CoordinatorHost;
   readonly #timers: Timers;

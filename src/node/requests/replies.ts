@@ -2,12 +2,13 @@
  * Who waits for the reply of which coordinator. Each is told once: what its coordinator says, or that
  * it crashed. The nursery knows of every reply, whatever the request: for the inspector and the log.
  */
+import { NumberMap } from '../../core/number-map.ts';
 import type { RequestId } from '../../wire/peer-messages.ts';
 import type { Nursery } from './nursery.ts';
 
 export class Replies<Reply extends object> {
   readonly #nursery: Nursery;
-  readonly #waiting = new Map<RequestId, (reply: Reply) => void>();
+  readonly #waiting = new NumberMap<(reply: Reply) => void>();
 
   constructor(nursery: Nursery) {
     this.#nursery = nursery;

@@ -1,111 +1,96 @@
 /**
  * Many waits of few lengths over one clock. Coordinators wait for the same few delays, and nearly
- * every wait is called off: those of one length stand in a queue, which is in order by itself, and
- * only its head holds a timer of the clock.
+ * every wait is called off: those of one length stand in a line, which is in order by itself, and
+ * only its first holds a timer of the clock.
+ *
+ * Who is called off leaves the line at once and lets go of its neighbours. A line that kept the dead
+ * for a while would let them grow old, and the collector takes what the old point at for alive.
  */
+import { NumberMap } from '../../core/number-map.ts';
 import type { Clock, Timer } from '../../ports/clock.ts';
 
 const EARLY_MS = 0.5;
 
-/** How many that were called off may stand about, beside as many as are alive. */
-const DEAD_MAX = 1024;
-
 /** A wait; `task` is gone once it was called off or is over. */
-export type Appointment = {
+type Wait = {
   task: (() => void) | undefined;
   readonly dueMs: number;
-  readonly of: Queue;
+  readonly line: Line;
+  before: Wait | undefined;
+  after: Wait | undefined;
 };
 
-type Queue = {
+type Line = {
   readonly delayMs: number;
-  waiting: Appointment[];
-  /** Where in `waiting` the first one stands that may still be due. */
-  head: number;
-  /** How many of those waiting were not called off. */
-  alive: number;
+  first: Wait | undefined;
+  last: Wait | undefined;
   /** `ringing` while those due are called: what they bring is looked at afterwards. */
   timer: Timer | 'ringing' | undefined;
 };
 
 export class Timers implements Pick<Clock, 'setTimeout' | 'clearTimeout'> {
   readonly #clock: Clock;
-  readonly #queues = new Map<number, Queue>();
+  readonly #lines = new NumberMap<Line>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** Waits kept in memory, those called off among them. */
-  get standing(): number {
-    return [...this.#queues.values()].reduce((sum, { waiting }) => sum + waiting.length, 0);
-  }
-
-  setTimeout(task: () => void, delayMs: number): Appointment {
-    let queue = this.#queues.get(delayMs);
-    if (queue === undefined) {
-      queue = { delayMs, waiting: [], head: 0, alive: 0, timer: undefined };
-      this.#queues.set(delayMs, queue);
+  setTimeout(task: () => void, delayMs: number): Timer {
+    let line = this.#lines.get(delayMs);
+    if (line === undefined) {
+      line = { delayMs, first: undefined, last: undefined, timer: undefined };
+      this.#lines.set(delayMs, line);
     }
-    const appointment = { task, dueMs: this.#clock.monotonicMs() + delayMs, of: queue };
-    queue.waiting.push(appointment);
-    queue.alive += 1;
-    if (queue.timer === undefined) this.#arm(queue, delayMs);
-    return appointment;
+    const { last } = line;
+    const dueMs = this.#clock.monotonicMs() + delayMs;
+    const wait: Wait = { task, dueMs, line, before: last, after: undefined };
+    if (last === undefined) line.first = wait;
+    else last.after = wait;
+    line.last = wait;
+    if (line.timer === undefined) this.#arm(line, delayMs);
+    return wait;
   }
 
   clearTimeout(timer: Timer): void {
-    const appointment = timer as Appointment;
-    if (appointment.task === undefined) return;
-    appointment.task = undefined;
-    this.#left(appointment.of);
+    const wait = timer as Wait;
+    if (wait.task === undefined) return;
+    leave(wait);
+    if (wait.line.first === undefined) this.#end(wait.line);
   }
 
-  #arm(queue: Queue, delayMs: number): void {
-    queue.timer = this.#clock.setTimeout(() => this.#ring(queue), Math.max(0, delayMs));
+  #arm(line: Line, delayMs: number): void {
+    line.timer = this.#clock.setTimeout(() => this.#ring(line), Math.max(0, delayMs));
   }
 
-  /** Keeps the appointments that are due, then waits for the next that was not called off. */
-  #ring(queue: Queue): void {
-    queue.timer = 'ringing';
+  /** Calls those that are due, then waits for the next. */
+  #ring(line: Line): void {
+    line.timer = 'ringing';
     const nowMs = this.#clock.monotonicMs();
-    for (;;) {
-      const first = queue.waiting[queue.head];
-      // The clock may ring a fraction early.
-      if (first === undefined || (first.task !== undefined && first.dueMs > nowMs + EARLY_MS))
-        break;
-      queue.head += 1;
-      const { task } = first;
-      if (task === undefined) continue;
-      first.task = undefined;
-      this.#left(queue);
-      task();
+    // The clock may ring a fraction early.
+    while (line.first !== undefined && line.first.dueMs <= nowMs + EARLY_MS) {
+      const { task } = line.first;
+      leave(line.first);
+      task?.();
     }
-    queue.timer = undefined;
-    if (queue.head * 2 > queue.waiting.length) {
-      queue.waiting.splice(0, queue.head);
-      queue.head = 0;
-    }
-    const next = queue.waiting[queue.head];
-    if (next !== undefined) this.#arm(queue, next.dueMs - nowMs);
-    else this.#queues.delete(queue.delayMs);
+    line.timer = undefined;
+    if (line.first === undefined) this.#end(line);
+    else this.#arm(line, line.first.dueMs - nowMs);
   }
 
-  /** One wait less; a queue without any leaves nothing behind. */
-  #left(queue: Queue): void {
-    queue.alive -= 1;
-    if (queue.alive > 0) {
-      if (queue.waiting.length - queue.head > 2 * queue.alive + DEAD_MAX) {
-        queue.waiting = queue.waiting.filter(({ task }) => task !== undefined);
-        queue.head = 0;
-      }
-      return;
-    }
-    queue.waiting.length = 0;
-    queue.head = 0;
-    if (queue.timer === 'ringing') return;
-    if (queue.timer !== undefined) this.#clock.clearTimeout(queue.timer);
-    queue.timer = undefined;
-    this.#queues.delete(queue.delayMs);
+  /** A line without anyone leaves nothing behind. */
+  #end({ delayMs, timer }: Line): void {
+    if (timer === 'ringing') return;
+    if (timer !== undefined) this.#clock.clearTimeout(timer);
+    this.#lines.delete(delayMs);
   }
 }
+
+const leave = (wait: Wait): void => {
+  const { line, before, after } = wait;
+  if (before === undefined) line.first = after;
+  else before.after = after;
+  if (after === undefined) line.last = before;
+  else after.before = before;
+  wait.before = wait.after = wait.task = undefined;
+};
