@@ -63,7 +63,10 @@ export type GetInput = {
   readonly lingerMs: number;
 };
 
-type GetContext = GetInput & {
+/** What never changes stands one level down: an assignment copies what is beside it. */
+type GetContext = {
+  readonly input: GetInput;
+  readonly tally: ReadTally;
   readonly reconciled: Reconciled;
   /** Nodes asked again, for values of which they had sent the header. */
   readonly fetching: readonly NodeId[];
@@ -76,9 +79,9 @@ export const getMachine = setup({
     events: {} as GetEvent,
   },
   delays: {
-    timeout: ({ context }) => context.timeoutMs,
-    patience: ({ context }) => context.patienceMs,
-    linger: ({ context }) => context.lingerMs,
+    timeout: ({ context }) => context.input.timeoutMs,
+    patience: ({ context }) => context.input.patienceMs,
+    linger: ({ context }) => context.input.lingerMs,
   },
   guards: {
     quorumComplete: ({ context }) => readVerdict(context.tally) === 'won' && isComplete(context),
@@ -87,15 +90,16 @@ export const getMachine = setup({
   },
   actions: {
     askLacking: ({ context }) => ask(context, answersLacking(context.tally)),
-    recordAsked: assign(({ context }) => ({
-      tally: askNext(context.tally, answersLacking(context.tally)),
-    })),
+    recordAsked: assign(({ context: { tally } }) => {
+      const lacking = answersLacking(tally);
+      return lacking === 0 ? {} : { tally: askNext(tally, lacking) };
+    }),
     askOneMore: ({ context }) => ask(context, 1),
     recordOneMore: assign(({ context }) => ({ tally: askNext(context.tally, 1) })),
     recordAnswer: assign(({ context, event }) => {
       if (event.type !== 'replica.answered') return {};
       const tally = recordAnswer(context.tally, event.node, event.role, event.record);
-      return { tally, reconciled: reconcile(tally.answers, context.limits) };
+      return { tally, reconciled: reconcile(tally.answers, context.input.limits) };
     }),
     recordRefusal: assign(({ context, event }) =>
       event.type === 'replica.refused'
@@ -103,22 +107,27 @@ export const getMachine = setup({
         : {},
     ),
     fetchMissing: ({ context }) => {
-      for (const holder of holdersToAsk(context)) {
-        context.ports.read(context.request, context.key, holder, 'with-values');
-      }
+      const { ports, request, key } = context.input;
+      for (const holder of holdersToAsk(context)) ports.read(request, key, holder, 'with-values');
     },
-    recordFetching: assign(({ context }) => ({
-      fetching: [...context.fetching, ...holdersToAsk(context)],
-    })),
+    recordFetching: assign(({ context }) => {
+      const holders = holdersToAsk(context);
+      return holders.length === 0 ? {} : { fetching: [...context.fetching, ...holders] };
+    }),
     replyValue: ({ context }) => {
-      const { ports, request, reconciled, tally } = context;
+      const { input, reconciled, tally } = context;
       const fastest = tally.answers.find((answer) => answer.role === 'owner') ?? tally.answers[0];
-      ports.reply(request, { type: 'value', record: reconciled.record, fastest: fastest!.node });
+      const reply = { type: 'value', record: reconciled.record, fastest: fastest!.node } as const;
+      input.ports.reply(input.request, reply);
     },
-    replyFailed: ({ context }) => context.ports.reply(context.request, failedReply(context)),
+    replyFailed: ({ context }) => {
+      const { ports, request } = context.input;
+      ports.reply(request, failedReply(context));
+    },
     repairStale: ({ context }) => {
       if (!isComplete(context)) return;
-      const { ports, key, request, reconciled, tally } = context;
+      const { reconciled, tally } = context;
+      const { ports, key, request } = context.input;
       for (const node of reconciled.stale) {
         const answer = tally.answers.find((each) => each.node === node);
         if (answer?.role === 'owner') {
@@ -129,7 +138,7 @@ export const getMachine = setup({
   },
 }).createMachine({
   id: 'get',
-  context: ({ input }) => ({ ...input, reconciled: NOTHING, fetching: [] }),
+  context: ({ input }) => ({ input, tally: input.tally, reconciled: NOTHING, fetching: [] }),
   initial: 'reading',
   states: {
     reading: {
@@ -171,7 +180,9 @@ export const getMachine = setup({
 });
 
 /** The first replica asked sends values, those after it headers; whoever is asked late, values. */
-const ask = ({ tally, ports, request, key }: GetContext, count: number): void => {
+const ask = ({ tally, input }: GetContext, count: number): void => {
+  const { ports, request, key } = input;
+  if (count === 0) return;
   tally.candidates.slice(0, count).forEach((node, index) => {
     const first = tally.asked.length === 0 && index === 0;
     const late = tally.asked.length > 0;
@@ -183,11 +194,11 @@ const NOTHING = reconcile([], UNLIMITED);
 
 const isComplete = ({ reconciled }: GetContext): boolean => reconciled.missing.length === 0;
 
-const holdersToAsk = ({ reconciled, fetching }: GetContext): readonly NodeId[] => [
-  ...new Set(
-    reconciled.missing.map(({ holder }) => holder).filter((node) => !fetching.includes(node)),
-  ),
-];
+const holdersToAsk = ({ reconciled, fetching }: GetContext): readonly NodeId[] => {
+  if (reconciled.missing.length === 0) return [];
+  const holders = reconciled.missing.map(({ holder }) => holder);
+  return [...new Set(holders.filter((node) => !fetching.includes(node)))];
+};
 
 const failedReply = ({ tally, reconciled }: GetContext): FailedReply => {
   const got = countedAnswers(tally);

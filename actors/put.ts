@@ -65,7 +65,10 @@ export type PutInput = {
   readonly lingerMs: number;
 };
 
-type PutContext = PutInput & {
+/** What never changes stands one level down: an assignment copies what is beside it. */
+type PutContext = {
+  readonly input: PutInput;
+  readonly tally: WriteTally;
   readonly record: Uint8Array | undefined;
   readonly token: Uint8Array | undefined;
   readonly replied: boolean;
@@ -78,9 +81,9 @@ export const putMachine = setup({
     events: {} as PutEvent,
   },
   delays: {
-    timeout: ({ context }) => context.put.timeoutMs,
-    patience: ({ context }) => context.patienceMs,
-    linger: ({ context }) => context.lingerMs,
+    timeout: ({ context }) => context.input.put.timeoutMs,
+    patience: ({ context }) => context.input.patienceMs,
+    linger: ({ context }) => context.input.lingerMs,
   },
   guards: {
     quorumWon: ({ context }) => writeVerdict(context.tally) === 'won',
@@ -89,22 +92,20 @@ export const putMachine = setup({
     unanswered: ({ context }) => !context.replied,
   },
   actions: {
-    mint: ({ context }) => {
-      context.ports.mint(context.request, context.put);
-    },
+    mint: ({ context: { input } }) => input.ports.mint(input.request, input.put),
     recordMint: assign(({ context, event }) => {
       if (event.type !== 'replica.minted') return {};
       return {
         record: event.record,
         token: event.context,
-        tally: recordAck(context.tally, context.self, false),
+        tally: recordAck(context.tally, context.input.self, false),
       };
     }),
     sendWrites: ({ context }) => {
       // Max(1, dw) of the N replica writes are marked durable; the minting one is the first.
       let durable = Math.max(1, context.tally.dw) - 1;
       for (const to of placements(context.tally)) {
-        if (to.node === context.self) continue;
+        if (to.node === context.input.self) continue;
         sendTo(context, to, isCounted(context.tally, to.node) && durable-- > 0);
       }
     },
@@ -126,7 +127,8 @@ export const putMachine = setup({
       tally: replaceSilent(context.tally, which).tally,
     })),
     syncMore: ({ context }) => {
-      const { ports, request, put, tally } = context;
+      const { input, tally } = context;
+      const { ports, request, put } = input;
       const lacking = durableLacking(tally);
       // The one already asked may be stuck on a slow disk, so one more than is lacking is asked.
       if (lacking > 0) {
@@ -134,24 +136,36 @@ export const putMachine = setup({
       }
     },
     replyApplied: ({ context }) => {
-      const { ports, request, tally, token } = context;
+      const { input, tally, token } = context;
       const { acked, durable } = tally;
-      ports.reply(request, { type: 'applied', acks: acked, durable, context: token! });
+      const reply = { type: 'applied', acks: acked, durable, context: token! } as const;
+      input.ports.reply(input.request, reply);
     },
-    replyUnknown: ({ context }) => context.ports.reply(context.request, unknownReply(context)),
+    replyUnknown: ({ context }) => {
+      const { ports, request } = context.input;
+      ports.reply(request, unknownReply(context));
+    },
     replyRefused: ({ context, event }) => {
-      if (event.type === 'mint.refused') context.ports.reply(context.request, event.failure);
+      const { ports, request } = context.input;
+      if (event.type === 'mint.refused') ports.reply(request, event.failure);
     },
     recordReply: assign({ replied: true }),
     hintMissing: ({ context }) => {
+      const { ports, put, self } = context.input;
       for (const owner of ownersWithout(context.tally)) {
-        if (owner !== context.self) context.ports.keepHint(context.put, owner);
+        if (owner !== self) ports.keepHint(put, owner);
       }
     },
   },
 }).createMachine({
   id: 'put',
-  context: ({ input }) => ({ ...input, record: undefined, token: undefined, replied: false }),
+  context: ({ input }) => ({
+    input,
+    tally: input.tally,
+    record: undefined,
+    token: undefined,
+    replied: false,
+  }),
   initial: 'minting',
   after: {
     timeout: {
@@ -209,7 +223,8 @@ export const putMachine = setup({
 });
 
 const sendTo = (context: PutContext, to: Placement, durable: boolean): void => {
-  const { ports, request, put, record, tally } = context;
+  const { input, record, tally } = context;
+  const { ports, request, put } = input;
   if (record === undefined) return;
   ports.write(request, put, record, to, durable, tally.register);
 };

@@ -1,4 +1,5 @@
 /** What listens to one coordinator, and what it leaves behind if the request was worth a look. */
+import type { Key } from '../core/ids.ts';
 import type { InspectionEvent } from 'xstate';
 import { liveSiblings } from '../core/record.ts';
 import type { RecordOfKey } from '../core/record.ts';
@@ -39,7 +40,8 @@ export class Ear implements CoordinatorWatch {
     this.#given = input;
     this.#bornAtMs = recorder.nowMs();
     this.input = input;
-    if (recorder.isWatched) recorder.touched(keyOf(input));
+    const key = keyOf(input);
+    if (recorder.isWatched && key !== undefined) recorder.touched(key);
     if (!sampled) return;
     this.#cause = cause ?? recorder.causeOf(request);
     const tell = (happening: Happening): void =>
@@ -103,7 +105,8 @@ export class Ear implements CoordinatorWatch {
   }
 }
 
-const keyOf = (input: object): string => {
-  const { key, put } = input as { readonly key?: string; readonly put?: { readonly key: string } };
-  return put?.key ?? key ?? '';
+/** A scan has none. */
+const keyOf = (input: object): Key | undefined => {
+  const { key, put } = input as { readonly key?: Key; readonly put?: { readonly key: Key } };
+  return put?.key ?? key;
 };

@@ -9,6 +9,7 @@
  */
 import type { AnyActorRef } from 'xstate';
 import { showKey } from '../core/ids.ts';
+import { TopK } from '../core/top-k.ts';
 import type { Key, NodeId } from '../core/ids.ts';
 import { parseTraceparent } from '../core/traceparent.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -18,7 +19,6 @@ import { ActorObserver } from './actor-observer.ts';
 import { Ear } from './ear.ts';
 import { messageFacts, shortFacts } from './facts.ts';
 import { Histogram } from './histogram.ts';
-import { HotKeys } from './hot-keys.ts';
 import type {
   ActorGauge,
   InspectionRecord,
@@ -71,7 +71,7 @@ export class Recorder implements Watch {
   readonly #records: InspectionRecord[] = [];
   readonly #stories = new Map<string, Story>();
   readonly #latencies = new Map<string, Histogram>();
-  readonly #hotKeys = new HotKeys(256);
+  readonly #hotKeys = new TopK<Key>(256);
   readonly #actors: ActorObserver;
   readonly #alive: Record<string, number> = {};
   /** Of the epoch, at monotonic zero: records never go back when the wall clock does. */
@@ -265,7 +265,7 @@ export class Recorder implements Watch {
     return this.#limits.slowMs;
   }
 
-  touched(key: string): void {
+  touched(key: Key): void {
     this.#hotKeys.touch(key);
   }
 
@@ -283,7 +283,7 @@ export class Recorder implements Watch {
       actors: this.#actors.gauges(),
       coordinators: { ...this.#alive },
       siblingsSeen: this.#siblingsSeen,
-      hotKeys: this.#hotKeys.top(10),
+      hotKeys: this.#hotKeys.top(10).map(({ item, count }) => ({ key: showKey(item), count })),
       sampleEvery: this.#sampleEvery,
     };
   }

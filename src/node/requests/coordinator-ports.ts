@@ -101,7 +101,17 @@ export class CoordinatorPorts {
   };
 
   readonly get: GetPorts = {
-    read: (request, key, from, want) => this.#ask(from, { type: 'read', request, key, want }),
+    read: (request, key, from, want) => {
+      const { self, replica, nursery, send } = this.#parts;
+      if (from !== self) return send(from, { type: 'read', request, key, want });
+      // Between the two in one process a record needs no bytes.
+      const answer = replica.answerOf(key);
+      const event =
+        answer === 'not-ready'
+          ? ({ type: 'replica.refused', node: self } as const)
+          : ({ type: 'replica.answered', node: self, ...answer } as const);
+      nursery.deliver(request, event);
+    },
     // Nobody waits for a repair: its request number is nobody's.
     repair: (key, record, to, request) => {
       if (!this.#parts.readRepairs.take()) return;

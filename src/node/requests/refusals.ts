@@ -45,13 +45,17 @@ export const expiryRefusal = ({ expiresAt = 0 }: PutCommand): FailedReply | unde
   return failed('BAD_ARGUMENT', message);
 };
 
+const QUORUM_WORDS = ['r', 'w', 'dw'] as const;
+
 /** r and w from 1, dw from 0, none above n, and strict only with dw ≥ w. */
 export const quorumRefusal = (
   wish: { readonly r?: number; readonly w?: number; readonly dw?: number },
   n: number,
   strict: boolean,
 ): FailedReply | undefined => {
-  for (const [name, value] of Object.entries(wish)) {
+  for (const name of QUORUM_WORDS) {
+    const value = wish[name];
+    if (value === undefined) continue;
     const least = name === 'dw' ? 0 : 1;
     if (!Number.isInteger(value) || value < least || value > n) {
       return failed(

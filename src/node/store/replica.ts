@@ -61,6 +61,12 @@ export type MintReply =
   | { readonly type: 'minted'; readonly record: Uint8Array; readonly context: Uint8Array }
   | { readonly type: 'refused'; readonly error: CoterieError };
 
+/** `record` undefined: it holds nothing of the key. */
+export type ReplicaAnswer = {
+  readonly role: 'owner' | 'fallback';
+  readonly record: RecordOfKey | undefined;
+};
+
 export class Replica {
   readonly #parts: ReplicaParts;
   #births = 0;
@@ -134,7 +140,7 @@ export class Replica {
   /** What another node (or this one's coordinator) asks of this replica. */
   receive(message: ReplicaRequest, reply: (reply: ReplicaReply) => void): void {
     const { request, key } = message;
-    const { completeness, ring, rounds } = this.#parts;
+    const { ring, rounds } = this.#parts;
     const round = rounds.current;
     switch (message.type) {
       case 'write': {
@@ -164,21 +170,24 @@ export class Replica {
         return;
       }
       case 'read': {
-        const record = this.read(key);
-        const role = this.#isOwner(key) ? 'owner' : 'fallback';
-        // C7: an owner that may lack what it once acknowledged never says "not found".
-        if (role === 'owner' && !completeness.isComplete(ring.placeOf(key).partition)) {
-          reply({ type: 'refused', request, code: 'NOT_READY' });
-          return;
-        }
-        if (record === undefined) reply({ type: 'answer', request, role, round });
-        else {
-          const bytes = encodeRecord(record, message.want);
-          reply({ type: 'answer', request, role, round, record: bytes });
-        }
-        return;
+        const answer = this.answerOf(key);
+        if (answer === 'not-ready') return reply({ type: 'refused', request, code: 'NOT_READY' });
+        const { role, record } = answer;
+        if (record === undefined) return reply({ type: 'answer', request, role, round });
+        const bytes = encodeRecord(record, message.want);
+        return reply({ type: 'answer', request, role, round, record: bytes });
       }
     }
+  }
+
+  /** What it says to a read of `key`, and as what. */
+  answerOf(key: Key): ReplicaAnswer | 'not-ready' {
+    const { completeness, ring } = this.#parts;
+    const record = this.read(key);
+    const role = this.#isOwner(key) ? 'owner' : 'fallback';
+    // C7: an owner that may lack what it once acknowledged never says "not found".
+    const mayLack = role === 'owner' && !completeness.isComplete(ring.placeOf(key).partition);
+    return mayLack ? 'not-ready' : { role, record };
   }
 
   /** Takes in a batch of hinted records; `done` once all of it is durable. */
