@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { suite } from 'uvu';
+import { NODE_FLAGS } from '../src/cli/node-flags.ts';
 
 const packaging = suite('the package');
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -93,6 +94,13 @@ packaging('what is packed is what a user runs or reads, and no more', async () =
   }
   // 1.9 MB unpacked in November 2026: a doubling is something that was packed by mistake.
   assert.ok(packed.unpackedSize < 4_000_000, `${packed.unpackedSize} bytes`);
+});
+
+packaging('what runs a node in production runs it with the flags it is measured with', () => {
+  for (const file of ['Dockerfile', 'coterie.service']) {
+    const text = readFileSync(join(ROOT, 'src/ops', file), 'utf8');
+    assert.ok(text.includes(`NODE_OPTIONS=${NODE_FLAGS.join(' ')}`), file);
+  }
 });
 
 packaging.run();

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { connect } from '../../src/client/index.ts';
 import type { Client } from '../../src/client/index.ts';
 import { freePorts } from '../../src/cli/free-ports.ts';
+import { NODE_FLAGS } from '../../src/cli/node-flags.ts';
 import { ended, whenInterrupted } from '../support/processes.ts';
 
 const CLI = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
@@ -130,7 +131,10 @@ export class Nodes {
     return fork(CLI, args, {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       env: { ...process.env, ...settings },
-      execArgv: profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`],
+      execArgv: [
+        ...NODE_FLAGS,
+        ...(profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`]),
+      ],
     });
   }
 

@@ -10,6 +10,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { ProcessFault, ProcessState } from '../inspector/records.ts';
 import { freePorts } from './free-ports.ts';
+import { NODE_FLAGS } from './node-flags.ts';
 
 export type LocalClusterOptions = {
   /** How many found the cluster: n1, n2, … */
@@ -119,6 +120,7 @@ export class LocalCluster {
     if (values === 'shown') args.push('--show-values');
     const child = fork(fileURLToPath(new URL('./main.js', import.meta.url)), args, {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      execArgv: [...process.execArgv, ...NODE_FLAGS],
       // In a group of its own: Ctrl-C reaches us, and we let the nodes drain.
       detached: true,
     });

@@ -13,18 +13,18 @@ import type { RecordOfKey, SeenPut, Sibling, SiblingValue } from './record.ts';
 import type { Dot, VersionVector } from './vector.ts';
 
 const FORMAT = 1;
+const FORMAT_BYTES = 1;
 const ACTOR_BYTES = 14;
 const PUT_ID_BYTES = 8;
 const KINDS = { value: 0, tombstone: 1, withheld: 2, expired: 3 } as const;
 
-export const encodeRecord = (record: RecordOfKey, values: 'with-values' | 'header'): Uint8Array =>
-  encodeParts(record, values).bytes;
-
 /** The whole form, and in it the canonical part: what Merkle leaves hash; it covers no value bytes. */
-export const encodeParts = (
-  record: RecordOfKey,
-  values: 'with-values' | 'header',
-): { readonly bytes: Uint8Array; readonly header: Uint8Array } => {
+export type RecordForm = { readonly bytes: Uint8Array; readonly header: Uint8Array };
+
+export const encodeRecord = (record: RecordOfKey, values: 'with-values' | 'header'): Uint8Array =>
+  encodeForm(record, values).bytes;
+
+export const encodeForm = (record: RecordOfKey, values: 'with-values' | 'header'): RecordForm => {
   const writer = new ByteWriter();
   writer.byte(FORMAT);
   writeHeader(writer, record);
@@ -35,14 +35,19 @@ export const encodeParts = (
     for (const { value } of record.siblings) if (value instanceof Uint8Array) writer.raw(value);
   }
   const bytes = writer.take();
-  return { bytes, header: bytes.subarray(1, headerEnd) };
+  return { bytes, header: bytes.subarray(FORMAT_BYTES, headerEnd) };
 };
 
 /**
  * Throws RangeError on anything that `encodeRecord` did not make. Values are views on `bytes`:
  * whoever keeps the record keeps the bytes.
  */
-export const decodeRecord = (bytes: Uint8Array): RecordOfKey => {
+export const decodeRecord = (bytes: Uint8Array): RecordOfKey => decodeForm(bytes).record;
+
+/** A record and the form it came in. */
+export const decodeForm = (
+  bytes: Uint8Array,
+): { readonly record: RecordOfKey; readonly form: RecordForm } => {
   const reader = new ByteReader(bytes);
   const format = reader.byte();
   if (format !== FORMAT) throw new RangeError(`record format ${FORMAT} expected, found ${format}`);
@@ -50,13 +55,15 @@ export const decodeRecord = (bytes: Uint8Array): RecordOfKey => {
   const siblings: Draft[] = [];
   for (let left = reader.varint(); left > 0; left--) siblings.push(readHead(reader, vector));
   const seen = readSeen(reader);
+  const headerEnd = reader.offset;
   const lengths = siblings.map((sibling) => readKind(reader, sibling));
   siblings.forEach((sibling, index) => {
     const length = lengths[index];
     if (length !== undefined) sibling.value = reader.raw(length);
   });
   reader.end();
-  return { vector, siblings, seen };
+  const form = { bytes, header: bytes.subarray(FORMAT_BYTES, headerEnd) };
+  return { record: { vector, siblings, seen }, form };
 };
 
 export const writeVector = (writer: ByteWriter, vector: VersionVector): void => {

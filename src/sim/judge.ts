@@ -3,9 +3,11 @@
  * client, every row that reaches a disk, and the caps.
  */
 import { keyOfText } from '../core/ids.ts';
+import { sameBytes } from '../core/bytes.ts';
 import type { NodeId, PutId } from '../core/ids.ts';
+import { encodeRecord } from '../core/record-bytes.ts';
 import type { RecordOfKey } from '../core/record.ts';
-import { decodeStored } from '../node/store/stored.ts';
+import { CHECKSUM_BYTES, decodeStored } from '../node/store/stored.ts';
 import type { Digest } from '../ports/digest.ts';
 import type { HandledReply } from '../wire/client-messages.ts';
 import { Conditions } from './conditions.ts';
@@ -306,6 +308,10 @@ export class OnlineJudge implements Judge {
     const found = decodeStored(this.#digest, row);
     if (found === 'corrupt') throw new InvariantBroken('no crash', '', 'a damaged row was written');
     const { vector, siblings, seen } = found.stored.record;
+    // A flush may write a form that came from elsewhere: it must be the one its trees hash.
+    const form = encodeRecord(found.stored.record, 'with-values');
+    const written = row.subarray(row.length - CHECKSUM_BYTES - form.length, -CHECKSUM_BYTES);
+    demand(sameBytes(form, written), 'trees equal a rebuild', '', () => 'a row in another form');
     const { vectorEntriesMax, seenPutsMax } = this.#scenario.config.replica.record;
     if (vector.length >= vectorEntriesMax || seen.length >= seenPutsMax) this.atLimits += 1;
     const key = this.#history.ofPut(siblings[0]?.putId ?? ('' as PutId))?.key ?? '';

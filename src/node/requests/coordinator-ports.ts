@@ -59,7 +59,7 @@ export class CoordinatorPorts {
 
   readonly put: PutPorts = {
     mint: (request, put) => {
-      const { replica, store, nursery, self } = this.#parts;
+      const { replica, store, nursery } = this.#parts;
       const known = this.#known.get(request);
       this.#known.delete(request);
       const minted = replica.mint(put, known);
@@ -70,14 +70,10 @@ export class CoordinatorPorts {
       }
       const { record, context } = minted;
       nursery.deliver(request, { type: 'replica.minted', record, context });
-      const written = { type: 'written', request, durable: true } as const;
       // With dw = 0 nobody waits for the one durable write: it shares the next flush.
+      const strict = put.strict ? put.key : undefined;
       const when = put.dw === 0 ? 'in-time' : 'hurried';
-      const acked = (): void => {
-        if (put.strict) this.#parts.madeDurable(put.key);
-        this.replicaReplied(self, written);
-      };
-      store.whenDurable(put.key, acked, when);
+      store.whenDurable(put.key, this.#ackOf(request, strict), when);
     },
     write: (request, { key }, record, { node, hintFor }, durable, register) =>
       this.#ask(node, {
@@ -126,6 +122,14 @@ export class CoordinatorPorts {
     },
     reply: (request, reply) => this.gets.answer(request, reply),
   };
+
+  /** Waits for a flush, perhaps longer than the put lives: so it holds nothing else of it. */
+  #ackOf(request: RequestId, strict: Key | undefined): () => void {
+    return () => {
+      if (strict !== undefined) this.#parts.madeDurable(strict);
+      this.replicaReplied(this.#parts.self, { type: 'written', request, durable: true });
+    };
+  }
 
   /** An answer of a replica, ours or a peer's, to one of our coordinators. */
   replicaReplied(node: NodeId, reply: ReplicaReply): void {

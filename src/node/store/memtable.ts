@@ -4,6 +4,7 @@
  * commit is durable.
  */
 import type { ActorId, Key, NodeId, PartitionId } from '../../core/ids.ts';
+import type { RecordForm } from '../../core/record-bytes.ts';
 import type { RecordOfKey } from '../../core/record.ts';
 
 /** A record as this replica stores it: with its own living actor, which never leaves the node (A4). */
@@ -33,6 +34,8 @@ export type RecordChange = {
   readonly place: Place;
   readonly stored: StoredRecord | 'removed';
   readonly sequence: number;
+  /** The form of that very record, with its values, if whoever brought it had it. */
+  readonly form: RecordForm | undefined;
   /** The record's hash before this layer; `unknown` where a corrupt row lay. */
   readonly before: bigint | 'unknown';
   /** Its hash now, known once the layer is sealed. */
@@ -100,11 +103,12 @@ export class Memtable {
     place: Place,
     stored: StoredRecord | 'removed',
     before: bigint | 'unknown',
+    form?: RecordForm,
   ): void {
     const earlier = this.#open.records.get(key);
     const sequence = this.#next();
     const since = earlier === undefined ? before : earlier.before;
-    this.#open.records.set(key, { place, stored, sequence, before: since });
+    this.#open.records.set(key, { place, stored, sequence, form, before: since });
   }
 
   /** Every changed record, the newest word on each. */

@@ -10,6 +10,7 @@ import type { Key, PartitionId } from '../../core/ids.ts';
 import { showKey } from '../../core/ids.ts';
 import { compareBytes } from '../../core/key-page.ts';
 import { NO_HASH, leafOf } from '../../core/merkle.ts';
+import type { RecordForm } from '../../core/record-bytes.ts';
 import type { RecordOfKey } from '../../core/record.ts';
 import type { Digest } from '../../ports/digest.ts';
 import type { Storage, StorageOp } from '../../ports/storage.ts';
@@ -120,9 +121,12 @@ export class RecordStore {
     return { key, place, held: 'corrupt', hash: 'unknown' };
   }
 
-  /** Replaces what lies in a slot that was opened just now; within `change` only. */
-  put({ key, place, hash }: Slot, stored: StoredRecord | 'removed'): void {
-    this.#memtable.putRecord(key, place, stored, hash);
+  /**
+   * Replaces what lies in a slot that was opened just now; within `change` only. `form`: of that very
+   * record with its values, if it is at hand: the flush need not make it.
+   */
+  put({ key, place, hash }: Slot, stored: StoredRecord | 'removed', form?: RecordForm): void {
+    this.#memtable.putRecord(key, place, stored, hash, form);
     this.#parts.changed(key, place);
   }
 
@@ -333,10 +337,10 @@ export class RecordStore {
   }
 
   #recordOp(key: Key, change: RecordChange): StorageOp {
-    const { place, stored, before } = change;
+    const { place, stored, form, before } = change;
     const { partition, leaf, name } = place;
     const encoded =
-      stored === 'removed' ? undefined : encodeStored(this.#parts.digest, key, stored);
+      stored === 'removed' ? undefined : encodeStored(this.#parts.digest, key, stored, form);
     change.hash = encoded?.hash ?? NO_HASH;
     if (before !== 'unknown') this.forest.replace(partition, leaf, before, change.hash);
     return encoded === undefined

@@ -8,7 +8,7 @@ import { CoterieError } from '../../core/errors.ts';
 import type { ErrorCode } from '../../core/errors.ts';
 import { actorId, showKey, startOf } from '../../core/ids.ts';
 import type { ActorId, Key, NodeId, StartId } from '../../core/ids.ts';
-import { decodeRecord, encodeRecord } from '../../core/record-bytes.ts';
+import { decodeForm, encodeForm, encodeRecord } from '../../core/record-bytes.ts';
 import {
   BLIND,
   EMPTY_RECORD,
@@ -116,6 +116,7 @@ export class Replica {
       const tooMany = this.#siblingRefusal(put.key, result.record);
       if (tooMany !== undefined) return tooMany;
     }
+    const form = encodeForm(result.record, 'with-values');
     // A dot that only `known` holds is to be held here too: this node is about to acknowledge it.
     if (result.type === 'minted' || !sameRecord(result.record, held.record)) {
       const owners = ring.ownersOf(put.key);
@@ -125,14 +126,14 @@ export class Replica {
       }
       const me = result.type === 'minted' ? { me: { actor, n: result.dot.n } } : {};
       store.change(() => {
-        store.put(slot, { ...held, record: result.record, ...me });
+        store.put(slot, { ...held, record: result.record, ...me }, form);
         for (const owner of others) store.hints.keep(owner, put.key, nowMs);
       });
     }
     const time = result.record.vector.reduce((latest, dot) => Math.max(latest, dot.time), nowMs);
     return {
       type: 'minted',
-      record: encodeRecord(result.record, 'with-values'),
+      record: form.bytes,
       context: this.sealContext(put.key, contextAfter(past, putId, time, limits.record), self),
     };
   }
@@ -259,19 +260,24 @@ export class Replica {
     const unhinted = isStray ? ring.ownersOf(key) : [];
     const targets = hintFor === undefined ? unhinted : [hintFor];
     if (!store.hints.hasRoomFor(targets, key)) return 'OVERLOADED';
-    let incoming: RecordOfKey;
+    let decoded: ReturnType<typeof decodeForm>;
     try {
-      incoming = withoutExpired(decodeRecord(bytes), clock.wallMs());
+      decoded = decodeForm(bytes);
     } catch {
       return 'BAD_ARGUMENT';
     }
+    const incoming = withoutExpired(decoded.record, clock.wallMs());
     // A header is no record: what it withholds could never be read here.
     if (incoming.siblings.some(({ value }) => value === 'withheld')) return 'BAD_ARGUMENT';
     const slot = this.#open(key);
     const stored = slot.held === 'nothing' ? NOTHING : slot.held;
     const record = merge(stored.record, incoming, limits.record);
     store.change(() => {
-      if (!sameRecord(stored.record, record)) store.put(slot, { ...stored, record });
+      if (!sameRecord(stored.record, record)) {
+        // Mostly it only replaces what is here.
+        const form = isJust(record, decoded.record) ? decoded.form : undefined;
+        store.put(slot, { ...stored, record }, form);
+      }
       for (const target of targets) store.hints.keep(target, key, clock.wallMs());
     });
     return undefined;
@@ -366,6 +372,11 @@ export class Replica {
     };
   }
 }
+
+/** Whether `record` is `other` to the last byte: its very values, and all that goes with them. */
+const isJust = (record: RecordOfKey, other: RecordOfKey): boolean =>
+  record.siblings.every((sibling, at) => sibling === other.siblings[at]) &&
+  sameRecord(record, other);
 
 type Delivery = Extract<Handoff, { type: 'deliver' }>;
 

@@ -9,7 +9,8 @@ import { ByteReader, ByteWriter } from '../../core/bytes.ts';
 import { KEY_BYTES_MAX, bytesOfKey, isNodeId, keyOfBytes } from '../../core/ids.ts';
 import type { ActorId, Key, NodeId, PartitionId } from '../../core/ids.ts';
 import { LEAVES, leafStart } from '../../core/merkle.ts';
-import { decodeRecord, encodeParts } from '../../core/record-bytes.ts';
+import { decodeRecord, encodeForm } from '../../core/record-bytes.ts';
+import type { RecordForm } from '../../core/record-bytes.ts';
 import type { RecordOfKey } from '../../core/record.ts';
 import type { Digest } from '../../ports/digest.ts';
 import type { Storage, StorageEntry, StorageTable } from '../../ports/storage.ts';
@@ -20,7 +21,7 @@ const POSITION_BYTES = 16;
 export const POSITION_AT = 2;
 const PREFIX_BYTES = POSITION_AT + POSITION_BYTES;
 const HASH_BYTES = 8;
-const CHECKSUM_BYTES = 4;
+export const CHECKSUM_BYTES = 4;
 const PAGE = 1000;
 const utf8 = new TextEncoder();
 
@@ -109,12 +110,14 @@ export const hashOf = (digest: Digest, key: Key, header: Uint8Array): bigint => 
   return new DataView(md5.buffer, md5.byteOffset).getBigUint64(0);
 };
 
+/** `form`: that of the record with its values, if it is at hand. */
 export const encodeStored = (
   digest: Digest,
   key: Key,
   { record, me }: StoredRecord,
+  form: RecordForm = encodeForm(record, 'with-values'),
 ): { readonly row: Uint8Array; readonly hash: bigint } => {
-  const { bytes, header } = encodeParts(record, 'with-values');
+  const { bytes, header } = form;
   const hash = hashOf(digest, key, header);
   const writer = new ByteWriter();
   writer.varint(me === undefined ? 0 : me.n);
@@ -143,7 +146,7 @@ export const hashOfRow = (digest: Digest, row: Uint8Array): bigint | 'corrupt' =
 
 /** The hash that `record` would lie under. */
 export const hashOfRecord = (digest: Digest, key: Key, record: RecordOfKey): bigint =>
-  hashOf(digest, key, encodeParts(record, 'header').header);
+  hashOf(digest, key, encodeForm(record, 'header').header);
 
 const openRow = (digest: Digest, row: Uint8Array) => {
   const end = row.length - CHECKSUM_BYTES;
