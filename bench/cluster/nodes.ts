@@ -38,6 +38,7 @@ export class Nodes {
   readonly #options: NodeOptions;
   readonly #founders: readonly string[];
   readonly #running: Running[] = [];
+  #inspector: string | undefined;
   #delay: ChildProcess | undefined;
   readonly #uninterrupted = whenInterrupted(() => this.stop());
 
@@ -69,6 +70,12 @@ export class Nodes {
     return this.#running.map(({ child }) => child.pid!);
   }
 
+  /** Address of the inspector's page, served by the node that was ready first. */
+  get inspector(): string {
+    if (this.#inspector === undefined) throw new Error('no node has told where its inspector is');
+    return this.#inspector;
+  }
+
   /** kill -9. */
   kill(index: number): void {
     this.#running[index]?.child.kill('SIGKILL');
@@ -95,11 +102,11 @@ export class Nodes {
     await this.change({ type: 'join', node, zone: 'default', weight: 1 });
   }
 
-  /** What an operator asks of the first node. */
-  async change(change: Readonly<Record<string, string | number>>): Promise<void> {
+  /** What an operator asks of the first node, and its answer. */
+  async change(change: Readonly<Record<string, string | number>>): Promise<unknown> {
     const operator = connect(this.addresses[0]!);
     try {
-      await operator.admin('membership.change', { ...change, yes: true });
+      return await operator.admin('membership.change', { ...change, yes: true });
     } finally {
       await operator.close();
     }
@@ -128,7 +135,7 @@ export class Nodes {
     if (door !== port) args.push('--advertise', `ws://${HOST}:${door}`);
     for (const seed of doors) if (seed !== door) args.push('--seed', `ws://${HOST}:${seed}`);
     const { profileDir, settings } = this.#options;
-    return fork(CLI, args, {
+    const child = fork(CLI, args, {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       env: { ...process.env, ...settings },
       execArgv: [
@@ -136,6 +143,10 @@ export class Nodes {
         ...(profileDir === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`]),
       ],
     });
+    child.once('message', ({ inspector }: { readonly inspector?: string }) => {
+      this.#inspector ??= inspector;
+    });
+    return child;
   }
 
   async #allServe(): Promise<void> {

@@ -1,60 +1,57 @@
 /**
- * A minute of being watched at 80 % of what the cluster can do: frame times of the page in a real
- * Chromium, and what memory page and nodes need, minute begun and minute over.
+ * A minute of being watched at 80 % of what the cluster can do *while it is watched*: frame times of
+ * the page in a real Chromium, and what memory page and nodes need, minute begun and minute over. The
+ * rate is found with the page open and its history full, since the browser takes its part of the
+ * machine too; it is lowered until no request fails and p99 is sane.
  *
- *   npm run build && node dist/bench/inspector/watched.js [--seconds 60] [--sample 100]
+ *   npm run bench:watched -- [--seconds 60] [--rate N] [--sample 100] [--history 125] [--json FILE]
  */
-import { readFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
+import { Command } from 'commander';
+import type { CDPSession, Page } from 'playwright-core';
+import { YCSB, failuresIn } from '../cluster/jobs.ts';
+import type { Job } from '../cluster/jobs.ts';
+import { LoadGenerator } from '../cluster/load.ts';
+import { Nodes } from '../cluster/nodes.ts';
+import { openLoop, p99MsOf, sized } from '../cluster/sizing.ts';
 import { launchChromium } from '../support/chromium.ts';
-import { OPERATIONS, KEYS, measure, start, stop } from './nodes.ts';
-import type { Cluster, Operation } from './nodes.ts';
+import { anonymousMb, residentMb, rounded } from '../support/processes.ts';
+import { settingNow, writeJson } from '../support/table.ts';
 
-const { values: flags } = parseArgs({
-  options: {
-    seconds: { type: 'string', default: '60' },
-    sample: { type: 'string', default: '100' },
-  },
-});
-const KNEE_SECONDS = 8;
-/** At this load a second makes some thousand records of all requests. */
-const FILL_SECONDS = 20;
-const HISTORY_SECONDS = 125;
+const options = new Command('bench:watched')
+  .option('--seconds <count>', 'how long it is measured', Number, 60)
+  .option('--rate <per second>', 'in place of 80 % of what a closed loop reaches', Number)
+  .option('--sample <count>', 'one request in so many is recorded', '100')
+  .option('--history <seconds>', 'load before, until the page keeps all it can', Number, 125)
+  .option('--json <file>', 'the result, to be kept')
+  .parse()
+  .opts<{
+    readonly seconds: number;
+    readonly rate?: number;
+    readonly sample: string;
+    readonly history: number;
+    readonly json?: string;
+  }>();
+
+const KEYS = 10_000;
 const SHARE = 0.8;
-const TICK_MS = 20;
+/** Above it the queue is what is measured. */
+const P99_MS_MAX = 250;
+const CLOSED_SECONDS = 8;
+const TRY_SECONDS = 8;
+/** At this share of what a closed loop reaches at first the history is filled. */
+const FILL_SHARE = 0.2;
+/** So long every request is recorded: some thousand records a second. */
+const ALL_SECONDS = 20;
+const SAMPLE_MS = 10_000;
 const MIB = 1024 * 1024;
 
-/** Open loop: `perSecond` operations, half of them gets, whether answered or not. */
-const load = async ({ clients }: Cluster, perSecond: number, seconds: number): Promise<number> => {
-  const names = Object.keys(OPERATIONS) as Operation[];
-  const started = performance.now();
-  let [sent, failed] = [0, 0];
-  const pending = new Set<Promise<unknown>>();
-  await new Promise<void>((resolve) => {
-    const timer = setInterval(() => {
-      const due = ((performance.now() - started) / 1000) * perSecond;
-      for (; sent < due; sent++) {
-        const client = clients[sent % clients.length]!;
-        const one = OPERATIONS[names[sent % names.length]!](client, `key${(sent * 7919) % KEYS}`);
-        const kept: Promise<unknown> = one
-          .catch(() => (failed += 1))
-          .finally(() => pending.delete(kept));
-        pending.add(kept);
-      }
-      if (performance.now() - started < seconds * 1000) return;
-      clearInterval(timer);
-      resolve();
-    }, TICK_MS);
-  });
-  await Promise.all(pending);
-  return failed;
+const job: Job = {
+  ...{ type: 'run', seconds: options.seconds, pace: { type: 'closed', inFlight: 64 } },
+  ...{ mix: YCSB['a']!.mix, choice: 'uniform', keys: KEYS, valueBytes: 100 },
+  ...{ timeoutMs: 10_000, seed: 1, dw: 0 },
 };
 
-const residentMiB = ({ processes }: Cluster): readonly number[] =>
-  processes.map(({ pid }) => {
-    const kib = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-    return Math.round(Number(kib) / 1024);
-  });
+const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
 /** Runs in the page: the pauses between its frames, ms. */
 const COUNT_FRAMES = `(() => {
@@ -64,51 +61,99 @@ const COUNT_FRAMES = `(() => {
   requestAnimationFrame(next);
 })()`;
 
-const main = async (): Promise<void> => {
-  const seconds = Number(flags.seconds);
-  const cluster = await start('watched', '127.0.0.1:0');
-  const browser = await launchChromium();
-  try {
-    await measure(cluster, 'put, dw = 0', KNEE_SECONDS);
-    const rates = [];
-    for (const operation of Object.keys(OPERATIONS) as Operation[]) {
-      rates.push((await measure(cluster, operation, KNEE_SECONDS)).perSecond);
-    }
-    // Half of each: the rate at which both together take all there is.
-    const knee = 2 / rates.reduce((sum, rate) => sum + 1 / rate, 0);
-    const page = await browser.newPage({ viewport: { width: 1280, height: 860 } });
-    await page.goto(`${cluster.inspector!}#requests`);
-    const choice = page.locator('.tools select');
-    const session = await page.context().newCDPSession(page);
-    const heapMiB = async (): Promise<number> => {
-      await session.send('HeapProfiler.collectGarbage');
-      const { usedSize } = await session.send('Runtime.getHeapUsage');
-      return Math.round((usedSize / MIB) * 10) / 10;
-    };
-    // The page keeps 20,000 records, 1,000 requests and two minutes of gauges: it is full before the
-    // minute begins.
-    await choice.selectOption('1');
-    await load(cluster, knee * SHARE, FILL_SECONDS);
-    await choice.selectOption(flags.sample);
-    await load(cluster, knee * SHARE, HISTORY_SECONDS - FILL_SECONDS);
-    const before = { heap: await heapMiB(), nodes: residentMiB(cluster) };
-    await page.evaluate(COUNT_FRAMES);
-    const failed = await load(cluster, knee * SHARE, seconds);
-    const frames = ((await page.evaluate('window.frames_')) as number[]).sort((a, b) => a - b);
-    const at = (share: number): string =>
-      `${frames[Math.floor(frames.length * share)]!.toFixed(0)} ms`;
-    console.table({
-      'operations a second': Math.round(knee * SHARE),
-      'of them failed': failed,
-      'frames a second': Math.round(frames.length / seconds),
-      'frame p50, p99, longest': `${at(0.5)}, ${at(0.99)}, ${frames.at(-1)!.toFixed(0)} ms`,
-      'heap of the page, MiB': `${before.heap} before, ${await heapMiB()} after`,
-      'resident of each node, MiB': `${before.nodes.join(' ')} before, ${residentMiB(cluster).join(' ')} after`,
-    });
-  } finally {
-    await browser.close();
-    await stop([cluster]);
-  }
+const heapMib = async (session: CDPSession): Promise<number> => {
+  await session.send('HeapProfiler.collectGarbage');
+  const { usedSize } = await session.send('Runtime.getHeapUsage');
+  return rounded(usedSize / MIB, 1);
 };
 
-await main();
+const memoryOf = ({ pids }: Nodes) => ({
+  anonymousMb: pids.map(anonymousMb),
+  residentMb: pids.map(residentMb),
+});
+
+const requestsShown = (page: Page): Promise<string> => page.locator('table.rows').innerText();
+
+/** The page keeps 20,000 records, 1,000 requests and two minutes of gauges: it fills with these. */
+const fillHistory = async (page: Page, generator: LoadGenerator): Promise<void> => {
+  const seconds = CLOSED_SECONDS;
+  await generator.run({ ...job, seconds });
+  const { perSecond } = await generator.run({ ...job, seconds });
+  say(`the page just opened, a closed loop of 64 reaches ${Math.round(perSecond)} a second`);
+  const pace = openLoop(options.rate ?? perSecond * FILL_SHARE);
+  const all = Math.min(ALL_SECONDS, options.history);
+  say(`the page watches; its history fills for ${options.history} s`);
+  await page.locator('.tools select').selectOption('1');
+  await generator.run({ ...job, pace, seconds: all });
+  await page.locator('.tools select').selectOption(options.sample);
+  if (options.history > all) await generator.run({ ...job, pace, seconds: options.history - all });
+};
+
+const measure = async (nodes: Nodes, page: Page, generator: LoadGenerator) => {
+  await fillHistory(page, generator);
+  const size =
+    options.rate === undefined
+      ? await sized(generator, job, {
+          ...{ share: SHARE, p99MsMax: P99_MS_MAX, tell: say },
+          ...{ closedSeconds: CLOSED_SECONDS, trySeconds: TRY_SECONDS },
+        })
+      : { most: undefined, perSecond: options.rate, tooMuch: [] };
+  const session = await page.context().newCDPSession(page);
+  const before = { heapMib: await heapMib(session), ...memoryOf(nodes) };
+  const shown = await requestsShown(page);
+  await page.evaluate(COUNT_FRAMES);
+  const anonymous = [before.anonymousMb];
+  const sampling = setInterval(() => anonymous.push(nodes.pids.map(anonymousMb)), SAMPLE_MS);
+  const run = await generator
+    .run({ ...job, pace: openLoop(size.perSecond), seed: 99 })
+    .finally(() => clearInterval(sampling));
+  const frames = ((await page.evaluate('window.frames_')) as number[]).sort((a, b) => a - b);
+  const after = { heapMib: await heapMib(session), ...memoryOf(nodes) };
+  if ((await requestsShown(page)) === shown) throw new Error('the page has stopped drawing');
+  const frameMs = (share: number): number =>
+    Math.round(frames[Math.min(frames.length - 1, Math.floor(frames.length * share))] ?? NaN);
+  return {
+    ...size,
+    operations: run.operations,
+    failed: failuresIn(run),
+    errors: run.errors,
+    p99Ms: rounded(p99MsOf(run), 1),
+    generatorLateMs: rounded(run.ownDelayMs.p99, 1),
+    framesPerSecond: Math.round(frames.length / run.seconds),
+    frameMs: { p50: frameMs(0.5), p99: frameMs(0.99), longest: frameMs(1) },
+    ...{ before, after },
+    /** Of each node, every ten seconds. */
+    anonymousMb: anonymous,
+  };
+};
+
+const nodes = await Nodes.start({ nodes: 3 });
+const generator = new LoadGenerator();
+const browser = await launchChromium();
+try {
+  await generator.open(nodes.addresses, 8);
+  await generator.fill(KEYS, 100);
+  const page = await browser.newPage({ viewport: { width: 1280, height: 860 } });
+  await page.goto(`${nodes.inspector}#requests`);
+  const result = await measure(nodes, page, generator);
+  const { before, after, frameMs } = result;
+  const each = (mb: readonly number[]): string => mb.join(' ');
+  process.stdout.write(`${JSON.stringify(settingNow())}\n`);
+  console.table({
+    'a closed loop, watched': result.most === undefined ? 'not tried' : Math.round(result.most),
+    'operations a second': result.perSecond,
+    'of them failed': `${result.failed} of ${result.operations + result.failed}`,
+    'p99 of operations': `${result.p99Ms} ms (the generator's own loop: ${result.generatorLateMs})`,
+    'frames a second': result.framesPerSecond,
+    'frame p50, p99, longest': `${frameMs.p50}, ${frameMs.p99}, ${frameMs.longest} ms`,
+    'heap of the page, MiB': `${before.heapMib} → ${after.heapMib}`,
+    'anonymous of each node, MB': `${each(before.anonymousMb)} → ${each(after.anonymousMb)}`,
+    'meanwhile, every 10 s': result.anonymousMb.map(each).join(', '),
+    'resident of each node, MB': `${each(before.residentMb)} → ${each(after.residentMb)}`,
+  });
+  if (options.json !== undefined) writeJson(options.json, { ...options, ...result });
+} finally {
+  await browser.close();
+  await generator.close();
+  await nodes.stop();
+}

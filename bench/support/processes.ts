@@ -36,11 +36,16 @@ export const cpuSoFar = (pids: readonly number[]): Cpu => {
   return { seconds: of((pid) => pid), loopSeconds: of((pid) => `${pid}/task/${pid}`) };
 };
 
-/** Anonymous resident memory of a process, MB. */
-export const anonymousMb = (pid: number): number => {
+const memoryMb = (pid: number, field: 'RssAnon' | 'VmRSS'): number => {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  return Math.round(Number(/RssAnon:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024);
+  return Math.round(Number(new RegExp(`${field}:\\s+(\\d+)`).exec(status)?.[1] ?? 0) / 1024);
 };
+
+/** Anonymous resident memory of a process, MB: its own, without the pages of LMDB's file. */
+export const anonymousMb = (pid: number): number => memoryMb(pid, 'RssAnon');
+
+/** All resident memory of a process, MB: of LMDB's file, what the kernel has not dropped yet. */
+export const residentMb = (pid: number): number => memoryMb(pid, 'VmRSS');
 
 /** Open files, sockets and the like of a process. */
 export const handles = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length;
