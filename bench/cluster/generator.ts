@@ -159,10 +159,13 @@ class Run {
   readonly #job: Job;
   readonly #fromIntended = new Meter();
   readonly #fromStart = new Meter();
+  readonly #startedLate = new Meter();
   readonly #byOperation = new Map<Operation, Meter>();
   readonly #errors: Record<string, number> = {};
   readonly #seconds: { meter: Meter; operations: number; errors: number }[] = [];
   #operations = 0;
+  /** Of an open loop: begun only when another had ended. */
+  heldBack = 0;
 
   constructor(job: Job) {
     this.#job = job;
@@ -184,6 +187,7 @@ class Run {
     operate: () => Promise<void>,
   ): Promise<void> {
     const startMs = performance.now();
+    this.#startedLate.record(startMs - intendedMs);
     let failure: string | undefined;
     try {
       await operate();
@@ -216,6 +220,8 @@ class Run {
       errors: this.#errors,
       fromIntended: this.#fromIntended.latencies,
       fromStart: this.#fromStart.latencies,
+      startedLate: this.#startedLate.latencies,
+      heldBack: this.heldBack,
       byOperation: Object.fromEntries(
         [...this.#byOperation].map(([operation, meter]) => [operation, meter.latencies]),
       ),
@@ -259,14 +265,16 @@ const openLoop = (
     let dueMs = run.startMs;
     let inFlight = 0;
     const finished = (): void => {
+      const wasFull = inFlight === pace.inFlightMax;
       inFlight -= 1;
       if (inFlight === 0 && dueMs >= run.endMs) resolve();
-      else launch();
+      else launch(wasFull);
     };
-    const launch = (): void => {
+    const launch = (wasFull = false): void => {
       const nowMs = performance.now();
       while (dueMs <= nowMs && dueMs < run.endMs && inFlight < pace.inFlightMax) {
         inFlight += 1;
+        if (wasFull) run.heldBack += 1;
         void one(dueMs).then(finished);
         dueMs += meanPauseMs * (pace.arrivals === 'fixed' ? 1 : exponential(chance));
       }

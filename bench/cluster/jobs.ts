@@ -97,6 +97,10 @@ export type JobResult = {
   readonly fromIntended: Latencies;
   /** From the moment it was really sent. */
   readonly fromStart: Latencies;
+  /** How long after it was due an operation began: the generator's own fault, not the servers'. */
+  readonly startedLate: Latencies;
+  /** Operations of an open loop that had to wait because `inFlightMax` others were under way. */
+  readonly heldBack: number;
   readonly byOperation: Readonly<Partial<Record<Operation, Latencies>>>;
   readonly timeline: readonly Second[];
   /** How late the generator's own event loop was, ms: if this is large it measured itself. */

@@ -12,6 +12,10 @@ export class LoadGenerator {
     this.#child = fork(fileURLToPath(new URL('./generator.js', import.meta.url)));
   }
 
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
   async open(
     addresses: readonly string[],
     connections: number,
