@@ -2,6 +2,7 @@
  * Clients that read, modify, write, delete and write blindly on few keys, every value unique; what
  * became of each write is kept for the oracle.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { CoterieError } from '../../src/client/index.ts';
 import type { Client } from '../../src/client/index.ts';
 import type { FinalValues, WriteFate } from './oracle.ts';
@@ -22,9 +23,10 @@ export class Workload {
     this.#random = random;
   }
 
-  /** One client, until `signal`. */
-  async run(client: Client, name: string, signal: AbortSignal): Promise<void> {
+  /** One client, until `signal`; it rests so long before each operation. */
+  async run(client: Client, name: string, signal: AbortSignal, restMs = 0): Promise<void> {
     for (let i = 0; !signal.aborted; i++) {
+      if (restMs > 0) await sleep(restMs);
       const key = `k${Math.floor(this.#random() * KEYS)}`;
       const began = performance.now();
       const dice = this.#random();

@@ -1,237 +1,240 @@
 /**
  * A cluster that grows and shrinks under a steady open-loop load (paper § 6.2): 3 → 4 → 5 → 4 → 3
  * nodes, then a join in the middle of which a source and the newcomer are killed. Prints what clients
- * felt in each phase, what was carried against what had to move, and whether every key is still there.
+ * felt in each phase, what was carried against what had to move, and whether every key and every
+ * checked write is still there. Ends by itself: at `--minutes` it says what was still moving.
+ * Exit 1 if a request failed while nobody was killed, anything is missing, or time was up.
  */
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { connect } from '../../src/client/index.ts';
-import type { Client } from '../../src/client/index.ts';
 import { integer } from '../../src/cli/start.ts';
-import type { RepairStatus } from '../../src/node/healing/repair-commands.ts';
-import type { Status } from '../../src/node/status.ts';
-import { YCSB, failuresIn, percentileMs } from '../cluster/jobs.ts';
+import { randomStream } from '../../src/sim/random.ts';
+import { judge } from '../chaos/oracle.ts';
+import { Workload } from '../chaos/workload.ts';
+import { YCSB, failuresIn } from '../cluster/jobs.ts';
 import type { Job, JobResult } from '../cluster/jobs.ts';
 import { LoadGenerator } from '../cluster/load.ts';
 import { Nodes } from '../cluster/nodes.ts';
-import { rounded } from '../support/processes.ts';
+import { openLoop, p99MsOf, sized } from '../cluster/sizing.ts';
+import { median, rounded } from '../support/processes.ts';
 import { settingNow, writeJson } from '../support/table.ts';
+import { Moves } from './moves.ts';
+import type { Killed, Moved } from './moves.ts';
 
-type Options = {
-  readonly keys: number;
-  readonly valueBytes: number;
-  readonly rate: number;
-  readonly json?: string;
-};
+const options = new Command('bench:moves')
+  .option('--keys <count>', 'keys before the first change', integer, 100_000)
+  .option('--value-bytes <count>', 'of each value', integer, 1024)
+  .option('--rate <per second>', 'half of them puts; else 20 % of a closed loop', integer)
+  .addOption(
+    new Option('--part <which>', 'only this').choices(['all', 'changes', 'kills']).default('all'),
+  )
+  .option('--calm <seconds>', 'without a change, first and last', integer, 60)
+  .option('--minutes <count>', 'after which what is not done is given up', integer, 90)
+  .option('--json <file>', 'the result, to be kept')
+  .parse()
+  .opts<{
+    readonly keys: number;
+    readonly valueBytes: number;
+    readonly rate?: number;
+    readonly part: 'all' | 'changes' | 'kills';
+    readonly calm: number;
+    readonly minutes: number;
+    readonly json?: string;
+  }>();
 
-type Phase = {
+type Phase = Partial<Moved & Killed> & {
   readonly phase: string;
   readonly seconds: number;
   readonly operations: number;
   readonly failed: number;
+  readonly errors: Readonly<Record<string, number>>;
   /** Of the runs of 10 s in it: the median one and the worst. */
   readonly p99Ms: number;
   readonly worstP99Ms: number;
-  /** Records that newcomers fetched or were given, and those they own now. */
-  readonly carried?: number;
-  readonly needed?: number;
+  /** Of the generator's own event loop, the worst run. */
+  readonly generatorLateMs: number;
+  /** Why it ended before it was over. */
+  readonly unfinished?: string;
 };
 
 const RUN_SECONDS = 10;
-const PAUSE_MS = 250;
-const MOST_MS = 15 * 60_000;
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+/** Little enough for two cores to have time for moves; too much p99, and admission would end them. */
+const SHARE = 0.2;
+const P99_MS_MAX = 40;
+const CHECKED_CLIENTS = 2;
+const CHECKED_REST_MS = 50;
+const JOIN = '3 → 4';
 
-class Moves {
-  readonly #nodes: Nodes;
-  readonly #generator: LoadGenerator;
-  readonly #job: Job;
-  readonly #keys: number;
-  readonly phases: Phase[] = [];
-  /** Indexes of the processes that run and belong to the cluster, or are about to. */
-  readonly #up: Set<number>;
-  #seed = 1;
+const job: Job = {
+  ...{ type: 'run', seconds: RUN_SECONDS, pace: openLoop(1), ...YCSB['a']! },
+  // Zipf's few keys would be written again and again; here all of them may be moving.
+  ...{ choice: 'uniform', keys: options.keys, valueBytes: options.valueBytes },
+  ...{ timeoutMs: 10_000, seed: 0 },
+};
+const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
-  constructor(nodes: Nodes, generator: LoadGenerator, { keys, valueBytes, rate }: Options) {
-    this.#nodes = nodes;
-    this.#generator = generator;
-    this.#keys = keys;
-    this.#up = new Set(nodes.addresses.keys());
-    this.#job = {
-      ...{ type: 'run', seconds: RUN_SECONDS, ...YCSB['a']! },
-      ...{ choice: 'uniform', keys, valueBytes, timeoutMs: 10_000, seed: 0 },
-      pace: { type: 'open', perSecond: rate, arrivals: 'poisson', inFlightMax: 256 },
-    };
-  }
+const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
 
-  /** Load goes on for as long as `act` takes, and at least for one run. */
-  async phase(name: string, act: () => Promise<Pick<Phase, 'carried' | 'needed'>>): Promise<void> {
-    const beganMs = performance.now();
-    let done = false;
-    const acting = act().finally(() => (done = true));
-    const runs: JobResult[] = [];
-    do runs.push(await this.#generator.run({ ...this.#job, seed: this.#seed++ }));
-    while (!done);
-    const moved = await acting;
-    const p99s = runs.map(({ fromIntended }) => percentileMs(fromIntended, 99));
-    p99s.sort((a, b) => a - b);
-    const phase: Phase = {
-      phase: name,
-      seconds: Math.round((performance.now() - beganMs) / 1000),
-      operations: runs.reduce((sum, { operations }) => sum + operations, 0),
-      failed: runs.reduce((sum, run) => sum + failuresIn(run), 0),
-      p99Ms: rounded(p99s[Math.floor(p99s.length / 2)]!, 1),
-      worstP99Ms: rounded(p99s.at(-1)!, 1),
-      ...moved,
-    };
-    this.phases.push(phase);
-    process.stdout.write(`${JSON.stringify(phase)}\n`);
-  }
+const errorsOf = (runs: readonly JobResult[]): Readonly<Record<string, number>> => {
+  const codes = new Set(runs.flatMap(({ errors }) => Object.keys(errors)));
+  return Object.fromEntries(
+    [...codes].map((code) => [code, sum(runs.map(({ errors }) => errors[code] ?? 0))]),
+  );
+};
 
-  async join(): Promise<Pick<Phase, 'carried' | 'needed'>> {
-    const index = await this.#spare();
-    await this.#settled();
-    return this.#tallyOf(index);
-  }
-
-  async leave(id: string): Promise<Pick<Phase, 'carried' | 'needed'>> {
-    await this.#nodes.change({ type: 'leave', node: id });
-    const index = Number(id.slice(1)) - 1;
-    await this.#until(index, ({ notes }) => /has left/.test(notes.join()));
-    this.#up.delete(index);
-    await this.#settled();
-    return {};
-  }
-
-  /** A join in which the first node, then the newcomer is killed and started again. */
-  async crashingJoin(): Promise<Pick<Phase, 'carried' | 'needed'>> {
-    const index = await this.#spare();
-    const target = (await this.#ask(index, statusOf)).transfers.arriving;
-    const arriving = (share: number) =>
-      this.#until(index, ({ transfers }) => transfers.arriving <= target * share);
-    await arriving(0.7);
-    this.#nodes.kill(0);
-    await pause(1000);
-    this.#nodes.restart(0);
-    await arriving(0.4);
-    const { carried: before = 0 } = await this.#tallyOf(index);
-    this.#nodes.kill(index);
-    await pause(1000);
-    this.#nodes.restart(index);
-    await this.#settled();
-    const { carried = 0, needed = 0 } = await this.#tallyOf(index);
-    return { carried: before + carried, needed };
-  }
-
-  /** Keys that a read of all replicas does not find. */
-  async missing(): Promise<number> {
-    const client = connect(this.#nodes.addresses.slice(0, 3), { timeoutMs: 20_000 });
-    let missing = 0;
-    let next = 0;
-    const read = async (): Promise<void> => {
-      while (next < this.#keys) {
-        const { state } = await client.get(`user${next++}`, { r: 3 });
-        if (state !== 'found') missing += 1;
-      }
-    };
-    await Promise.all(Array.from({ length: 32 }, read));
-    await client.close();
-    return missing;
-  }
-
-  async #spare(): Promise<number> {
-    const node = await this.#nodes.spare();
-    const index = Number(node.slice(1)) - 1;
-    await this.#until(index, () => true);
-    this.#up.add(index);
-    await this.#nodes.change({ type: 'join', node, zone: 'default', weight: 1 });
-    await this.#until(index, ({ transfers }) => transfers.arriving > 0);
-    return index;
-  }
-
-  /** What the node at `index` took since its start, and what it had to. */
-  async #tallyOf(index: number): Promise<Required<Pick<Phase, 'carried' | 'needed'>>> {
-    const id = `n${index + 1}`;
-    const own = await this.#ask(index, repairOf);
-    const given = await Promise.all(
-      [...this.#up].filter((i) => i !== index).map((i) => this.#ask(i, repairOf)),
+/** Load goes on for as long as `act` takes, and at least for one run. */
+const phaseOf = async (
+  phase: string,
+  perSecond: number,
+  moves: Moves,
+  act: () => Promise<Partial<Moved & Killed>>,
+): Promise<Phase> => {
+  const beganMs = performance.now();
+  const seconds = (): number => Math.round((performance.now() - beganMs) / 1000);
+  let isOver = false;
+  // A rejection between two runs must not end the process with nodes alive.
+  const acting: Promise<Partial<Phase>> = act()
+    .catch((error: unknown) => ({ unfinished: String(error) }))
+    .finally(() => (isOver = true));
+  const runs: JobResult[] = [];
+  do {
+    const seed = Math.floor(beganMs) + runs.length;
+    const run = await generator.run({ ...job, pace: openLoop(perSecond), seed });
+    runs.push(run);
+    say(
+      `${phase}, ${seconds()} s: p99 ${p99MsOf(run).toFixed(0)} ms, ${failuresIn(run)} failed; ` +
+        ((await moves.underWay()) || 'nothing moves'),
     );
-    const { nodes, partitions } = await this.#ask(index, statusOf);
-    const owned = nodes.find((node) => node.id === id)?.partitions ?? 0;
-    const carried =
-      own.peers.reduce((sum, { pulled }) => sum + pulled, 0) +
-      given
-        .flatMap(({ peers }) => peers)
-        .filter(({ peer }) => peer === id)
-        .reduce((sum, { pushed }) => sum + pushed, 0);
-    return { carried, needed: Math.round((owned / partitions) * this.#keys) };
-  }
+  } while (!isOver);
+  const moved = await acting;
+  const p99s = runs.map(p99MsOf);
+  return {
+    ...{ phase, seconds: seconds(), operations: sum(runs.map(({ operations }) => operations)) },
+    ...{ failed: sum(runs.map(failuresIn)), errors: errorsOf(runs) },
+    ...{ p99Ms: rounded(median(p99s), 1), worstP99Ms: rounded(Math.max(...p99s), 1) },
+    generatorLateMs: rounded(Math.max(...runs.map(({ ownDelayMs }) => ownDelayMs.p99)), 1),
+    ...moved,
+  };
+};
 
-  async #settled(): Promise<void> {
-    for (const index of this.#up) {
-      await this.#until(
-        index,
-        ({ transfers: { moving, arriving, departing }, incomplete }) =>
-          moving + arriving + departing + incomplete === 0,
-      );
-    }
-  }
+const rowOf = (phase: Phase, before: Phase): object => ({
+  ...{ phase: phase.phase, seconds: phase.seconds, operations: phase.operations },
+  failed: phase.failed,
+  'p99 ms': phase.p99Ms,
+  'of before': rounded(phase.p99Ms / before.p99Ms, 2),
+  'worst p99 ms': phase.worstP99Ms,
+  'own delay p99 ms': phase.generatorLateMs,
+  carried: phase.carried ?? '',
+  minimum: phase.minimum ?? '',
+  'carried MB': phase.carried === undefined ? '' : megabytes(phase.carried),
+  'of minimum': phase.carried === undefined ? '' : rounded(phase.carried / phase.minimum!, 3),
+});
 
-  async #until(index: number, met: (status: Status) => boolean): Promise<void> {
-    const deadlineMs = performance.now() + MOST_MS;
-    for (;;) {
-      const status = await this.#ask(index, statusOf).catch(() => undefined);
-      if (status !== undefined && met(status)) return;
-      if (performance.now() > deadlineMs) {
-        throw new Error(`n${index + 1} is still ${JSON.stringify(status?.transfers)}`);
-      }
-      await pause(PAUSE_MS);
-    }
-  }
+/** Of values: keys, clocks and frames are not counted. */
+const megabytes = (records: number): number => rounded((records * options.valueBytes) / 1e6, 1);
 
-  async #ask<T>(index: number, question: (client: Client) => Promise<T>): Promise<T> {
-    const client = connect(this.#nodes.addresses[index]!);
-    try {
-      return await question(client);
-    } finally {
-      await client.close();
-    }
-  }
-}
-
-const statusOf = async (client: Client): Promise<Status> =>
-  (await client.status({ timeoutMs: 2000 })) as unknown as Status;
-
-const repairOf = async (client: Client): Promise<RepairStatus> =>
-  (await client.admin('repair.status')) as unknown as RepairStatus;
-
-const options: Options = new Command()
-  .option('--keys <count>', 'keys before the first change', integer, 100_000)
-  .option('--value-bytes <count>', 'of each value', integer, 1024)
-  .option('--rate <count>', 'operations a second, half of them puts', integer, 500)
-  .option('--json <file>', 'the result, to be kept')
-  .parse()
-  .opts();
+/** What a kill made necessary again, against the same join without one. */
+const resentOf = (phases: readonly Phase[]): string[] => {
+  const killed = phases.find(({ kills }) => kills !== undefined);
+  if (killed?.kills === undefined) return [];
+  const calm = phases.find(({ phase }) => phase === JOIN);
+  const more = killed.carried! - (calm?.carried ?? killed.minimum!);
+  return [
+    ...killed.kills.map(
+      ({ node, victim, filling, carried }) =>
+        `the ${victim} ${node} was killed when ${carried} records were carried, ${filling} partitions still to fill` +
+        (filling === 0 ? ': too late to tell anything' : ''),
+    ),
+    `carried with both kills ${killed.carried}, ` +
+      (calm === undefined ? `by the plan ${killed.minimum}: ` : `without ${calm.carried}: `) +
+      (more > 0 ? `${more} more (${megabytes(more)} MB)` : `nothing more`),
+  ];
+};
 
 const nodes = await Nodes.start({ nodes: 3 });
 const generator = new LoadGenerator();
+const ending = new AbortController();
+const phases: Phase[] = [];
 try {
+  const beganMs = performance.now();
+  const minutes = (): string => ((performance.now() - beganMs) / 60_000).toFixed(1);
+  const moves = new Moves(nodes, options.keys, beganMs + options.minutes * 60_000, say);
+  say(`writing ${options.keys} keys of ${options.valueBytes} bytes`);
   await generator.open(nodes.addresses, 8);
   await generator.fill(options.keys, options.valueBytes);
-  process.stdout.write(`${JSON.stringify(settingNow())}\n`);
-  const moves = new Moves(nodes, generator, options);
-  await moves.phase('before', async () => pause(30_000).then(() => ({})));
-  await moves.phase('3 → 4', () => moves.join());
-  await moves.phase('4 → 5', () => moves.join());
-  await moves.phase('5 → 4', () => moves.leave('n4'));
-  await moves.phase('4 → 3', () => moves.leave('n5'));
-  await moves.phase('after', async () => pause(30_000).then(() => ({})));
-  await moves.phase('3 → 4, source and newcomer killed', () => moves.crashingJoin());
-  const missing = await moves.missing();
-  process.stdout.write(`${missing} of ${options.keys} keys missing\n`);
-  if (options.json !== undefined)
-    writeJson(options.json, { ...options, phases: moves.phases, missing });
-  if (missing > 0) process.exitCode = 1;
+  await generator.run({ ...job, pace: { type: 'closed', inFlight: 64 } });
+  const { most, perSecond } =
+    options.rate === undefined
+      ? await sized(generator, job, {
+          ...{ share: SHARE, p99MsMax: P99_MS_MAX, closedSeconds: 10, trySeconds: 10 },
+          tell: say,
+        })
+      : { most: undefined, perSecond: options.rate };
+
+  const stream = randomStream(1, 'moves');
+  const workload = new Workload(() => stream.fraction());
+  const client = connect(nodes.addresses);
+  const checked = Array.from({ length: CHECKED_CLIENTS }, (_, i) =>
+    workload.run(client, `c${i}`, ending.signal, CHECKED_REST_MS),
+  );
+  const calm = () =>
+    new Promise<object>((resolve) => setTimeout(() => resolve({}), options.calm * 1000));
+  type Change = readonly [string, () => Promise<Partial<Moved & Killed>>];
+  const changes: readonly Change[] = [
+    [JOIN, () => moves.join()],
+    ['4 → 5', () => moves.join()],
+    ['5 → 4', () => moves.leave('n4')],
+    ['4 → 3', () => moves.leave('n5')],
+    ['after', calm],
+  ];
+  const { part } = options;
+  const steps: readonly Change[] = [
+    ['before', calm],
+    ...(part === 'kills' ? [] : changes),
+    ...(part === 'changes' ? [] : [[`${JOIN}, kills`, () => moves.crashingJoin()] as const]),
+  ];
+  let unfinished: string | undefined;
+  for (const [name, act] of steps) {
+    const phase = await phaseOf(name, perSecond, moves, act);
+    phases.push(phase);
+    say(JSON.stringify(phase));
+    if (phase.unfinished === undefined) continue;
+    unfinished = `${name}: ${phase.unfinished}`;
+    break;
+  }
+  ending.abort();
+  await Promise.all(checked);
+  say(`looking for every key, ${minutes()} minutes after the beginning`);
+  const gone = await moves.missing();
+  const broken = await workload.finalValues(client).then(
+    (values) => judge(workload.writes, values),
+    (error: unknown) => [`the checked keys could not be read: ${String(error)}`],
+  );
+  await client.close();
+
+  const setting = settingNow();
+  const what = `${perSecond} operations a second, ${options.keys} keys, ${options.valueBytes} bytes`;
+  const share = most === undefined ? '' : `; a closed loop of 64 reached ${Math.round(most)}`;
+  process.stdout.write(`${JSON.stringify(setting)}\n${what}${share}\n`);
+  console.table(phases.map((phase) => rowOf(phase, phases[0]!)));
+  const { applied, refused, unknown, reads } = workload.counts;
+  const lines = [
+    ...resentOf(phases),
+    `${gone.missing} of ${options.keys} keys missing, ${gone.unread} could not be read`,
+    `checked clients: ${reads} reads, ${applied} writes applied, ${refused} refused, ${unknown} unknown; ${broken.length} broken`,
+    ...broken,
+    unfinished === undefined ? `done in ${minutes()} minutes` : `not done: ${unfinished}`,
+  ];
+  process.stdout.write(`${lines.join('\n')}\n`);
+  if (options.json !== undefined) {
+    const result = { most, perSecond, phases, ...gone, ...workload.counts, broken, unfinished };
+    writeJson(options.json, { ...options, ...result });
+  }
+  const failed = sum(phases.filter(({ kills }) => kills === undefined).map((each) => each.failed));
+  const isWhole = failed + gone.missing + gone.unread + broken.length === 0;
+  if (!isWhole || unfinished !== undefined) process.exitCode = 1;
 } finally {
+  ending.abort();
   await generator.close();
   await nodes.stop();
 }
