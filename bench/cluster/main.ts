@@ -8,9 +8,11 @@ import { YCSB } from './jobs.ts';
 import { quick } from './quick.ts';
 import { kneeOf, runSections, runWorkload, stepRow } from './run.ts';
 import type { Fault, RunOptions } from './run.ts';
+import { ycsb } from './ycsb.ts';
 
 type Flags = {
   readonly quick?: boolean;
+  readonly ycsb?: boolean;
   readonly workload?: string;
   readonly rate?: number;
   readonly ladder?: boolean;
@@ -53,8 +55,9 @@ const faultsOf = (text: string): readonly Fault[] =>
   });
 
 const program = new Command('bench:cluster')
-  .description('Without --workload: --quick, the headline ratios in under two minutes.')
+  .description('Without --workload or --ycsb: --quick, the headline ratios in under two minutes.')
   .option('--quick', 'CPU of all servers per operation, in echoes')
+  .option('--ycsb', 'YCSB A, B, C, F and D, coordinated by servers and client, in one table')
   .addOption(
     new Option('--workload <name>', 'a YCSB workload, or get, put').choices(Object.keys(YCSB)),
   )
@@ -93,6 +96,20 @@ const runQuick = async (): Promise<void> => {
   if (flags.json !== undefined) writeJson(flags.json, result);
 };
 
+const runYcsb = async (): Promise<void> => {
+  const { nodes, connections, keys, valueBytes, inFlight, warm: warmSeconds } = flags;
+  const options = {
+    ...{ nodes, connections, keys, valueBytes, inFlight, warmSeconds },
+    seconds: flags.seconds ?? 6,
+  };
+  const beganMs = performance.now();
+  const tell = (line: string): void => void process.stderr.write(`${line}\n`);
+  const rows = await ycsb({ ...options, tell });
+  console.table(rows);
+  process.stdout.write(`done in ${Math.round((performance.now() - beganMs) / 1000)} s\n`);
+  if (flags.json !== undefined) writeJson(flags.json, { options, rows });
+};
+
 const runOne = async (workload: string): Promise<void> => {
   const { rate, ladder, arrivals, inFlight, r, w, dw } = flags;
   const open = rate !== undefined || ladder === true;
@@ -124,5 +141,6 @@ const runOne = async (workload: string): Promise<void> => {
   process.stdout.write(`The page: ${flags.html}\n`);
 };
 
-if (flags.workload === undefined || flags.quick === true) await runQuick();
+if (flags.ycsb === true) await runYcsb();
+else if (flags.workload === undefined || flags.quick === true) await runQuick();
 else await runOne(flags.workload);
