@@ -95,6 +95,8 @@ export type Mint = {
   readonly nowMs: number;
   /** `all-seen`: drop what the context covers. `last-write-wins`: drop what is older (A8). */
   readonly mode: 'causal' | 'last-write-wins';
+  /** It may have been written before (attempt > 1). */
+  readonly isRetry?: boolean;
 };
 
 export type WriteResult =
@@ -120,10 +122,13 @@ export const write = (
   const time = timeOfNext(record, context, mint);
   const before = joinVectors(record.vector, context.vector);
   const dot: Dot = { actor: mint.actor, n: (entryOf(before, mint.actor)?.n ?? 0) + 1, time };
+  // A retry of which the record may have forgotten that it was overwritten replaces nothing: where
+  // that is still known it goes again, and what it had replaced would be gone with it.
+  const mayBeOverwritten = mint.isRetry === true && record.seen.length >= limits.seenPutsMax;
   const overwritten =
     mint.mode === 'causal'
       ? (sibling: Sibling) => isInContext(sibling, context)
-      : (sibling: Sibling) => isOlder(sibling, mint);
+      : (sibling: Sibling) => !mayBeOverwritten && isOlder(sibling, mint);
   const dropped = record.siblings.filter(overwritten);
   const overwrittenPuts = [
     ...new Set([...dropped.map((sibling) => sibling.putId), ...context.shown]),

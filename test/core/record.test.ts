@@ -29,12 +29,19 @@ const texts = (record: RecordOfKey): string[] =>
     .map(({ value }) => (value instanceof Uint8Array ? new TextDecoder().decode(value) : value))
     .sort();
 
-type Draft = { by: number; id: number; text?: string; at?: number; lww?: boolean };
+type Draft = {
+  by: number;
+  id: number;
+  text?: string;
+  at?: number;
+  lww?: boolean;
+  isRetry?: boolean;
+};
 
 const wrote = (
   record: RecordOfKey,
   context: CausalContext,
-  { by, id, text, at = 1000, lww }: Draft,
+  { by, id, text, at = 1000, lww, isRetry = false }: Draft,
   limits?: RecordLimits,
 ): RecordOfKey => {
   const result = write(
@@ -47,6 +54,7 @@ const wrote = (
       writtenAt: at,
       nowMs: 1000,
       mode: lww === true ? 'last-write-wins' : 'causal',
+      isRetry,
     },
     limits,
   );
@@ -182,6 +190,26 @@ records('A6: what comes from where more is kept is cut, also where nothing lay',
   assert.deepEqual([roomy.vector.length, roomy.seen.length], [6, 5]);
   for (const record of [merge(EMPTY_RECORD, roomy, limits), merge(roomy, EMPTY_RECORD, limits)]) {
     assert.deepEqual([record.vector.length, record.seen.length], [2, 2]);
+  }
+});
+
+// Seed 434000005 with the faults old-backup, kill, power-loss, cut, network, pause, reset, disk-wipe.
+records('A8: a retry that the record may have forgotten takes nothing along when it goes', () => {
+  const limits = { vectorEntriesMax: 8, seenPutsMax: 1 };
+  const first = wrote(EMPTY_RECORD, BLIND, { by: 1, id: 1, text: 'p', at: 100, lww: true }, limits);
+  // Its writer had seen it, by a clock that is behind.
+  const held = wrote(first, contextOf(first), { by: 2, id: 2, text: 'x', at: 50 }, limits);
+  const other = wrote(held, BLIND, { by: 3, id: 3, text: 'y', at: 200 }, limits);
+  const shown = { ...contextAfter(BLIND, put(3), 0), vector: other.vector.slice(-1) };
+  const evicted = wrote(other, shown, { by: 3, id: 4, text: 'z', at: 300 }, limits);
+  assert.ok(!evicted.seen.some(({ putId }) => putId === put(1)), 'forgotten here');
+  const retry = { by: 4, id: 1, text: 'p', at: 100, lww: true, isRetry: true };
+  const back = wrote(evicted, BLIND, retry, limits);
+  for (const record of [merge(back, held, limits), merge(held, back, limits)]) {
+    assert.ok(
+      texts(record).includes('x'),
+      `acknowledged, and only ${texts(record).join()} is left`,
+    );
   }
 });
 

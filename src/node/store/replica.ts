@@ -104,7 +104,7 @@ export class Replica {
     const result = write(
       record,
       past,
-      { actor, putId, value, writtenAt, nowMs, mode, ...expiry },
+      { actor, putId, value, writtenAt, nowMs, mode, isRetry: put.attempt > 1, ...expiry },
       limits.record,
     );
     if (result.type === 'reused') {
