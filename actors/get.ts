@@ -182,7 +182,6 @@ export const getMachine = setup({
 /** The first replica asked sends values, those after it headers; whoever is asked late, values. */
 const ask = ({ tally, input }: GetContext, count: number): void => {
   const { ports, request, key } = input;
-  if (count === 0) return;
   tally.candidates.slice(0, count).forEach((node, index) => {
     const first = tally.asked.length === 0 && index === 0;
     const late = tally.asked.length > 0;

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { freePorts } from '../../src/cli/free-ports.ts';
+import { NODE_FLAGS } from '../../src/cli/node-flags.ts';
 import { connect } from '../../src/client/index.ts';
 import type { Client } from '../../src/client/index.ts';
 import { cpuSoFar, ended } from '../support/processes.ts';
@@ -31,7 +32,10 @@ export const start = async (name: string, admin: '127.0.0.1:0' | 'off'): Promise
     const args = ['start', '--id', id, '--data', join(dir, name, id), '--admin', admin];
     args.push('--listen', urls[i]!.slice(5), '--bootstrap', NODES.join(), '--log-level', 'error');
     for (const seed of urls) if (seed !== urls[i]) args.push('--seed', seed);
-    const child = fork(MAIN, args, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+    const child = fork(MAIN, args, {
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      execArgv: [...NODE_FLAGS],
+    });
     processes.push(child);
     await new Promise<void>((resolve) =>
       child.once('message', (message: { readonly inspector?: string }) => {

@@ -1,4 +1,5 @@
 /** Changes of a cluster of processes while it is under load, each followed until nothing moves. */
+import { setTimeout as pause } from 'node:timers/promises';
 import { connect } from '../../src/client/index.ts';
 import type { Client } from '../../src/client/index.ts';
 import type { ChangeResult } from '../../src/node/membership/membership-commands.ts';
@@ -27,7 +28,6 @@ const PAUSE_MS = 250;
 const DOWN_MS = 1000;
 /** However the changes ended: the keys are looked for no longer than this. */
 const LOOKING_MS = 5 * 60_000;
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 const idOf = (index: number): string => `n${index + 1}`;
 const indexOf = (id: string): number => Number(id.slice(1)) - 1;

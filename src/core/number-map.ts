@@ -50,7 +50,6 @@ export class NumberMap<T extends object> {
     }
     values[hole] = undefined;
     this.#size -= 1;
-    if (this.#size === 0 && values.length > CAPACITY_MIN) this.clear();
     return true;
   }
 

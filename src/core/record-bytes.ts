@@ -18,8 +18,12 @@ const ACTOR_BYTES = 14;
 const PUT_ID_BYTES = 8;
 const KINDS = { value: 0, tombstone: 1, withheld: 2, expired: 3 } as const;
 
-/** The whole form, and in it the canonical part: what Merkle leaves hash; it covers no value bytes. */
-export type RecordForm = { readonly bytes: Uint8Array; readonly header: Uint8Array };
+/** The whole form, and where the canonical part in it ends. */
+export type RecordForm = { readonly bytes: Uint8Array; readonly headerEnd: number };
+
+/** The canonical part: what Merkle leaves hash; it covers no value bytes. */
+export const headerOf = ({ bytes, headerEnd }: RecordForm): Uint8Array =>
+  bytes.subarray(FORMAT_BYTES, headerEnd);
 
 export const encodeRecord = (record: RecordOfKey, values: 'with-values' | 'header'): Uint8Array =>
   encodeForm(record, values).bytes;
@@ -34,8 +38,7 @@ export const encodeForm = (record: RecordOfKey, values: 'with-values' | 'header'
   if (!withheld) {
     for (const { value } of record.siblings) if (value instanceof Uint8Array) writer.raw(value);
   }
-  const bytes = writer.take();
-  return { bytes, header: bytes.subarray(FORMAT_BYTES, headerEnd) };
+  return { bytes: writer.take(), headerEnd };
 };
 
 /**
@@ -62,8 +65,7 @@ export const decodeForm = (
     if (length !== undefined) sibling.value = reader.raw(length);
   });
   reader.end();
-  const form = { bytes, header: bytes.subarray(FORMAT_BYTES, headerEnd) };
-  return { record: { vector, siblings, seen }, form };
+  return { record: { vector, siblings, seen }, form: { bytes, headerEnd } };
 };
 
 export const writeVector = (writer: ByteWriter, vector: VersionVector): void => {

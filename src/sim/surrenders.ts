@@ -4,9 +4,9 @@
  * while the record still lies on the disk of the former owner. A copy that was kept for one owner
  * goes together with its hint, and is none of these.
  */
-import { keyOfBytes, showKey } from '../core/ids.ts';
+import { showKey } from '../core/ids.ts';
 import type { Key, NodeId } from '../core/ids.ts';
-import { keyOfRecordKey } from '../node/store/stored.ts';
+import { keyOfRecordKey, nameOfHint } from '../node/store/stored.ts';
 import type { StorageOp } from '../ports/storage.ts';
 import { namesIn } from './checks.ts';
 import type { History } from './history.ts';
@@ -38,7 +38,7 @@ export class Surrenders {
     if (removed.length === 0) return;
     const handedOff = new Set(
       ops.flatMap(({ type, table, key }) =>
-        type === 'remove' && table === 'hints' ? [keyOfHint(key)] : [],
+        type === 'remove' && table === 'hints' ? [nameOfHint(key)?.key] : [],
       ),
     );
     for (const { key: name } of removed) {
@@ -78,5 +78,3 @@ export class Surrenders {
     );
   }
 }
-
-const keyOfHint = (name: Uint8Array): Key => keyOfBytes(name.subarray(name.indexOf(0) + 1));

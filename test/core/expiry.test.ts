@@ -2,7 +2,7 @@
 import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { actorId, putId, startId } from '../../src/core/ids.ts';
-import { decodeRecord, encodeForm, encodeRecord } from '../../src/core/record-bytes.ts';
+import { decodeRecord, encodeForm, encodeRecord, headerOf } from '../../src/core/record-bytes.ts';
 import {
   contextOf,
   expired,
@@ -52,7 +52,7 @@ expiry(
   'is the same history: equal hash, equal record, and merges either way to the expired',
   () => {
     const later = withoutExpired(record, 300);
-    const causalFacts = (each: RecordOfKey) => encodeForm(each, 'header').header;
+    const causalFacts = (each: RecordOfKey) => headerOf(encodeForm(each, 'header'));
     assert.deepEqual(causalFacts(later), causalFacts(record));
     assert.ok(sameRecord(later, record));
     for (const merged of [merge(later, record), merge(record, later)]) {

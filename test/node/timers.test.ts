@@ -65,9 +65,9 @@ timers('what was called off is let go of, also behind one that waits long', asyn
   const clock = new Timers(new LifeClock(new WorldClock()));
   clock.setTimeout(() => undefined, 10);
   const called = ((): WeakRef<object> => {
-    const task = (): void => undefined;
-    clock.clearTimeout(clock.setTimeout(task, 10));
-    return new WeakRef(task);
+    const timer = clock.setTimeout(() => undefined, 10) as object;
+    clock.clearTimeout(timer);
+    return new WeakRef(timer);
   })();
   clock.setTimeout(() => undefined, 10);
   // A weak reference holds until the turn it was made in is over.

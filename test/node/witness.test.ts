@@ -182,6 +182,27 @@ witnesses('where the first word was lost, a life that it is not of is contradict
   assert.equal(node.alarms, 0, 'made up for, and heard by the peer');
 });
 
+witnesses(
+  'what it lacks is called made up for only once that is on disk, whatever comes first',
+  () => {
+    const { node, peer, restore } = pair(5);
+    node.beginAfter(restore);
+    // This life is named on disk, and has something to tell.
+    node.commit(9);
+    greet(peer, node);
+    assert.equal(node.alarms, 1);
+    // The marks are being cleared; the peer says it again, for it has not been answered.
+    const { durable } = node.witness.commit('records');
+    greet(peer, node);
+    assert.ok(
+      node.witness.progressFor(B).every((word) => !('after' in word)),
+      'not on disk yet',
+    );
+    durable();
+    assert.ok(node.witness.progressFor(B).every((word) => 'after' in word));
+  },
+);
+
 witnesses('lives without a peer do not hide that their directory is behind', () => {
   const { node, peer, restore } = pair(5);
   node.beginAfter(restore);

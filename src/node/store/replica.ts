@@ -16,10 +16,8 @@ import {
   contextOf,
   joinContexts,
   knowsPut,
-  liveSiblings,
   merge,
   sameRecord,
-  unseenIn,
   withoutExpired,
   write,
 } from '../../core/record.ts';
@@ -37,6 +35,8 @@ import type {
 import type { Completeness } from './completeness.ts';
 import type { ReplicaLimits } from '../config.ts';
 import type { Hint, StoredRecord } from './memtable.ts';
+import { conditionRefusal, refuse, siblingRefusal, timeRefusal } from './mint-refusals.ts';
+import type { MintRefusal } from './mint-refusals.ts';
 import type { RecordStore, Slot } from './record-store.ts';
 import type { RingView } from '../membership/ring-view.ts';
 import type { Rounds } from '../healing/rounds.ts';
@@ -59,10 +59,10 @@ export type ReplicaParts = {
 
 export type MintReply =
   | { readonly type: 'minted'; readonly record: Uint8Array; readonly context: Uint8Array }
-  | { readonly type: 'refused'; readonly error: CoterieError };
+  | MintRefusal;
 
 /** `record` undefined: it holds nothing of the key. */
-export type ReplicaAnswer = {
+export type ReadAnswer = {
   readonly role: 'owner' | 'fallback';
   readonly record: RecordOfKey | undefined;
 };
@@ -82,8 +82,11 @@ export class Replica {
   mint(put: PutCommand, known = EMPTY_RECORD): MintReply {
     const { clock, limits, self, ring, store } = this.#parts;
     const nowMs = clock.wallMs();
-    const refused = this.#refusalOf(put, nowMs);
-    if (refused !== undefined) return refused;
+    if (store.spaceIsLow) {
+      return refuse('INSUFFICIENT_STORAGE', 'the disk of this node is below its free-space floor');
+    }
+    const untimely = timeRefusal(put, nowMs, limits);
+    if (untimely !== undefined) return untimely;
     const context = this.#contextOf(put);
     if (context instanceof CoterieError) return { type: 'refused', error: context };
 
@@ -111,10 +114,9 @@ export class Replica {
       return refuse('PUT_ID_REUSED', `put id ${putId} already wrote other bytes`);
     }
     if (result.type === 'minted') {
-      const unmet = unmetCondition(put, record, context);
-      if (unmet !== undefined) return unmet;
-      const tooMany = this.#siblingRefusal(put.key, result.record);
-      if (tooMany !== undefined) return tooMany;
+      const refusal =
+        conditionRefusal(put, record, context) ?? siblingRefusal(put.key, result.record, limits);
+      if (refusal !== undefined) return refusal;
     }
     const form = encodeForm(result.record, 'with-values');
     // A dot that only `known` holds is to be held here too: this node is about to acknowledge it.
@@ -182,7 +184,7 @@ export class Replica {
   }
 
   /** What it says to a read of `key`, and as what. */
-  answerOf(key: Key): ReplicaAnswer | 'not-ready' {
+  answerOf(key: Key): ReadAnswer | 'not-ready' {
     const { completeness, ring } = this.#parts;
     const record = this.read(key);
     const role = this.#isOwner(key) ? 'owner' : 'fallback';
@@ -302,21 +304,6 @@ export class Replica {
     this.#parts.store.whenDurable(key, task);
   }
 
-  /** What forbids this put before anything is looked at, if anything does. */
-  #refusalOf(put: PutCommand, nowMs: number): MintReply | undefined {
-    const { limits, store } = this.#parts;
-    if (store.spaceIsLow) {
-      return refuse('INSUFFICIENT_STORAGE', 'the disk of this node is below its free-space floor');
-    }
-    if (put.attempt > 1 && put.writtenAt < nowMs - limits.retryHorizonMs) {
-      return refuse('RETRY_TOO_OLD', `a retry first tried ${nowMs - put.writtenAt} ms ago`);
-    }
-    if (put.writtenAt > nowMs + limits.writtenAtAheadMs) {
-      return refuse('BAD_TIMESTAMP', `writtenAt is ${put.writtenAt - nowMs} ms ahead`);
-    }
-    return undefined;
-  }
-
   #contextOf(put: PutCommand): CausalContext | CoterieError {
     let context = BLIND;
     for (const bytes of put.contexts) {
@@ -332,21 +319,6 @@ export class Replica {
       context = joinContexts(context, opened.context);
     }
     return context;
-  }
-
-  #siblingRefusal(key: Key, record: RecordOfKey): MintReply | undefined {
-    const { siblingsMax, recordBytesMax } = this.#parts.limits;
-    const { siblings } = record;
-    const bytes = siblings.reduce(
-      (sum, { value }) => sum + (value instanceof Uint8Array ? value.length : 0),
-      0,
-    );
-    if (siblings.length <= siblingsMax && bytes <= recordBytesMax) return undefined;
-    return refuse(
-      'TOO_MANY_SIBLINGS',
-      `${showKey(key)} would hold ${siblings.length} siblings of ${bytes} bytes; at most ` +
-        `${siblingsMax} of ${recordBytesMax}: read, merge and put with the context`,
-    );
   }
 
   /** A4: honoured only if born in this start and still the vector's own word. */
@@ -385,22 +357,3 @@ const NOTHING: StoredRecord = { record: EMPTY_RECORD };
 type SoundSlot = Slot & { readonly held: Exclude<Slot['held'], 'corrupt'> };
 
 const isSound = (slot: Slot): slot is SoundSlot => slot.held !== 'corrupt';
-
-/** A12: refuses truthfully for what this coordinator has seen; success proves nothing more. */
-const unmetCondition = (
-  { onlyIf, key }: PutCommand,
-  record: RecordOfKey,
-  context: CausalContext,
-): MintReply | undefined => {
-  if (onlyIf === undefined) return undefined;
-  const inTheWay = onlyIf === 'absent' ? liveSiblings(record) : unseenIn(record, context);
-  if (inTheWay.length === 0) return undefined;
-  const found =
-    onlyIf === 'absent' ? 'has a value already' : 'has a value that the context has not seen';
-  return refuse('CONDITION_NOT_MET', `${showKey(key)} ${found}`);
-};
-
-const refuse = (code: ErrorCode, message: string): MintReply => ({
-  type: 'refused',
-  error: new CoterieError(code, message),
-});

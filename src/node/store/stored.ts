@@ -9,7 +9,7 @@ import { ByteReader, ByteWriter } from '../../core/bytes.ts';
 import { KEY_BYTES_MAX, bytesOfKey, isNodeId, keyOfBytes } from '../../core/ids.ts';
 import type { ActorId, Key, NodeId, PartitionId } from '../../core/ids.ts';
 import { LEAVES, leafStart } from '../../core/merkle.ts';
-import { decodeRecord, encodeForm } from '../../core/record-bytes.ts';
+import { decodeRecord, encodeForm, headerOf } from '../../core/record-bytes.ts';
 import type { RecordForm } from '../../core/record-bytes.ts';
 import type { RecordOfKey } from '../../core/record.ts';
 import type { Digest } from '../../ports/digest.ts';
@@ -117,13 +117,12 @@ export const encodeStored = (
   { record, me }: StoredRecord,
   form: RecordForm = encodeForm(record, 'with-values'),
 ): { readonly row: Uint8Array; readonly hash: bigint } => {
-  const { bytes, header } = form;
-  const hash = hashOf(digest, key, header);
+  const hash = hashOf(digest, key, headerOf(form));
   const writer = new ByteWriter();
   writer.varint(me === undefined ? 0 : me.n);
   if (me !== undefined) writer.hex(me.actor);
   writer.uint64(hash);
-  writer.raw(bytes);
+  writer.raw(form.bytes);
   writer.uint32(digest.crc32(writer.view()));
   return { row: writer.take(), hash };
 };
@@ -146,7 +145,7 @@ export const hashOfRow = (digest: Digest, row: Uint8Array): bigint | 'corrupt' =
 
 /** The hash that `record` would lie under. */
 export const hashOfRecord = (digest: Digest, key: Key, record: RecordOfKey): bigint =>
-  hashOf(digest, key, encodeForm(record, 'header').header);
+  hashOf(digest, key, headerOf(encodeForm(record, 'header')));
 
 const openRow = (digest: Digest, row: Uint8Array) => {
   const end = row.length - CHECKSUM_BYTES;

@@ -97,14 +97,16 @@ export class Witness {
       this.#learned = false;
     }
     const settled = [...this.#unsettled];
-    this.#unsettled.clear();
     return {
       ops,
       durable: () => {
         this.#isNamed = true;
         this.#durable = Math.max(this.#durable, commits);
         this.#kept = kept ?? this.#kept;
-        for (const [peer, life] of settled) this.#judged.set(peer, life);
+        for (const [peer, life] of settled) {
+          if (this.#unsettled.get(peer) === life) this.#unsettled.delete(peer);
+          this.#judged.set(peer, life);
+        }
       },
     };
   }
