@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import { DataDirectoryError, lockDataDirectory } from './adapters/data-lock.ts';
 import { compactLmdbFile } from './adapters/lmdb-storage.ts';
 import { nodeDigest } from './adapters/node-digest.ts';
+import { carryMarks } from './node/store/completeness.ts';
 import { verifyStorage } from './node/store/verify-storage.ts';
 import type { StorageReport } from './node/store/verify-storage.ts';
+import type { CommitResult } from './ports/storage.ts';
 import { openStorage, underLog } from './storage.ts';
 
 export type { StorageReport } from './node/store/verify-storage.ts';
@@ -32,9 +34,12 @@ export const compactDataDirectory = async (
     const draft = join(dataDir, 'compacted');
     rmSync(draft, { recursive: true, force: true });
     try {
-      return await compactLmdbFile(dataDir, draft, (storage) => {
-        const { damaged, findings } = verifyStorage(underLog(draft, storage), nodeDigest);
+      return await compactLmdbFile(dataDir, draft, async (file, birthmark) => {
+        const copy = underLog(draft, file);
+        const { damaged, findings } = verifyStorage(copy, nodeDigest);
         if (damaged > 0) throw unusable(dataDir, `the copy is damaged: ${findings[0]}`);
+        const result = await new Promise<CommitResult>((done) => carryMarks(copy, birthmark, done));
+        if (result.type === 'failed') throw unusable(dataDir, result.reason);
       });
     } finally {
       rmSync(draft, { recursive: true, force: true });

@@ -69,6 +69,7 @@ export const openLmdbStorage = (
       for (const { key } of ops) checkKey(key);
       commits.add(() => root.batch(() => applyAll(tables, ops)), done);
     },
+    birthmark: () => birthmarkOf(path),
     usage: () => {
       const { bavail, bsize } = statfsSync(dataDir);
       return { fileBytes: statSync(path).size, freeBytes: bavail * bsize };
@@ -115,12 +116,12 @@ const pagesOf = (stats: Stats): { readonly pages: number; readonly entries: numb
 
 /**
  * Copies the file of `dataDir` without its free pages by way of the folder `draft`, has `check` look at
- * the copy, and puts it in the place of the old one. Whatever fails before that leaves the old one.
+ * the copy of the file with that birthmark, and puts it in the place of the old one. Whatever fails before that leaves the old one.
  */
 export const compactLmdbFile = async (
   dataDir: string,
   draft: string,
-  check: (copy: Storage) => void,
+  check: (copy: Storage, birthmark: string | undefined) => Promise<void>,
 ): Promise<{ readonly bytesBefore: number; readonly bytesAfter: number }> => {
   const [path, copy] = [join(dataDir, FILE), join(draft, FILE)];
   const bytesBefore = statSync(path).size;
@@ -132,7 +133,7 @@ export const compactLmdbFile = async (
   }
   const storage = openLmdbStorage(draft);
   try {
-    check(storage);
+    await check(storage, birthmarkOf(path));
   } finally {
     await new Promise<void>((resolve) => storage.close(resolve));
   }
@@ -141,6 +142,12 @@ export const compactLmdbFile = async (
   renameSync(copy, path);
   syncFile(path);
   return { bytesBefore, bytesAfter };
+};
+
+/** A file system that does not know when it made a file shows 0, or when it last changed it. */
+const birthmarkOf = (path: string): string | undefined => {
+  const { birthtimeNs, ctimeNs } = statSync(path, { bigint: true });
+  return birthtimeNs === 0n || birthtimeNs === ctimeNs ? undefined : String(birthtimeNs);
 };
 
 /** Commits under way, answered once each, in order, and all refused after the first failure. */

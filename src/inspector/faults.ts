@@ -94,9 +94,7 @@ export class Faults {
       while (waiting.length > 0 && waiting[0]!.dueMs <= nowMs) waiting.shift()!.task();
     };
     return {
-      get: (table, key) => storage.get(table, key),
-      range: (table, range) => storage.range(table, range),
-      usage: () => storage.usage(),
+      ...storage,
       commit: (ops, done) =>
         storage.commit(ops, (result: CommitResult) => {
           if (this.#diskDelayMs === 0 && waiting.length === 0) return done(result);

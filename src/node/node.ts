@@ -135,6 +135,7 @@ export class Node {
     saveBook(storage, this.#organs.map.book, (result) => {
       if (result.type === 'failed') return this.#fail(`commit failed: ${result.reason}`);
       this.#supervisor.start();
+      this.#organs.completeness.begin();
       links.listen((connection, purpose) =>
         purpose === 'peer'
           ? this.#organs.peers.accept(connection)

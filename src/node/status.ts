@@ -137,6 +137,9 @@ export const statusOf = (parts: StatusParts): Status => {
       ...(incomplete > 0 && parts.witness.isBehind
         ? [`the disk of ${self} was wiped or put back: peers remember more than is on it`]
         : []),
+      ...(incomplete > 0 && parts.completeness.isCopy
+        ? [`the data directory of ${self} is a copy: it may lack what was written since`]
+        : []),
       ...(incomplete === 0
         ? []
         : [`${self} refills ${incomplete} partitions: the other owners answer reads of them`]),

@@ -60,6 +60,11 @@ export type Storage = {
    * of the commits; after a failure every later commit fails too.
    */
   commit(ops: readonly StorageOp[], done: (result: CommitResult) => void): void;
+  /**
+   * What tells this file from every copy of it, the same in all lives; undefined as long as the file
+   * system does not say.
+   */
+  birthmark(): string | undefined;
   /** Bytes of the file and bytes free on its disk, for the free-space floor. */
   usage(): { readonly fileBytes: number; readonly freeBytes: number };
   /**

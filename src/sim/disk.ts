@@ -46,6 +46,8 @@ export class SimDisk {
   /** Hears what came of each commit. */
   observe: ((ops: readonly StorageOp[], result: CommitResult) => void) | undefined;
   #tables = new Map<StorageTable, SortedTable>();
+  /** Files made on this disk. */
+  #births = 1;
   /** Written by a process that died before it was synced: readable, until a power loss. */
   #pageCache: (readonly StorageOp[])[] = [];
   #life: Life = { underWay: [], closing: undefined };
@@ -91,6 +93,7 @@ export class SimDisk {
           if (life.underWay.length === 0) life.closing?.();
         }, lastDue - begunMs);
       },
+      birthmark: () => String(this.#births),
       usage: () => ({ fileBytes: this.#fileBytes(), freeBytes: this.faults.freeBytes }),
       close: (done) => {
         const finish = (): void => {
@@ -130,6 +133,7 @@ export class SimDisk {
 
   /** A new, empty disk. */
   wipe(): void {
+    this.#births += 1;
     this.#tables = new Map();
     this.#pageCache = [];
     this.#life.underWay = [];
@@ -153,12 +157,16 @@ export class SimDisk {
     }
   }
 
-  /** A copy of the platter, to be put back later as an old backup. */
-  snapshot(): () => void {
+  /**
+   * The platter as it is now, to be put back later: as a copy of its file, or block by block, below the
+   * file system, which cannot be told from the disk itself.
+   */
+  snapshot(): (how?: 'copied' | 'in-place') => void {
     const copyAll = (tables: ReadonlyMap<StorageTable, SortedTable>) =>
       new Map([...tables].map(([name, table]) => [name, table.copy()]));
     const copy = copyAll(this.#tables);
-    return () => {
+    return (how = 'in-place') => {
+      if (how === 'copied') this.#births += 1;
       this.#tables = copyAll(copy);
       this.#pageCache = [];
     };

@@ -170,17 +170,22 @@ const ROWS = {
       restartLater(world, host, strike);
     },
   },
-  /** A copy of the disk is taken, and put back a while later: what was written since is gone. */
+  /**
+   * A copy of the disk is taken, and put back a while later: what was written since is gone. Mostly file
+   * by file; or block by block, as whole volumes are put back.
+   */
   'old-backup': {
     perSecondMax: 0.06,
     strike: (world, strike) => {
+      const how = strike.chance < 0.7 ? 'copied' : 'in-place';
       const host = hostAt(world, strike.where);
       const restore = host.disk.snapshot();
       world.during(strike.size * 6000, () => {
         world.crash(host, 'power-loss');
-        world.say(`${host.id} is restored from an old backup`);
-        restore();
-        world.lose(host, 'disk', 'unnoticed');
+        world.say(`${host.id} is restored from an old backup, ${how}`);
+        restore(how);
+        host.isRolledBack = how === 'in-place';
+        world.lose(host, 'disk');
         restartLater(world, host, strike);
       });
     },

@@ -67,8 +67,6 @@ export type Loss = {
   readonly atMs: number;
   readonly node: NodeId;
   readonly of: 'memory' | 'disk';
-  /** The node cannot know: its disk is sound, and of another day. */
-  readonly unnoticed: boolean;
 };
 
 /**

@@ -18,6 +18,8 @@ import type { Host, World } from './world.ts';
 
 /** The cluster's default W, and with N = 3 the R that meets it. */
 const W = 2;
+/** Seconds beside all others after which a node has been told how far its disk once was. */
+const TOLD_AFTER = 3;
 
 export type HoldingsParts = {
   readonly world: World;
@@ -29,6 +31,8 @@ export type HoldingsParts = {
 
 export class Holdings {
   readonly #parts: HoldingsParts;
+  /** Of nodes with a disk that was rolled back: seconds in a row in which they saw all others. */
+  readonly #together = new Map<Host, number>();
 
   constructor(parts: HoldingsParts) {
     this.#parts = parts;
@@ -41,7 +45,17 @@ export class Holdings {
     if (world.hosts.some(({ node }) => node?.state === 'draining' || node?.state === 'stopped')) {
       return;
     }
+    for (const host of world.hosts) if (host.isRolledBack) this.#lookAround(host);
     for (const key of scenario.keys) this.#checkKey(key);
+  }
+
+  /** What nothing on a disk shows, those who remember have to tell: until then nothing is promised. */
+  #lookAround(host: Host): void {
+    const view = host.node?.ringView;
+    const seesAll = view?.nodes().every((node) => view.healthOf(node) === 'healthy') === true;
+    const seconds = seesAll ? (this.#together.get(host) ?? 0) + 1 : 0;
+    this.#together.set(host, seconds);
+    host.isRolledBack = seconds < TOLD_AFTER;
   }
 
   /** What a power loss would leave of a key. */
@@ -85,7 +99,8 @@ export class Holdings {
     );
     if (strict.length === 0) return;
     const owners = rings.ownersNow(key);
-    const readable = servingHosts(world).filter(({ id, node }) => {
+    const readable = servingHosts(world).filter(({ id, node, isRolledBack }) => {
+      if (isRolledBack) return false;
       const view = node!.ringView;
       const { partition } = view.placeOf(keyOfText(key));
       const isOwner = owners.includes(id) && view.ring.table[partition]?.includes(id) === true;

@@ -281,8 +281,8 @@ export class OnlineJudge implements Judge {
 
   #hear(event: SimEvent): void {
     if (event.type === 'lost') {
-      const { node, of, atMs, unnoticed } = event;
-      this.#history.losses.push({ node, of, atMs, unnoticed });
+      const { node, of, atMs } = event;
+      this.#history.losses.push({ node, of, atMs });
     } else if (event.type === 'committing') {
       this.#try(() => this.#surrenders.check(event.host, event.ops));
     } else if (event.type === 'committed') {
@@ -294,7 +294,7 @@ export class OnlineJudge implements Judge {
       this.#history.forget(puts.split(',') as PutId[]);
     } else if (event.type === 'said' && event.text.includes("'s clock jumps ")) {
       this.#lookAtClocks();
-    } else if (event.type === 'said' && event.text.includes(' warn disk.behind ')) {
+    } else if (event.type === 'said' && / warn disk\.(behind|copied) /.test(event.text)) {
       const isTrue = this.#history.losses.some(
         ({ node, of }) => of === 'disk' && event.text.startsWith(`${node} `),
       );
@@ -346,6 +346,6 @@ export class OnlineJudge implements Judge {
 
 /** Every warning and error of a node, but those that its faults and limits must lead to. */
 const isCrash = (line: string): boolean =>
-  / (?:error|warn) (?!node\.failed|node\.outlived|disk\.low|disk\.behind|hint\.refused|request\.slow)/.test(
+  / (?:error|warn) (?!node\.failed|node\.outlived|disk\.(?:low|behind|copied)|hint\.refused|request\.slow)/.test(
     line,
   ) || / fails: (?!commit failed)/.test(line);

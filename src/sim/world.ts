@@ -59,6 +59,8 @@ export type Host = {
   lives: number;
   /** It died for good. */
   gone: boolean;
+  /** Its disk is of another day, which nothing on it shows: it has to be told. */
+  isRolledBack: boolean;
 };
 
 /** Everything that can be seen from outside as it happens; bytes are lent for the call. */
@@ -148,6 +150,7 @@ export class World {
       node: undefined,
       lives: 0,
       gone: false,
+      isRolledBack: false,
     }));
     const byName = new Map(this.hosts.map((host) => [host.name, host]));
     this.network.pausedForMs = (name) => byName.get(name)?.clock.pausedForMs ?? 0;
@@ -254,14 +257,9 @@ export class World {
   }
 
   /** Says that a node lost its memory, or some of its disk: the durability budget counts it. */
-  lose(
-    { id: node }: Host,
-    of: Loss['of'],
-    how: 'noticed' | 'unnoticed' | 'from now on' = 'noticed',
-  ): void {
-    const unnoticed = how === 'unnoticed';
-    const atMs = how === 'from now on' ? Infinity : this.clock.nowMs;
-    this.#tell({ type: 'lost', node, of, unnoticed, atMs });
+  lose({ id: node }: Host, of: Loss['of'], since: 'now' | 'from now on' = 'now'): void {
+    const atMs = since === 'from now on' ? Infinity : this.clock.nowMs;
+    this.#tell({ type: 'lost', node, of, atMs });
   }
 
   /** Machine and disk are gone: nobody starts it again. */

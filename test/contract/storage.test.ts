@@ -3,9 +3,11 @@ import * as assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import {
+  cpSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   truncateSync,
@@ -60,6 +62,12 @@ const onLmdb = (over: Over = plain): StorageHarness => {
       storage = over(openLmdbStorage(dir));
       isOpen = true;
     },
+    putBackCopy: () => {
+      const copy = `${dir}-copy`;
+      cpSync(dir, copy, { recursive: true, preserveTimestamps: true });
+      rmSync(dir, { recursive: true });
+      renameSync(copy, dir);
+    },
     // A deadline that no commit of some MiB keeps stands in for a disk that is stuck.
     breakCommits: async () => {
       await close();
@@ -88,6 +96,7 @@ const onSimulatedDisk = (over: Over = plain): StorageHarness => {
       while (!met()) assert.ok(world.step(), 'nothing more will ever happen');
     },
     reopen: () => (storage = open()),
+    putBackCopy: () => disk.snapshot()('copied'),
     breakCommits: async () => {
       disk.faults.failing = true;
     },

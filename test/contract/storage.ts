@@ -15,6 +15,8 @@ export type StorageHarness = {
   until(met: () => boolean): Promise<void>;
   /** Opens the same data anew, as the next process does after a clean close. */
   reopen(): void;
+  /** Puts a copy in the place of the data, which nobody has open, as from a backup. */
+  putBackCopy(): void;
   /** Makes the commit given next, and thereby all later ones, fail. */
   breakCommits(): Promise<void>;
   end(): Promise<void>;
@@ -246,6 +248,23 @@ export const storageContract = (name: string, open: () => StorageHarness): void 
     harness.reopen();
     assert.equal(harness.storage().range('records', { limit: 9 }).length, 5);
     assert.equal(harness.storage().get('records', text('k4'))![9999], 4);
+  });
+
+  it('a birthmark stays in all lives, and a copy has another', async (harness) => {
+    await commit(harness, [put(text('a'), text('1'))]);
+    const first = harness.storage().birthmark();
+    assert.ok(first !== undefined);
+    await close(harness);
+    harness.reopen();
+    await commit(harness, [put(text('b'), text('2'))]);
+    assert.equal(harness.storage().birthmark(), first);
+    await close(harness);
+    harness.putBackCopy();
+    harness.reopen();
+    await commit(harness, [put(text('c'), text('3'))]);
+    assert.equal(harness.storage().range('records', { limit: 9 }).length, 3);
+    assert.notEqual(harness.storage().birthmark(), first);
+    assert.notEqual(harness.storage().birthmark(), undefined);
   });
 
   it('usage tells bytes of the file and bytes free', async (harness) => {

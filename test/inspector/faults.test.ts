@@ -1,9 +1,11 @@
 /** What the inspector breaks on purpose breaks as the real thing would, and heals. */
 import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
+import { nodeDigest } from '../../src/adapters/node-digest.ts';
 import { nodeId } from '../../src/core/ids.ts';
 import { Faults } from '../../src/inspector/faults.ts';
 import type { Fault, ProcessFault } from '../../src/inspector/records.ts';
+import { withWriteLog } from '../../src/node/store/write-log.ts';
 import type { Connection, ConnectionEvents, Links } from '../../src/ports/links.ts';
 import { WorldClock, LifeClock } from '../../src/sim/clock.ts';
 import { SimDisk } from '../../src/sim/disk.ts';
@@ -96,7 +98,9 @@ faults('while a link is cut, a new connection gets no further than hello', () =>
 
 faults('a slow disk answers late and in order, and closing waits for nobody', () => {
   const { clock, life, broken } = world();
-  const storage = broken.storage(new SimDisk().open(life, randomStream(1, 'disk')));
+  const disk = withWriteLog(new SimDisk().open(life, randomStream(1, 'disk')), nodeDigest);
+  const storage = broken.storage(disk);
+  assert.deepEqual(Object.keys(storage), Object.keys(disk), 'all that it can do');
   const done: string[] = [];
   const commit = (name: string): void =>
     storage.commit(

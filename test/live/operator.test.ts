@@ -27,6 +27,15 @@ const json = async <T>(args: readonly string[], url?: string): Promise<T> => {
 const textsOf = async (client: Client, key: string): Promise<readonly string[]> =>
   (await client.get(key)).values.map((value) => Buffer.from(value).toString()).sort();
 
+/** Whether a node started on `dataDir` takes it for its own, and for no copy. */
+const isItsOwn = async (dataDir: string): Promise<boolean> => {
+  const storage = openStorage(dataDir);
+  const written = storage.get('meta', new TextEncoder().encode('birthmark'));
+  const isOwn = new TextDecoder().decode(written) === storage.birthmark();
+  await new Promise<void>((resolve) => storage.close(resolve));
+  return isOwn;
+};
+
 type Explained = readonly {
   readonly node: string;
   readonly answer: {
@@ -111,8 +120,12 @@ operator(
       dataDir,
     ]);
     assert.deepEqual([data.kind, data.damaged, data.records], ['data', 0, 43]);
-    await json(['compact', dataDir]);
+    const copy = join(dir, 'copy');
+    cpSync(dataDir, copy, { recursive: true });
+    for (const each of [dataDir, copy]) await json(['compact', each]);
     assert.equal((await json<{ damaged: number }>(['verify', dataDir])).damaged, 0);
+    assert.ok(await isItsOwn(dataDir), 'compacting makes no copy of it');
+    assert.ok(!(await isItsOwn(copy)), 'nor anything but a copy of a copy');
   },
 );
 

@@ -179,6 +179,72 @@ backups('progress that was lost on its way is told again', () => {
   assert.ok(isRecognised(c, restore));
 });
 
+/** A strict write that the first node missed, and what the third node's disk held before it. */
+const withMissedWrite = () => {
+  const c = cluster();
+  const [first, second, third] = c.world.hosts as [Host, Host, Host];
+  c.world.clock.advance(3000);
+  const restore = third.disk.snapshot();
+  for (const other of [second, third]) c.world.network.cut(first.name, other.name);
+  c.world.clock.advance(3000);
+  const put = { w: 2, dw: 2, strict: true } as const;
+  assert.equal(codeOf(c.put(2, 'acknowledged', put, 1000)), 'applied');
+  // Who remembers how far the disk was is gone; who comes back knows nothing of it.
+  c.world.crash(second, 'power-loss');
+  c.world.crash(third, 'power-loss');
+  for (const other of [second, third]) c.world.network.mend(first.name, other.name);
+  return { ...c, restore, third };
+};
+
+const strictGet = {
+  type: 'get',
+  key: keyOfText('k'),
+  r: 2,
+  strict: true,
+  timeoutMs: 2000,
+} as const;
+
+// Seed 451000520.
+backups('a directory that was copied knows it, though nobody is there to tell', () => {
+  const c = withMissedWrite();
+  c.restore('copied');
+  c.world.start(c.third);
+  c.world.clock.advance(5000);
+  assert.equal(codeOf(c.ask(2, strictGet)), 'QUORUM_NOT_MET');
+  assert.equal(codeOf(c.ask(0, strictGet)), 'QUORUM_NOT_MET');
+  assert.ok(c.third.node!.status().notes.some((note) => note.includes('is a copy')));
+  c.world.start(c.world.hosts[1]!);
+  until(c.world, 'refilled', () => c.third.node!.status().incomplete === 0);
+  assert.deepEqual(c.get(0).texts, ['acknowledged']);
+  // From here on the copy is the directory.
+  c.world.crash(c.third);
+  c.world.start(c.third);
+  c.world.clock.advance(10);
+  assert.equal(c.third.node!.status().incomplete, 0);
+});
+
+backups('its own directory serves at once, whoever is away', () => {
+  const c = withMissedWrite();
+  c.world.start(c.third);
+  c.world.clock.advance(5000);
+  const reply = c.ask(0, strictGet);
+  assert.ok(reply.type === 'value' && reply.values.length === 1, codeOf(reply));
+});
+
+backups('a cluster of copies fills itself, as a new one does', () => {
+  const c = cluster();
+  putAll(c, 'old');
+  const restores = c.world.hosts.map(({ disk }) => disk.snapshot());
+  for (const host of c.world.hosts) c.world.crash(host);
+  for (const restore of restores) restore('copied');
+  for (const host of c.world.hosts) c.world.start(host);
+  c.world.clock.advance(10);
+  const isWhole = () => c.world.hosts.every(({ node }) => node!.status().incomplete === 0);
+  assert.ok(!isWhole());
+  until(c.world, 'whole', isWhole);
+  for (const key of KEYS) assert.deepEqual(c.get(1, 2, key, 300).texts, [`old ${key}`]);
+});
+
 backups('progress ends when writes end: an idle cluster commits nothing', () => {
   const c = withBackup();
   c.world.clock.advance(20_000);

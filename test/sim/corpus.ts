@@ -12,5 +12,6 @@ export const CORPUS: readonly { readonly seed: number; readonly found: string }[
     seed: 425400873,
     found: 'a node put back to an old backup was not recognised in its last second',
   },
+  { seed: 451000520, found: 'a node on an old copy of its directory took itself for whole' },
   { seed: 770163, found: 'the judge of conditions took a truncated write that came back for none' },
 ];

@@ -3,15 +3,21 @@
  * single damaged row, knows that it does not know: until it holds a snapshot of enough other owners,
  * its reads are NOT_READY and never "not found". A newcomer that has become whole in the same way
  * steps in as owner (C5).
+ *
+ * The marks count in the file they were written in. A copy of it is from another day, as far as
+ * anybody can tell, so a node that is started on one refills itself first.
  */
 import { partitionId } from '../../core/ids.ts';
 import type { NodeId, PartitionId } from '../../core/ids.ts';
-import type { Storage } from '../../ports/storage.ts';
+import type { CommitResult, Storage, StorageOp } from '../../ports/storage.ts';
 import type { Trace } from '../../ports/trace.ts';
 import type { RecordStore } from './record-store.ts';
 import type { RingView } from '../membership/ring-view.ts';
 
-const COMPLETE = new TextEncoder().encode('complete');
+const utf8 = new TextEncoder();
+const COMPLETE = utf8.encode('complete');
+/** Of the file in which the marks were written; empty where the file system does not say. */
+const BIRTHMARK = utf8.encode('birthmark');
 
 export type CompletenessParts = {
   readonly self: NodeId;
@@ -37,6 +43,7 @@ export class Completeness {
   /** Partitions filled as a newcomer whose register is being bumped. */
   readonly #earned = new Set<PartitionId>();
   #losses = 0;
+  #isCopy = false;
 
   constructor(parts: CompletenessParts) {
     this.#parts = parts;
@@ -46,6 +53,22 @@ export class Completeness {
   /** How often something was lost here: a snapshot begun before the last time is worth nothing. */
   get losses(): number {
     return this.#losses;
+  }
+
+  /** Whether this life found its directory to be a copy. */
+  get isCopy(): boolean {
+    return this.#isCopy;
+  }
+
+  /** Once, before anything is answered; the storage can commit by now. */
+  begin(): void {
+    const { storage, trace } = this.#parts;
+    const written = new TextDecoder().decode(storage.get('meta', BIRTHMARK));
+    if (written === storage.birthmark()) return;
+    if (written === '') return this.#save();
+    this.#isCopy = true;
+    trace.log('warn', 'disk.copied', { partitions: this.#complete.size });
+    this.forgetAll();
   }
 
   isComplete(partition: PartitionId): boolean {
@@ -155,13 +178,34 @@ export class Completeness {
 
   /** In the next commit, together with whatever row was given up. */
   #save(): void {
-    const { store } = this.#parts;
+    const { store, storage } = this.#parts;
     const value = toBits(this.#complete);
-    store.change(() => store.putMeta(COMPLETE, value));
+    const birthmark = utf8.encode(storage.birthmark() ?? '');
+    store.change(() => {
+      store.putMeta(COMPLETE, value);
+      store.putMeta(BIRTHMARK, birthmark);
+    });
     // Soon: a mark lost in a crash would have to be earned again, perhaps from nodes that are down.
     store.whenAllDurable(() => undefined);
   }
 }
+
+/**
+ * The marks of the file with `birthmark` count in `copy`, too, which is to take its place; those of a
+ * file that was a copy itself still count nowhere.
+ */
+export const carryMarks = (
+  copy: Storage,
+  birthmark: string | undefined,
+  done: (result: CommitResult) => void,
+): void => {
+  const ops: StorageOp[] = [];
+  if (new TextDecoder().decode(copy.get('meta', BIRTHMARK)) === birthmark) {
+    const value = utf8.encode(copy.birthmark() ?? '');
+    ops.push({ type: 'put', table: 'meta', key: BIRTHMARK, value });
+  }
+  copy.commit(ops, done);
+};
 
 const NO_SNAPSHOTS: ReadonlyMap<NodeId, boolean> = new Map();
 

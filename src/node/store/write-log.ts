@@ -77,6 +77,7 @@ export const withWriteLog = (
     range: (table, range) => log.range(table, range),
     commit: (ops, done) => log.commit(ops, done),
     checkLog: (rowsMax, isSound) => log.check(rowsMax, isSound),
+    birthmark: () => base.birthmark(),
     usage: () => base.usage(),
     ...(base.pages === undefined ? {} : { pages: () => base.pages!() }),
     close: (done) => base.close(done),
