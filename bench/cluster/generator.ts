@@ -7,10 +7,8 @@ import type { RecordableHistogram } from 'node:perf_hooks';
 import { connect } from '../../src/client/index.ts';
 import type { Client } from '../../src/client/index.ts';
 import { chooserOf, exponential, seeded } from '../support/random.ts';
-import { OPERATIONS, PERCENTILES } from './jobs.ts';
+import { OPERATIONS, PERCENTILES, keyOf } from './jobs.ts';
 import type { Coordination, Job, JobResult, Latencies, Operation, Order, Second } from './jobs.ts';
-
-const keyOf = (index: number): string => `user${index}`;
 
 /** Latencies in whole microseconds. */
 class Meter {

@@ -38,6 +38,9 @@ export type Job = {
   readonly dw?: number;
 };
 
+/** The key of an index, for whoever fills a cluster and whoever asks it. */
+export const keyOf = (index: number): string => `user${index}`;
+
 /** Who runs the coordinators of reads, and finds an owner for writes. */
 export type Coordination = 'server' | 'client';
 

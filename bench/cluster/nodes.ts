@@ -21,6 +21,10 @@ export type NodeOptions = {
   readonly profileDir?: string | undefined;
   /** Further settings of every node, by their names in the environment. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** The folder in which each finds its data, left there; by default one that goes with the nodes. */
+  readonly dir?: string;
+  /** Where each founder stands, in their order; by default all in one zone. */
+  readonly zones?: readonly string[];
   /** Every connection, of clients and between nodes, is this much slower each way. */
   readonly delayMs?: number;
 };
@@ -34,7 +38,7 @@ type Running = {
 };
 
 export class Nodes {
-  readonly #dir = mkdtempSync(join(tmpdir(), 'coterie-bench-'));
+  readonly #dir: string;
   readonly #options: NodeOptions;
   readonly #founders: readonly string[];
   readonly #running: Running[] = [];
@@ -44,6 +48,7 @@ export class Nodes {
 
   private constructor(options: NodeOptions) {
     this.#options = options;
+    this.#dir = options.dir ?? mkdtempSync(join(tmpdir(), 'coterie-bench-'));
     this.#founders = Array.from({ length: options.nodes }, (_, i) => `n${i + 1}`);
   }
 
@@ -54,7 +59,7 @@ export class Nodes {
     if (options.delayMs !== undefined) nodes.#delay = await slowed(options.delayMs, doors, ports);
     nodes.#founders.forEach((id, i) => nodes.#spawn(id, ports[i]!, doors[i]!, doors));
     try {
-      await nodes.#allServe();
+      await nodes.healthy();
     } catch (error) {
       await nodes.stop();
       throw error;
@@ -79,6 +84,20 @@ export class Nodes {
   /** kill -9. */
   kill(index: number): void {
     this.#running[index]?.child.kill('SIGKILL');
+  }
+
+  /** Lets a node drain and end. */
+  end(index: number): Promise<void> {
+    return ended(this.#running[index]!.child);
+  }
+
+  /** Until a node that was started just now says that it listens. */
+  listening(index: number): Promise<void> {
+    const { child } = this.#running[index]!;
+    return new Promise((resolve, reject) => {
+      child.once('message', () => resolve());
+      child.once('exit', (code) => reject(new Error(`the node ended with ${code}`)));
+    });
   }
 
   /** Starts a killed node again, on what its disk holds. */
@@ -116,7 +135,13 @@ export class Nodes {
     this.#uninterrupted();
     await Promise.all(this.#running.map(({ child }) => ended(child)));
     if (this.#delay !== undefined) await ended(this.#delay);
-    rmSync(this.#dir, { recursive: true, force: true });
+    if (this.#options.dir === undefined) rmSync(this.#dir, { recursive: true, force: true });
+  }
+
+  get #founding(): string {
+    const { zones } = this.#options;
+    if (zones === undefined) return this.#founders.join(',');
+    return this.#founders.map((id, i) => `${id}@${zones[i]}`).join(',');
   }
 
   get #doors(): readonly number[] {
@@ -131,7 +156,7 @@ export class Nodes {
   #forked({ id, port, door }: Omit<Running, 'child'>, doors: readonly number[]): ChildProcess {
     const args = ['start', '--id', id, '--data', join(this.#dir, id)];
     args.push('--listen', `${HOST}:${port}`, '--admin', `${HOST}:0`, '--log-level', 'error');
-    if (this.#founders.includes(id)) args.push('--bootstrap', this.#founders.join(','));
+    if (this.#founders.includes(id)) args.push('--bootstrap', this.#founding);
     if (door !== port) args.push('--advertise', `ws://${HOST}:${door}`);
     for (const seed of doors) if (seed !== door) args.push('--seed', `ws://${HOST}:${seed}`);
     const { profileDir, settings } = this.#options;
@@ -149,7 +174,8 @@ export class Nodes {
     return child;
   }
 
-  async #allServe(): Promise<void> {
+  /** Until every node finds all of them serving, healthy and whole. */
+  async healthy(): Promise<void> {
     const deadlineMs = performance.now() + READY_MS;
     for (const address of this.addresses) {
       const client = connect(address);

@@ -1,17 +1,26 @@
 /** What the kernel knows of processes: CPU and memory. Linux only. */
 import { readFileSync, readdirSync } from 'node:fs';
 import type { ChildProcess } from 'node:child_process';
-import { constants } from 'node:os';
+import { constants, loadavg } from 'node:os';
 
 /** Clock ticks a second in /proc/PID/stat: 100 on every Linux of today. */
 const TICKS = 100;
 
+/** What `proc_pid_stat(5)` lists, from the state on. */
+const statOf = (path: number | string): readonly string[] => {
+  const stat = readFileSync(`/proc/${path}/stat`, 'utf8');
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+};
+
 /** CPU seconds of a process, or of one of its threads (`PID/task/TID`), user and system. */
 const cpuOf = (path: number | string): number => {
-  const stat = readFileSync(`/proc/${path}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const fields = statOf(path);
   return (Number(fields[11]) + Number(fields[12])) / TICKS;
 };
+
+/** Pages of mapped files that processes had to wait for the disk for (major faults). */
+export const diskReads = (pids: readonly number[]): number =>
+  sum(pids.map((pid) => Number(statOf(pid)[9])));
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
 
@@ -47,22 +56,44 @@ export const anonymousMb = (pid: number): number => memoryMb(pid, 'RssAnon');
 /** All resident memory of a process, MB: of LMDB's file, what the kernel has not dropped yet. */
 export const residentMb = (pid: number): number => memoryMb(pid, 'VmRSS');
 
+/** What of a mapped file a process has touched and the kernel has not dropped since, MB. */
+export const mappedMb = (pid: number, file: string): number => {
+  const maps = readFileSync(`/proc/${pid}/smaps`, 'utf8').split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m);
+  const own = maps.filter((each) => each.split('\n', 1)[0]!.endsWith(file));
+  return sum(own.map((each) => Number(/^Rss:\s+(\d+)/m.exec(each)?.[1] ?? 0))) / 1024;
+};
+
+/** Processes that want to run, in the mean of the last minute. */
+export const loadAverage = (): number => loadavg()[0]!;
+
 /** Open files, sockets and the like of a process. */
 export const handles = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length;
 
+const cleanUps: (() => Promise<void>)[] = [];
+let isEnding = false;
+
+/** `timeout` says it twice: to the process, then to its group. */
+const end = (signal: NodeJS.Signals): void => {
+  if (isEnding) return;
+  isEnding = true;
+  void cleanAll().finally(() => process.exit(128 + constants.signals[signal]));
+};
+
+/** What was begun last goes first. */
+const cleanAll = async (): Promise<void> => {
+  for (const cleanUp of [...cleanUps].reverse()) await cleanUp().catch(() => undefined);
+};
+
 /** Ctrl-C, or an end asked for: `cleanUp` comes first, so that nothing stays. Returns its undoing. */
 export const whenInterrupted = (cleanUp: () => Promise<void>): (() => void) => {
-  let isEnding = false;
-  // `timeout` says it twice: to the process, then to its group.
-  const end = (signal: NodeJS.Signals): void => {
-    if (isEnding) return;
-    isEnding = true;
-    void cleanUp().finally(() => process.exit(128 + constants.signals[signal]));
-  };
   const signals = ['SIGINT', 'SIGTERM'] as const;
-  for (const signal of signals) process.on(signal, end);
+  if (cleanUps.length === 0) for (const signal of signals) process.on(signal, end);
+  cleanUps.push(cleanUp);
   return () => {
-    for (const signal of signals) process.off(signal, end);
+    const at = cleanUps.indexOf(cleanUp);
+    if (at < 0) return;
+    cleanUps.splice(at, 1);
+    if (cleanUps.length === 0) for (const signal of signals) process.off(signal, end);
   };
 };
 

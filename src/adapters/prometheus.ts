@@ -15,6 +15,12 @@ export type Figures = readonly {
   }[];
 }[];
 
+/**
+ * Between two looks at the event loop, ms: the least lag that is ever shown, for prom-client tells the
+ * whole pause. At its default of 10 the looking was half of what an idle node cost.
+ */
+const EVENT_LOOP_LOOK_MS = 50;
+
 /** Answers `/metrics`; `figures` is asked anew each time, `close` stops what watches the process. */
 export const prometheus = (
   node: string,
@@ -22,7 +28,7 @@ export const prometheus = (
 ): { readonly serve: () => Promise<AdminReply> } => {
   const process = new Registry();
   process.setDefaultLabels({ node });
-  collectDefaultMetrics({ register: process });
+  collectDefaultMetrics({ register: process, eventLoopMonitoringPrecision: EVENT_LOOP_LOOK_MS });
   return {
     serve: async () => {
       const own = new Registry();
