@@ -40,7 +40,6 @@ const casesOf = (rate: number): readonly Case[] => {
     { name: 'put dw=1, closed', workload: 'put', dw: 1, pace: 'closed', ...server },
     { name: `get, ${open}`, workload: 'get', pace: rate, ...server },
     { name: `put dw=0, ${open}`, workload: 'put', dw: 0, pace: rate, ...server },
-    { name: `put dw=1, ${open}`, workload: 'put', dw: 1, pace: rate, ...server },
     { name: 'get by the client, closed', workload: 'get', pace: 'closed', coordination: 'client' },
   ];
 };
@@ -74,7 +73,7 @@ const atSize = async (
     await bench.generator.fill(bench.keys, bench.valueBytes);
     const cases = casesOf(rate);
     const operations = (warmOperations * size) / 3;
-    for (const each of cases.slice(0, 3)) await warmedUp(bench, each, operations);
+    for (const each of cases.slice(0, 2)) await warmedUp(bench, each, operations);
     const samples: Sample[] = [];
     for (const each of cases) {
       if (each.coordination === 'client') {

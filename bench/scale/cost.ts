@@ -11,7 +11,7 @@ import type { LoadGenerator } from '../cluster/load.ts';
 export const CONNECTIONS = 18;
 export const IN_FLIGHT = 36;
 const ECHO_SECONDS = 0.8;
-const WARM_MS_MAX = 60_000;
+const WARM_MS_MAX = 120_000;
 
 export type Bench = {
   readonly generator: LoadGenerator;

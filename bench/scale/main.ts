@@ -24,7 +24,7 @@ const options = new Command('bench:scale')
   .addOption(new Option('--part <which...>', 'only these').choices(PARTS))
   .option('--nodes-max <count>', 'nodes: 3, 5, 7, … up to this', integer, 9)
   .option('--keys-max <count>', 'keys, start: 10,000, 100,000, … up to this', integer, 1_000_000)
-  .option('--rate <per second>', 'nodes: of the open loop', integer, 300)
+  .option('--rate <per second>', 'nodes: of the open loop', integer, 200)
   .option('--seconds <count>', 'each measurement', integer, 4)
   .option('--warm <operations>', 'of each kind before, for three nodes', integer, 12_000)
   .option('--rounds <count>', 'each size so often, in turns', integer, 2)
@@ -86,7 +86,7 @@ const startPart = async (directories: readonly Filled[]): Promise<void> => {
 
 const hostsPart = async (): Promise<void> => {
   const bench = { echo, keys: KEYS_OF_NODES, valueBytes: VALUE_BYTES, seconds, tell };
-  const found = await byProcesses(bench, rounds + 1, warm);
+  const found = await byProcesses(bench, rounds, warm);
   console.table(rowsByProcesses(found));
   const { partitions, shared } = await sharedHosts();
   process.stdout.write(
