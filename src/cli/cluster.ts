@@ -56,13 +56,15 @@ const runCluster = async (flags: ClusterFlags): Promise<void> => {
   process.on('SIGINT', leave);
   process.on('SIGTERM', leave);
   try {
-    await Promise.race([allServe(cluster.seats.map(({ url }) => url)), cluster.failure()]);
+    await Promise.race([allServe(cluster), cluster.failure()]);
   } catch (error) {
-    leave();
-    await cluster.ended();
-    throw new CommandFailure((error as Error).message, EXIT.refused);
+    if (!cluster.isLeaving) {
+      leave();
+      await cluster.ended();
+      throw new CommandFailure((error as Error).message, EXIT.refused);
+    }
   }
-  announce(cluster.seats, flags);
+  if (!cluster.isLeaving) announce(cluster.seats, flags);
   await cluster.ended();
 };
 
@@ -88,15 +90,22 @@ const readable = (id: string, line: string): string => {
   }
 };
 
-const allServe = async (urls: readonly string[]): Promise<void> => {
+/** Resolves when all serve, or are asked to end before. */
+const allServe = async (cluster: LocalCluster): Promise<void> => {
   const deadlineMs = Date.now() + READY_TIMEOUT_MS;
-  for (const url of urls) {
+  const seats = cluster.seats;
+  const until = async (met: () => boolean | Promise<boolean>): Promise<void> => {
+    while (!cluster.isLeaving && !(await met())) {
+      if (Date.now() > deadlineMs) throw new Error('not all nodes serve');
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  };
+  // Only then is it they who answer: another cluster may hold their ports.
+  await until(() => cluster.isListening);
+  for (const { url } of seats) {
     const client = connect(url);
     try {
-      while (!everyoneServes(await client.status(), urls.length)) {
-        if (Date.now() > deadlineMs) throw new CommandFailure('not all nodes serve', EXIT.refused);
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
+      await until(async () => everyoneServes(await client.status(), seats.length));
     } finally {
       await client.close();
     }

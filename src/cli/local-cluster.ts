@@ -34,6 +34,8 @@ export type Seat = {
   inspector: string | undefined;
   /** What to do as soon as the process is gone: it was killed on purpose. */
   next: 'nothing' | 'start' | undefined;
+  /** The last line it wrote for people: why it ended, if it did. */
+  said: string;
 };
 
 const HOST = '127.0.0.1';
@@ -62,6 +64,15 @@ export class LocalCluster {
     return this.#seats;
   }
 
+  get isLeaving(): boolean {
+    return this.#leaving;
+  }
+
+  /** Whether each of these processes listens itself, whoever else may answer at its address. */
+  get isListening(): boolean {
+    return this.#seats.every(({ state }) => state === 'running');
+  }
+
   /** Lets every node drain; called again, kills what is left. */
   leave(): void {
     const signal = this.#leaving ? 'SIGKILL' : 'SIGTERM';
@@ -82,18 +93,19 @@ export class LocalCluster {
     });
   }
 
-  /** Rejects as soon as a node ends that should not. */
+  /** Rejects as soon as a node ends that nobody asked to, with what it said last. */
   failure(): Promise<never> {
-    return Promise.race(
-      this.#seats.map(
-        ({ id, process: child }) =>
-          new Promise<never>((_, reject) =>
-            child!.once('exit', (code) =>
-              reject(new Error(`node ${id} ended with exit code ${code ?? 1}`)),
-            ),
-          ),
-      ),
-    );
+    return new Promise((_, reject) => {
+      for (const seat of this.#seats) {
+        // Not 'exit': by then its last words may not have been read.
+        seat.process!.once('close', (code, signal) => {
+          if (this.#leaving) return;
+          const end = code === null ? `was ended by ${signal}` : `ended with exit code ${code}`;
+          const said = seat.said === '' ? '' : `: ${seat.said}`;
+          reject(new Error(`node ${seat.id} ${end}${said}`));
+        });
+      }
+    });
   }
 
   async #addSeat(id: string): Promise<Seat> {
@@ -102,7 +114,7 @@ export class LocalCluster {
     const own = port === 0 ? (await freePorts(1))[0]! : port + index;
     // A node keeps its ports when it is started again: whoever watched it finds it there.
     const admin = port === 0 || own + 100 > 65535 ? (await freePorts(1))[0]! : own + 100;
-    const rest = { process: undefined, inspector: undefined, next: undefined };
+    const rest = { process: undefined, inspector: undefined, next: undefined, said: '' };
     const seat: Seat = { id, url: `ws://${HOST}:${own}`, admin, state: 'dead', ...rest };
     this.#seats.push(seat);
     return seat;
@@ -140,7 +152,10 @@ export class LocalCluster {
       if (seat.next === 'start' && !this.#leaving) this.#spawn(seat);
       else this.#tellIfGone();
     });
-    createInterface({ input: child.stderr! }).on('line', (line) => log(id, line));
+    createInterface({ input: child.stderr! }).on('line', (line) => {
+      if (!line.startsWith('{')) seat.said = line.replace(/^coterie: /, '');
+      log(id, line);
+    });
   }
 
   /** What a node's inspector asks for; what cannot be is left alone. */

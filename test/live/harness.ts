@@ -132,14 +132,19 @@ const exitOf = (child: ChildProcess): Promise<number | null> =>
     else child.once('exit', (code) => resolve(code));
   });
 
+/** Begins one command of the CLI; whoever calls it ends it. */
+export const startCli = (args: readonly string[], url?: string): ChildProcess => {
+  const env = { ...process.env, ...(url === undefined ? {} : { COTERIE_URL: url }) };
+  return fork(MAIN, [...args], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], env });
+};
+
 /** Runs one command of the CLI as a user would: its exit code and output. */
 export const cli = (
   args: readonly string[],
   url?: string,
 ): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> =>
   new Promise((resolve) => {
-    const env = { ...process.env, ...(url === undefined ? {} : { COTERIE_URL: url }) };
-    const child = fork(MAIN, [...args], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], env });
+    const child = startCli(args, url);
     let stdout = '';
     let stderr = '';
     child.stdout!.on('data', (text: Buffer) => (stdout += text.toString()));
