@@ -16,7 +16,7 @@ const NODES = 3;
 const TRIES_MAX = 50;
 
 const listening = async (port: number): Promise<Server> => {
-  const server = createServer();
+  const server = createServer((socket) => socket.destroy());
   server.listen(port, '127.0.0.1');
   await once(server, 'listening');
   return server;
