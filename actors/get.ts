@@ -182,19 +182,20 @@ export const getMachine = setup({
 /** The first replica asked sends values, those after it headers; whoever is asked late, values. */
 const ask = ({ tally, input }: GetContext, count: number): void => {
   const { ports, request, key } = input;
-  tally.candidates.slice(0, count).forEach((node, index) => {
-    const first = tally.asked.length === 0 && index === 0;
-    const late = tally.asked.length > 0;
-    ports.read(request, key, node, first || late ? 'with-values' : 'header');
-  });
+  const { candidates, asked } = tally;
+  const late = asked.length > 0;
+  for (let at = 0; at < count && at < candidates.length; at++) {
+    ports.read(request, key, candidates[at]!, at === 0 || late ? 'with-values' : 'header');
+  }
 };
 
 const NOTHING = reconcile([], UNLIMITED);
+const NOBODY: readonly NodeId[] = [];
 
 const isComplete = ({ reconciled }: GetContext): boolean => reconciled.missing.length === 0;
 
 const holdersToAsk = ({ reconciled, fetching }: GetContext): readonly NodeId[] => {
-  if (reconciled.missing.length === 0) return [];
+  if (reconciled.missing.length === 0) return NOBODY;
   const holders = reconciled.missing.map(({ holder }) => holder);
   return [...new Set(holders.filter((node) => !fetching.includes(node)))];
 };

@@ -248,6 +248,12 @@ export class ByteReader {
     return hexOf(this.#bytes, at, bytes);
   }
 
+  skip(bytes: number): void {
+    const end = this.#offset + bytes;
+    if (end > this.#end) throw new RangeError(`${bytes} bytes wanted at ${this.#offset}`);
+    this.#offset = end;
+  }
+
   /** A view, not a copy. */
   raw(bytes: number): Uint8Array {
     const end = this.#offset + bytes;

@@ -28,6 +28,16 @@ export const preferenceList = (
   ];
 };
 
+/** Whom `self` asks when it reads, in that order: owners first, then the healthy, then itself. */
+export const readersIn = (
+  list: readonly PreferenceEntry[],
+  self: NodeId,
+): readonly PreferenceEntry[] => {
+  const rank = ({ node, role, health }: PreferenceEntry): number =>
+    (role === 'owner' ? 0 : 4) + (health === 'suspect' ? 2 : 0) + (node === self ? 0 : 1);
+  return list.filter(({ health }) => health !== 'down').sort((a, b) => rank(a) - rank(b));
+};
+
 /** Members that own nothing here, in the order in which a clockwise walk first meets them. */
 const fallbacksOf = (
   table: OwnerTable,

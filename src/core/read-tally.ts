@@ -1,6 +1,7 @@
 /**
  * The tally of one read, as a value: which replicas were asked, what they answered, and whether R
- * answers that count are there (paper § 4.5).
+ * answers that count are there (paper § 4.5). Every answer asks it several questions, so it is
+ * counted in plain loops.
  */
 import type { NodeId } from './ids.ts';
 import type { RecordOfKey } from './record.ts';
@@ -26,15 +27,15 @@ export type CountedAnswer = ReplicaAnswer & {
 
 export const startRead = (
   candidates: readonly NodeId[],
-  wish: Pick<ReadTally, 'r' | 'counting'>,
-): ReadTally => ({ candidates, asked: [], answers: [], refused: [], ...wish });
+  { r, counting }: Pick<ReadTally, 'r' | 'counting'>,
+): ReadTally => ({ candidates, asked: NOBODY, answers: NO_ANSWERS, refused: NOBODY, r, counting });
 
 /** Moves the next `count` candidates to the asked; they are the last of `asked` in the result. */
-export const askNext = (tally: ReadTally, count: number): ReadTally => ({
-  ...tally,
-  asked: [...tally.asked, ...tally.candidates.slice(0, count)],
-  candidates: tally.candidates.slice(count),
-});
+export const askNext = (tally: ReadTally, count: number): ReadTally => {
+  const next = tally.candidates.slice(0, count);
+  const asked = tally.asked.length === 0 ? next : [...tally.asked, ...next];
+  return { ...tally, asked, candidates: tally.candidates.slice(count) };
+};
 
 /** Records one answer; a second answer of a node replaces its first (values after a header). */
 export const recordAnswer = (
@@ -45,7 +46,9 @@ export const recordAnswer = (
 ): ReadTally => {
   const counts = role === 'owner' || (record !== undefined && tally.counting === 'anyone');
   const answer = { node, role, counts, record: record ?? EMPTY_RECORD };
-  const others = tally.answers.filter((earlier) => earlier.node !== node);
+  const others = hasAnswered(tally, node)
+    ? tally.answers.filter((earlier) => earlier.node !== node)
+    : tally.answers;
   return { ...tally, answers: [...others, answer] };
 };
 
@@ -54,8 +57,11 @@ export const recordReadRefusal = (tally: ReadTally, node: NodeId): ReadTally => 
   refused: tally.refused.includes(node) ? tally.refused : [...tally.refused, node],
 });
 
-export const countedAnswers = (tally: ReadTally): number =>
-  tally.answers.filter((answer) => answer.counts).length;
+export const countedAnswers = ({ answers }: ReadTally): number => {
+  let counted = 0;
+  for (const { counts } of answers) if (counts) counted += 1;
+  return counted;
+};
 
 /** How many more answers are wanted than could still come from those asked. */
 export const answersLacking = (tally: ReadTally): number =>
@@ -69,8 +75,18 @@ export const readVerdict = (tally: ReadTally): Verdict => {
 
 export const allAnswered = (tally: ReadTally): boolean => outstanding(tally) === 0;
 
-const outstanding = (tally: ReadTally): number =>
-  tally.asked.filter(
-    (node) =>
-      !tally.refused.includes(node) && !tally.answers.some((answer) => answer.node === node),
-  ).length;
+const outstanding = (tally: ReadTally): number => {
+  let waitedFor = 0;
+  for (const node of tally.asked) {
+    if (!tally.refused.includes(node) && !hasAnswered(tally, node)) waitedFor += 1;
+  }
+  return waitedFor;
+};
+
+const hasAnswered = ({ answers }: ReadTally, node: NodeId): boolean => {
+  for (const answer of answers) if (answer.node === node) return true;
+  return false;
+};
+
+const NOBODY: readonly NodeId[] = [];
+const NO_ANSWERS: readonly CountedAnswer[] = [];

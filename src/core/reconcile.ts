@@ -18,15 +18,16 @@ export type Reconciled = {
 };
 
 export const reconcile = (answers: readonly ReplicaAnswer[], limits: RecordLimits): Reconciled => {
-  const record = answers.reduce(
-    (merged, answer) => merge(merged, answer.record, limits),
-    EMPTY_RECORD,
-  );
-  const stale = answers.filter((answer) => !sameRecord(answer.record, record));
-  const missing = record.siblings
-    .filter((sibling) => sibling.value === 'withheld')
-    .map((sibling) => ({ sibling, holder: holderOf(sibling, answers) }));
-  return { record, stale: stale.map((answer) => answer.node), missing };
+  let record = EMPTY_RECORD;
+  for (const answer of answers) record = merge(record, answer.record, limits);
+  const stale: NodeId[] = [];
+  for (const answer of answers) if (!sameRecord(answer.record, record)) stale.push(answer.node);
+  const missing: Reconciled['missing'][number][] = [];
+  for (const sibling of record.siblings) {
+    if (sibling.value !== 'withheld') continue;
+    missing.push({ sibling, holder: holderOf(sibling, answers) });
+  }
+  return { record, stale, missing };
 };
 
 const holderOf = (sibling: Sibling, answers: readonly ReplicaAnswer[]): NodeId => {

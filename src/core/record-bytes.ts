@@ -9,6 +9,7 @@
  */
 import { ByteReader, ByteWriter } from './bytes.ts';
 import type { ActorId, PutId } from './ids.ts';
+import { withoutExpired } from './record.ts';
 import type { RecordOfKey, SeenPut, Sibling, SiblingValue } from './record.ts';
 import type { Dot, VersionVector } from './vector.ts';
 
@@ -66,6 +67,64 @@ export const decodeForm = (
   });
   reader.end();
   return { record: { vector, siblings, seen }, form: { bytes, headerEnd } };
+};
+
+/**
+ * The record in `bytes` as a replica answers a reader at `nowMs`: without the values that have expired,
+ * or without any. Mostly that is what is there, or the first part of it, and nothing is decoded.
+ */
+export const asAnswer = (
+  bytes: Uint8Array,
+  want: 'with-values' | 'header',
+  nowMs: number,
+): Uint8Array => {
+  const reader = new ByteReader(bytes);
+  reader.skip(FORMAT_BYTES);
+  for (let left = reader.varint(); left > 0; left--) {
+    reader.skip(ACTOR_BYTES);
+    reader.varint();
+    reader.varint();
+  }
+  const siblings = reader.varint();
+  for (let left = siblings; left > 0; left--) {
+    reader.varint();
+    reader.varint();
+    reader.varint();
+    reader.skip(PUT_ID_BYTES);
+    reader.varint();
+    const expiry = reader.varint();
+    if (expiry !== 0 && expiry - 1 <= nowMs) {
+      return encodeRecord(withoutExpired(decodeRecord(bytes), nowMs), want);
+    }
+  }
+  if (want === 'with-values') return bytes;
+  for (let left = reader.varint(); left > 0; left--) {
+    reader.skip(PUT_ID_BYTES);
+    reader.varint();
+  }
+  const writer = new ByteWriter();
+  writer.raw(bytes.subarray(0, reader.offset));
+  for (let left = siblings; left > 0; left--) {
+    const kind = reader.byte();
+    if (kind === KINDS.value) reader.varint();
+    writer.byte(kind === KINDS.value ? KINDS.withheld : kind);
+  }
+  return writer.take();
+};
+
+/** Whether `header` is what a replica that holds the very same record answers to who wants no values. */
+export const isHeaderOf = (
+  header: Uint8Array,
+  { bytes, headerEnd }: RecordForm,
+  { siblings }: RecordOfKey,
+): boolean => {
+  if (header.length !== headerEnd + siblings.length) return false;
+  for (let at = 0; at < headerEnd; at++) if (header[at] !== bytes[at]) return false;
+  let at = headerEnd;
+  for (const { value } of siblings) {
+    if (header[at++] !== (typeof value === 'string' ? KINDS[value] : KINDS.withheld)) return false;
+  }
+  return true;
 };
 
 export const writeVector = (writer: ByteWriter, vector: VersionVector): void => {

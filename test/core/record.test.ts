@@ -5,11 +5,13 @@ import { suite } from 'uvu';
 import { actorId, putId, startId } from '../../src/core/ids.ts';
 import type { ActorId, PutId } from '../../src/core/ids.ts';
 import {
+  asAnswer,
   decodeForm,
   decodeRecord,
   encodeForm,
   encodeRecord,
   headerOf,
+  isHeaderOf,
 } from '../../src/core/record-bytes.ts';
 import {
   BLIND,
@@ -305,6 +307,29 @@ for (const [name, limits] of [
       }),
       { numRuns: 2000 },
     );
+  });
+
+  records(`an answer is made, and known for the same, by its bytes alone, ${name}`, () => {
+    let [same, different] = [0, 0];
+    fc.assert(
+      fc.property(steps, (history) => {
+        const [a, b] = play(history, limits).replicas;
+        for (const want of ['with-values', 'header'] as const) {
+          assert.deepEqual(
+            asAnswer(encodeRecord(a, 'with-values'), want, Infinity),
+            encodeRecord(a, want),
+          );
+        }
+        const { record, form } = decodeForm(encodeRecord(a, 'with-values'));
+        assert.ok(isHeaderOf(encodeRecord(a, 'header'), form, record));
+        const isSame = isHeaderOf(encodeRecord(b, 'header'), form, record);
+        assert.equal(isSame, sameRecord(a, b));
+        if (isSame) same += 1;
+        else different += 1;
+      }),
+      { numRuns: 1000 },
+    );
+    assert.ok(same > 10 && different > 10, `${same} equal pairs, ${different} others`);
   });
 
   records(`A6: replicas that keep meeting become equal, ${name}`, () => {

@@ -5,7 +5,7 @@
  */
 import { bytesOfKey, partitionId } from '../../core/ids.ts';
 import type { Key, NodeId, PartitionId } from '../../core/ids.ts';
-import { preferenceList } from '../../core/preference.ts';
+import { preferenceList, readersIn } from '../../core/preference.ts';
 import type { PreferenceEntry } from '../../core/preference.ts';
 import { partitionOf } from '../../core/ring.ts';
 import { isRemoved } from '../../core/members.ts';
@@ -65,17 +65,29 @@ const placedOnce = (name: object, history: History): ReturnType<typeof placeHist
 
 /** Where a key lies: its partition and its 16-byte position on the ring. */
 export type KeyPlace = { readonly partition: PartitionId; readonly position: Uint8Array };
+type PlaceOfKey = KeyPlace & { readonly key: Key; readonly partitions: number };
+
+/** What a request asks of a partition, until ring or health change. */
+type Preference = {
+  readonly list: readonly PreferenceEntry[];
+  /** Those that a read from here asks, in their order; the owners among them. */
+  readonly readers: readonly NodeId[];
+  readonly readingOwners: readonly NodeId[];
+};
+
+/** Places of keys that are remembered: more than there are requests between the first look and the last. */
+const PLACES = 256;
 
 export class RingView {
   readonly #self: NodeId;
   readonly #digest: Digest;
   #ring: Ring;
   #health: HealthTable = new Map();
-  /** One request asks for the place of its key many times over. */
-  #lastPlace: (KeyPlace & { readonly key: Key; readonly partitions: number }) | undefined;
+  /** One request asks for the place of its key many times over, and others do in between. */
+  readonly #places = new Array<PlaceOfKey | undefined>(PLACES).fill(undefined);
 
-  /** Preference lists asked for since ring or health last changed. */
-  readonly #preferences = new Map<PartitionId, readonly PreferenceEntry[]>();
+  /** Asked for since ring or health last changed. */
+  readonly #preferences = new Map<PartitionId, Preference>();
   /** Lists made of the ring alone, asked for since it last changed: timers ask again and again. */
   #lists: {
     nodes?: readonly NodeId[];
@@ -116,11 +128,12 @@ export class RingView {
   /** The partition of `key` and its position on the ring (paper § 4.1: MD5, 16 bytes). */
   placeOf(key: Key): KeyPlace {
     const { partitions } = this.#ring;
-    const last = this.#lastPlace;
-    if (last?.key === key && last.partitions === partitions) return last;
+    const slot = slotOf(key);
+    const known = this.#places[slot];
+    if (known?.key === key && known.partitions === partitions) return known;
     const position = this.#digest.md5(bytesOfKey(key));
     const place = { key, partitions, partition: partitionOf(position, partitions), position };
-    this.#lastPlace = place;
+    this.#places[slot] = place;
     return place;
   }
 
@@ -197,13 +210,26 @@ export class RingView {
 
   /** Owners in rank order, then the fallbacks, each with its health (paper § 4.3). */
   preferenceOf(key: Key): readonly PreferenceEntry[] {
-    const { partition } = this.placeOf(key);
+    return this.#preferenceAt(this.placeOf(key).partition).list;
+  }
+
+  /** Whom a read of `key` from here may ask, in that order; none of them is down. */
+  readersOf(key: Key, counting: 'anyone' | 'real-owners'): readonly NodeId[] {
+    const { readers, readingOwners } = this.#preferenceAt(this.placeOf(key).partition);
+    return counting === 'anyone' ? readers : readingOwners;
+  }
+
+  #preferenceAt(partition: PartitionId): Preference {
     const known = this.#preferences.get(partition);
     if (known !== undefined) return known;
     const { table, members } = this.#ring;
     const list = preferenceList(table, partition, members, (node) => this.healthOf(node));
-    this.#preferences.set(partition, list);
-    return list;
+    const asked = readersIn(list, this.#self);
+    const readers = asked.map(({ node }) => node);
+    const readingOwners = asked.filter(({ role }) => role === 'owner').map(({ node }) => node);
+    const preference = { list, readers, readingOwners };
+    this.#preferences.set(partition, preference);
+    return preference;
   }
 
   partitionsOf(node: NodeId): number {
@@ -219,3 +245,11 @@ export class RingView {
     });
   }
 }
+
+/** Where a place is remembered: keys differ at their ends. */
+const slotOf = (key: Key): number => {
+  const { length } = key;
+  let slot = length;
+  for (let at = Math.max(0, length - 4); at < length; at++) slot = slot * 31 + key.charCodeAt(at);
+  return slot & (PLACES - 1);
+};

@@ -10,7 +10,7 @@ import type { GetPorts, GetReply } from '../../../actors/get.ts';
 import type { PutPorts } from '../../../actors/put.ts';
 import type { Key, NodeId } from '../../core/ids.ts';
 import { NumberMap } from '../../core/number-map.ts';
-import { decodeRecord, encodeRecord } from '../../core/record-bytes.ts';
+import { decodeForm, encodeRecord, isHeaderOf } from '../../core/record-bytes.ts';
 import type { RecordOfKey } from '../../core/record.ts';
 import type {
   Forwarding,
@@ -21,7 +21,7 @@ import type {
 } from '../../wire/peer-messages.ts';
 import type { Rounds } from '../healing/rounds.ts';
 import type { RecordStore } from '../store/record-store.ts';
-import type { Replica } from '../store/replica.ts';
+import type { ReadAnswer, Replica } from '../store/replica.ts';
 import type { Nursery } from './nursery.ts';
 import type { ReadRepairs } from './read-repairs.ts';
 import { failed } from './refusals.ts';
@@ -39,12 +39,16 @@ export type CoordinatorPortsParts = {
   readonly madeDurable: (key: Key) => void;
 };
 
+type Decoded = ReturnType<typeof decodeForm>;
+
 export class CoordinatorPorts {
   readonly puts: Replies<PutReply>;
   readonly gets: Replies<GetReply>;
   readonly #parts: CoordinatorPortsParts;
   /** What was read before a put that looks first, until its dot is minted. */
   readonly #known = new NumberMap<RecordOfKey>();
+  /** What the first replica answered to a get, until that is answered itself. */
+  readonly #first = new NumberMap<Decoded>();
 
   constructor(parts: CoordinatorPortsParts) {
     this.#parts = parts;
@@ -100,13 +104,9 @@ export class CoordinatorPorts {
     read: (request, key, from, want) => {
       const { self, replica, nursery, send } = this.#parts;
       if (from !== self) return send(from, { type: 'read', request, key, want });
-      // Between the two in one process a record needs no bytes.
-      const answer = replica.answerOf(key);
-      const event =
-        answer === 'not-ready'
-          ? ({ type: 'replica.refused', node: self } as const)
-          : ({ type: 'replica.answered', node: self, ...answer } as const);
-      nursery.deliver(request, event);
+      const answer = replica.answerOf(key, want);
+      if (answer === 'not-ready') nursery.deliver(request, { type: 'replica.refused', node: self });
+      else this.#answered(self, request, answer);
     },
     // Nobody waits for a repair: its request number is nobody's.
     repair: (key, record, to, request) => {
@@ -120,7 +120,10 @@ export class CoordinatorPorts {
         round: this.#parts.rounds.ofRequest(request),
       });
     },
-    reply: (request, reply) => this.gets.answer(request, reply),
+    reply: (request, reply) => {
+      this.#first.delete(request);
+      this.gets.answer(request, reply);
+    },
   };
 
   /** Waits for a flush, perhaps longer than the put lives: so it holds nothing else of it. */
@@ -141,16 +144,30 @@ export class CoordinatorPorts {
       case 'refused':
         nursery.deliver(reply.request, { type: 'replica.refused', node });
         return;
-      case 'answer': {
+      case 'answer':
         this.#parts.rounds.lower(reply.round);
-        const record = decoded(reply.record);
-        const event =
-          record === 'malformed'
-            ? ({ type: 'replica.refused', node } as const)
-            : ({ type: 'replica.answered', node, role: reply.role, record } as const);
-        nursery.deliver(reply.request, event);
+        this.#answered(node, reply.request, { role: reply.role, record: reply.record });
         return;
-      }
+    }
+  }
+
+  #answered(node: NodeId, request: RequestId, { role, record: bytes }: ReadAnswer): void {
+    const { nursery } = this.#parts;
+    const record = bytes === undefined ? undefined : this.#recordIn(bytes, request);
+    if (record === 'malformed') nursery.deliver(request, { type: 'replica.refused', node });
+    else nursery.deliver(request, { type: 'replica.answered', node, role, record });
+  }
+
+  /** Replicas mostly agree: what only says the same as the first answer is not decoded. */
+  #recordIn(bytes: Uint8Array, request: RequestId): RecordOfKey | 'malformed' {
+    const first = this.#first.get(request);
+    if (first !== undefined && isHeaderOf(bytes, first.form, first.record)) return first.record;
+    try {
+      const decoded = decodeForm(bytes);
+      if (first === undefined && this.gets.isExpected(request)) this.#first.set(request, decoded);
+      return decoded.record;
+    } catch {
+      return 'malformed';
     }
   }
 
@@ -165,12 +182,3 @@ export class CoordinatorPorts {
     else replica.receive(message, (reply) => this.replicaReplied(self, reply));
   }
 }
-
-const decoded = (bytes: Uint8Array | undefined): RecordOfKey | undefined | 'malformed' => {
-  if (bytes === undefined) return undefined;
-  try {
-    return decodeRecord(bytes);
-  } catch {
-    return 'malformed';
-  }
-};

@@ -26,7 +26,8 @@ export class LightLife {
   readonly #ends: LifeEnds;
   readonly #waits: { event: string; timer: Timer }[] = [];
   readonly #mail: Event[] = [];
-  #context: object = {};
+  /** What guards and actions are handed: they look at it within their call, and keep nothing of it. */
+  readonly #view: { context: object; event: Event } = { context: {}, event: INIT };
   #place: Place;
   #state: 'busy' | 'at rest' | 'over' = 'busy';
 
@@ -46,9 +47,9 @@ export class LightLife {
   /** Does what its chart does first. */
   start(): void {
     try {
-      this.#context = this.#chart.contextOf({ input: this.#input });
-      this.#do(this.#chart.start.steps, INIT);
-      this.#settle(INIT);
+      this.#view.context = this.#chart.contextOf({ input: this.#input });
+      this.#do(this.#chart.start.steps);
+      this.#settle();
     } catch (error) {
       this.#crash(error);
     }
@@ -74,8 +75,9 @@ export class LightLife {
     this.#state = 'busy';
     for (let event = this.#mail.shift(); event !== undefined; event = this.#mail.shift()) {
       try {
-        this.#take(this.#place.on.get(event.type), event);
-        this.#settle(event);
+        this.#view.event = event;
+        this.#take(this.#place.on.get(event.type));
+        this.#settle();
       } catch (error) {
         this.#crash(error);
       }
@@ -89,39 +91,39 @@ export class LightLife {
   }
 
   /** Follows what needs no event, as far as it leads. */
-  #settle(event: Event): void {
-    while (!this.#place.isFinal && this.#take(this.#place.always, event) === 'taken');
+  #settle(): void {
+    while (!this.#place.isFinal && this.#take(this.#place.always) === 'taken');
     if (!this.#place.isFinal) return;
     this.stop();
     this.#ends.done();
   }
 
-  #take(ways: readonly Way[] | undefined, event: Event): 'taken' | 'none' {
+  #take(ways: readonly Way[] | undefined): 'taken' | 'none' {
     if (ways === undefined) return 'none';
     for (const { guard, guardParams, steps, to } of ways) {
-      if (guard !== undefined && !guard({ context: this.#context, event }, guardParams)) continue;
-      this.#do(steps, event);
+      if (guard !== undefined && !guard(this.#view, guardParams)) continue;
+      this.#do(steps);
       if (to !== undefined) this.#place = to;
       return 'taken';
     }
     return 'none';
   }
 
-  #do(steps: readonly Step[], event: Event): void {
+  #do(steps: readonly Step[]): void {
+    const view = this.#view;
     for (const step of steps) {
       switch (step.type) {
         case 'run':
-          step.call({ context: this.#context, event }, step.params);
+          step.call(view, step.params);
           break;
         case 'assign': {
-          const change = step.call({ context: this.#context, event }, step.params);
-          this.#context = Object.assign({ ...this.#context }, change);
+          const change = step.call(view, step.params) as object;
+          if (!isNothing(change)) view.context = { ...view.context, ...change };
           break;
         }
         case 'wait': {
           const { delay } = step;
-          const args = { context: this.#context, event };
-          const delayMs = typeof delay === 'number' ? delay : (delay(args, undefined) as number);
+          const delayMs = typeof delay === 'number' ? delay : (delay(view, undefined) as number);
           const timer = this.#clock.setTimeout(() => this.#elapsed(step.event), delayMs);
           this.#waits.push({ event: step.event.type, timer });
           break;
@@ -146,3 +148,8 @@ export class LightLife {
     this.#ends.crashed(error);
   }
 }
+
+const isNothing = (change: object): boolean => {
+  for (const _ in change) return false;
+  return true;
+};

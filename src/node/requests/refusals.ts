@@ -1,6 +1,6 @@
 /** What a request is told that cannot succeed, before any coordinator is born for it. */
 import type { ErrorCode, ErrorDetails } from '../../core/errors.ts';
-import type { PreferenceEntry } from '../../core/preference.ts';
+import type { NodeId } from '../../core/ids.ts';
 import type { FailedReply, PutCommand } from '../../wire/peer-messages.ts';
 import type { NodeState } from '../status.ts';
 
@@ -77,18 +77,14 @@ export const quorumRefusal = (
 
 /** Refused before anything is born: too few nodes can be reached for this quorum. */
 export const reachRefusal = (
-  list: readonly PreferenceEntry[],
+  reachable: readonly NodeId[],
   wanted: number,
-  strict: boolean,
 ): FailedReply | undefined => {
-  const reachable = list.filter(
-    ({ health, role }) => health !== 'down' && (!strict || role === 'owner'),
-  );
   if (reachable.length >= wanted) return undefined;
   return failed('QUORUM_NOT_MET', `wanted ${wanted} nodes, ${reachable.length} can be reached`, {
     outcome: 'refused',
     wanted,
     got: reachable.length,
-    reachable: reachable.map(({ node }) => node),
+    reachable,
   });
 };

@@ -26,6 +26,10 @@ export class Replies<Reply extends object> {
     return request;
   }
 
+  isExpected(request: RequestId): boolean {
+    return this.#waiting.has(request);
+  }
+
   /** The reply to `request`; nobody hears a second one. */
   answer(request: RequestId, reply: Reply): void {
     this.#nursery.answer(request, reply, this.#waiting.get(request));

@@ -120,7 +120,7 @@ export class Router {
       valueRefusal(put, config.valueBytesMax) ??
       expiryRefusal(put) ??
       quorumRefusal({ w, dw }, owners.length, put.strict) ??
-      reachRefusal(list, Math.max(w, dw), put.strict);
+      reachRefusal(reachableIn(list, put.strict), Math.max(w, dw));
     if (refusal !== undefined) return reply(refusal);
     const overload = this.#overload();
     if (overload !== undefined) return reply(overload);
@@ -211,22 +211,16 @@ export class Router {
   }
 
   get(get: GetCommand, reply: (reply: GetReply) => void): void {
-    const { self, config, ring, nursery, admission, ports } = this.#parts;
-    const list = ring.preferenceOf(get.key);
-    const owners = list.filter(({ role }) => role === 'owner');
+    const { config, ring, nursery, admission, ports } = this.#parts;
+    const n = ring.ownersOf(get.key).length;
     const { r: prefixR = config.defaultR } = defaultsOf(this.#parts.prefixDefaults, get.key);
-    const r = get.r ?? Math.min(prefixR, owners.length);
-    const refusal = quorumRefusal({ r }, owners.length, false) ?? reachRefusal(list, r, get.strict);
+    const r = get.r ?? Math.min(prefixR, n);
+    const counting = get.strict ? ('real-owners' as const) : ('anyone' as const);
+    const candidates = ring.readersOf(get.key, counting);
+    const refusal = quorumRefusal({ r }, n, false) ?? reachRefusal(candidates, r);
     if (refusal !== undefined) return reply(refusal);
     const overload = this.#overload();
     if (overload !== undefined) return reply(overload);
-    const rank = ({ node, role, health }: PreferenceEntry): number =>
-      (role === 'owner' ? 0 : 4) + (health === 'suspect' ? 2 : 0) + (node === self ? 0 : 1);
-    const candidates = list
-      .filter((entry) => entry.health !== 'down' && (!get.strict || entry.role === 'owner'))
-      .sort((a, b) => rank(a) - rank(b))
-      .map(({ node }) => node);
-    const counting = get.strict ? ('real-owners' as const) : ('anyone' as const);
     const request = ports.gets.expect(admission.timed('read', reply));
     const input = {
       request,
@@ -241,7 +235,7 @@ export class Router {
     nursery.bear(request, {
       logic: getMachine,
       input,
-      onCrash: () => ports.gets.answer(request, crashed('refused')),
+      onCrash: () => ports.get.reply(request, crashed('refused')),
     });
   }
 
@@ -272,6 +266,12 @@ type Looked =
 const TAKEN_MAX = 4096;
 /** Longest look before a put that depends on what is there, ms. */
 const LOOK_MS = 1000;
+
+/** Whom a put may go to. */
+const reachableIn = (list: readonly PreferenceEntry[], strict: boolean): readonly NodeId[] =>
+  list
+    .filter(({ health, role }) => health !== 'down' && (!strict || role === 'owner'))
+    .map(({ node }) => node);
 
 const looksFirst = ({ mode, onlyIf }: PutCommand): boolean =>
   mode === 'last-write-wins' || onlyIf !== undefined;

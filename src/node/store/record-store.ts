@@ -10,6 +10,7 @@ import type { Key, PartitionId } from '../../core/ids.ts';
 import { showKey } from '../../core/ids.ts';
 import { compareBytes } from '../../core/key-page.ts';
 import { NO_HASH, leafOf } from '../../core/merkle.ts';
+import { encodeRecord } from '../../core/record-bytes.ts';
 import type { RecordForm } from '../../core/record-bytes.ts';
 import type { RecordOfKey } from '../../core/record.ts';
 import type { Digest } from '../../ports/digest.ts';
@@ -34,6 +35,7 @@ import {
   hintKey,
   keyOfRecordKey,
   partitionRange,
+  recordBytesOf,
   recordKey,
 } from './stored.ts';
 
@@ -119,6 +121,17 @@ export class RecordStore {
     const { trace } = this.#parts;
     trace.log('error', 'record.corrupt', { key: showKey(key), partition: place.partition });
     return { key, place, held: 'corrupt', hash: 'unknown' };
+  }
+
+  /** The record of `key` in its binary form, for who only passes it on; `corrupt`: `open` says more. */
+  bytesOf(key: Key): Uint8Array | 'nothing' | 'corrupt' {
+    const change = this.#memtable.record(key);
+    if (change !== undefined) {
+      if (change.stored === 'removed') return 'nothing';
+      return change.form?.bytes ?? encodeRecord(change.stored.record, 'with-values');
+    }
+    const row = this.#parts.storage.get('records', this.#placeOf(key).name);
+    return row === undefined ? 'nothing' : recordBytesOf(this.#parts.digest, row);
   }
 
   /**

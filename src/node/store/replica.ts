@@ -8,7 +8,7 @@ import { CoterieError } from '../../core/errors.ts';
 import type { ErrorCode } from '../../core/errors.ts';
 import { actorId, showKey, startOf } from '../../core/ids.ts';
 import type { ActorId, Key, NodeId, StartId } from '../../core/ids.ts';
-import { decodeForm, encodeForm, encodeRecord } from '../../core/record-bytes.ts';
+import { asAnswer, decodeForm, encodeForm } from '../../core/record-bytes.ts';
 import {
   BLIND,
   EMPTY_RECORD,
@@ -61,10 +61,10 @@ export type MintReply =
   | { readonly type: 'minted'; readonly record: Uint8Array; readonly context: Uint8Array }
   | MintRefusal;
 
-/** `record` undefined: it holds nothing of the key. */
+/** `record`: as `encodeRecord` makes it; undefined: it holds nothing of the key. */
 export type ReadAnswer = {
   readonly role: 'owner' | 'fallback';
-  readonly record: RecordOfKey | undefined;
+  readonly record: Uint8Array | undefined;
 };
 
 export class Replica {
@@ -173,20 +173,23 @@ export class Replica {
         return;
       }
       case 'read': {
-        const answer = this.answerOf(key);
+        const answer = this.answerOf(key, message.want);
         if (answer === 'not-ready') return reply({ type: 'refused', request, code: 'NOT_READY' });
         const { role, record } = answer;
         if (record === undefined) return reply({ type: 'answer', request, role, round });
-        const bytes = encodeRecord(record, message.want);
-        return reply({ type: 'answer', request, role, round, record: bytes });
+        return reply({ type: 'answer', request, role, round, record });
       }
     }
   }
 
   /** What it says to a read of `key`, and as what. */
-  answerOf(key: Key): ReadAnswer | 'not-ready' {
-    const { completeness, ring } = this.#parts;
-    const record = this.read(key);
+  answerOf(key: Key, want: 'with-values' | 'header'): ReadAnswer | 'not-ready' {
+    const { completeness, ring, clock, store } = this.#parts;
+    const bytes = store.bytesOf(key);
+    // Of a damaged row something is left to be done before it counts as nothing.
+    if (bytes === 'corrupt') this.#open(key);
+    const isHeld = bytes !== 'corrupt' && bytes !== 'nothing';
+    const record = isHeld ? asAnswer(bytes, want, clock.wallMs()) : undefined;
     const role = this.#isOwner(key) ? 'owner' : 'fallback';
     // C7: an owner that may lack what it once acknowledged never says "not found".
     const mayLack = role === 'owner' && !completeness.isComplete(ring.placeOf(key).partition);

@@ -137,6 +137,12 @@ export const decodeStored = (digest: Digest, row: Uint8Array): StoredRow | 'corr
 };
 export type StoredRow = { readonly stored: StoredRecord; readonly hash: bigint };
 
+/** Only the form of the record in a row, checked. */
+export const recordBytesOf = (digest: Digest, row: Uint8Array): Uint8Array | 'corrupt' => {
+  const opened = openRow(digest, row);
+  return opened === 'corrupt' ? 'corrupt' : opened.body.subarray(opened.reader.offset);
+};
+
 /** Only the hash of a row, checked. */
 export const hashOfRow = (digest: Digest, row: Uint8Array): bigint | 'corrupt' => {
   const opened = openRow(digest, row);
