@@ -16,6 +16,7 @@ import {
 import { dirname, join } from 'node:path';
 import { open } from 'lmdb';
 import type { Database, RootDatabase } from 'lmdb';
+import { kept } from '../core/bytes.ts';
 import { LOG_TABLE, STORAGE_KEY_BYTES_MAX, STORAGE_TABLES } from '../ports/storage.ts';
 import type { CommitResult, Storage, StorageOp, StorageTable } from '../ports/storage.ts';
 import { DataDirectoryError } from './data-lock.ts';
@@ -49,8 +50,9 @@ export const openLmdbStorage = (
   return {
     get: (name, key) => {
       checkKey(key);
-      const value = tables[name].get(key);
-      return value === undefined ? undefined : new Uint8Array(value);
+      // A view on what the next read writes over.
+      const value = tables[name].getBinaryFast(key);
+      return value === undefined ? undefined : kept(plain(value));
     },
     range: (name, { from, to, limit }) => {
       if (to?.length === 0) return [];
@@ -274,10 +276,14 @@ const syncFile = (path: string): void => {
 const applyAll = (tables: Readonly<Record<StorageTable, Table>>, ops: readonly StorageOp[]) => {
   for (const op of ops) {
     // A copy, for LMDB reads the value later, in another thread; the key it copies itself.
-    if (op.type === 'put') void tables[op.table].put(op.key, Buffer.from(op.value));
+    if (op.type === 'put') void tables[op.table].put(op.key, kept(op.value));
     else void tables[op.table].remove(op.key);
   }
 };
+
+/** Slices of a Buffer would be Buffers, which cost more. */
+const plain = ({ buffer, byteOffset, length }: Uint8Array): Uint8Array =>
+  new Uint8Array(buffer, byteOffset, length);
 
 const checkKey = ({ length }: Uint8Array): void => {
   if (length === 0 || length > STORAGE_KEY_BYTES_MAX) {

@@ -14,9 +14,11 @@ const decodedText = (bytes: Uint8Array): string => {
 
 /**
  * An array buffer of its own costs more than all else about a small result, so results share
- * blocks; a kept one keeps its block. Larger ones stand alone.
+ * blocks; a kept one keeps its block. Larger ones stand alone, and the smallest need no buffer: the
+ * engine keeps their bytes beside them.
  */
 const BLOCK_BYTES = 16_384;
+const SHARED_BYTES_MIN = 65;
 const SHARED_BYTES_MAX = 1024;
 let block = new Uint8Array(BLOCK_BYTES);
 let blockUsed = 0;
@@ -26,6 +28,10 @@ let scratch: Uint8Array | undefined;
 const SCRATCH_BYTES = 1024;
 const SCRATCH_BYTES_MAX = 65_536;
 const NO_BYTES = new Uint8Array(0);
+
+/** A view on a writer's or reader's own bytes would be made for every number; these two are made once. */
+const eight = new Uint8Array(8);
+const eightView = new DataView(eight.buffer);
 
 /** Grows as it is written; `take` hands out exactly what was written and ends the writer. */
 export class ByteWriter {
@@ -79,8 +85,8 @@ export class ByteWriter {
 
   /** Eight bytes, high first. */
   uint64(value: bigint): void {
-    this.uint32(Number(value >> 32n));
-    this.uint32(Number(value & 0xffffffffn));
+    eightView.setBigUint64(0, value);
+    this.#eight();
   }
 
   /** Four bytes, high first. */
@@ -93,9 +99,13 @@ export class ByteWriter {
   }
 
   float64(value: number): void {
+    eightView.setFloat64(0, value);
+    this.#eight();
+  }
+
+  #eight(): void {
     this.#room(8);
-    new DataView(this.#bytes.buffer, this.#bytes.byteOffset).setFloat64(this.#length, value);
-    this.#length += 8;
+    for (let i = 0; i < 8; i++) this.#bytes[this.#length++] = eight[i]!;
   }
 
   /** One byte for each char 0-255 of `text`. */
@@ -118,12 +128,23 @@ export class ByteWriter {
   }
 
   take(): Uint8Array {
-    const bytes = this.#bytes;
     const length = this.#length;
+    return copied(this.#end(), length);
+  }
+
+  /** What `look` makes of what was written; it keeps nothing of that, and the writer ends. */
+  shown<T>(look: (bytes: Uint8Array) => T): T {
+    const made = look(this.view());
+    this.#end();
+    return made;
+  }
+
+  #end(): Uint8Array {
+    const bytes = this.#bytes;
     this.#bytes = NO_BYTES;
     this.#length = 0;
     if (bytes.length <= SCRATCH_BYTES_MAX) scratch = bytes;
-    return copied(bytes, length);
+    return bytes;
   }
 
   #room(bytes: number): void {
@@ -138,20 +159,21 @@ export class ByteWriter {
 export const kept = (bytes: Uint8Array): Uint8Array => copied(bytes, bytes.length);
 
 const copied = (bytes: Uint8Array, length: number): Uint8Array => {
-  if (length > SHARED_BYTES_MAX) return bytes.slice(0, length);
+  const isShared = length >= SHARED_BYTES_MIN && length <= SHARED_BYTES_MAX;
+  const copy = isShared ? roomInBlock(length) : new Uint8Array(length);
+  copy.set(bytes.length === length ? bytes : bytes.subarray(0, length));
+  return copy;
+};
+
+const roomInBlock = (length: number): Uint8Array => {
   if (blockUsed + length > BLOCK_BYTES) {
     block = new Uint8Array(BLOCK_BYTES);
     blockUsed = 0;
   }
-  const copy = block.subarray(blockUsed, blockUsed + length);
+  const from = blockUsed;
   blockUsed += length;
-  for (let i = 0; i < length; i++) copy[i] = bytes[i]!;
-  return copy;
+  return block.subarray(from, blockUsed);
 };
-
-/** A view on a reader's own bytes would be made for every number; these two are made once. */
-const eight = new Uint8Array(8);
-const eightView = new DataView(eight.buffer);
 
 /** Throws RangeError at the first read beyond the end or out of range: callers refuse the whole. */
 export class ByteReader {

@@ -93,8 +93,20 @@ export const showKey = (key: Key): string => {
 const UNSEEN = /[\p{C}\p{Zl}\p{Zp}]/gu;
 
 /** One char 0-255 for each byte: such strings compare as the bytes do. For a few thousand at most. */
-export const byteString = (bytes: Uint8Array): string =>
-  String.fromCharCode.apply(null, bytes as never);
+export const byteString = (bytes: Uint8Array): string => {
+  const codes = codesOf(bytes.length);
+  for (let i = 0; i < codes.length; i++) codes[i] = bytes[i]!;
+  return String.fromCharCode.apply(null, codes);
+};
+
+/**
+ * Room for the characters of one string, used again for the next: a string put together piece by
+ * piece is a tree that every comparison has to walk, and typed arrays are spread slowly.
+ */
+const codesOf = (length: number): number[] =>
+  length < CODES_MAX ? (rooms[length] ??= new Array<number>(length).fill(0)) : new Array(length);
+const CODES_MAX = 128;
+const rooms: number[][] = [];
 
 /** The bytes of a byte string. */
 export const bytesOfString = (text: string): Uint8Array => {
@@ -103,14 +115,22 @@ export const bytesOfString = (text: string): Uint8Array => {
   return bytes;
 };
 
-const hexOfByte = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
-
 /** Lower-case hex of `length` bytes of `bytes` from `offset`. */
 export const hexOf = (bytes: Uint8Array, offset = 0, length = bytes.length - offset): string => {
-  let hex = '';
-  for (let i = offset; i < offset + length; i++) hex += hexOfByte[bytes[i]!];
-  return hex;
+  if (2 * length >= CODES_MAX) {
+    const half = length >> 1;
+    return hexOf(bytes, offset, half) + hexOf(bytes, offset + half, length - half);
+  }
+  const codes = codesOf(2 * length);
+  for (let i = 0; i < length; i++) {
+    const byte = bytes[offset + i]!;
+    codes[2 * i] = codeOfDigit(byte >> 4);
+    codes[2 * i + 1] = codeOfDigit(byte & 0xf);
+  }
+  return String.fromCharCode.apply(null, codes);
 };
+
+const codeOfDigit = (digit: number): number => (digit < 10 ? 48 : 87) + digit;
 
 /** The bytes of an even number of hex digits; throws RangeError on anything else. */
 export const bytesOfHex = (hex: string): Uint8Array => {
