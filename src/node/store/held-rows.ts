@@ -10,10 +10,10 @@ export type HeldRow =
 
 type Group = { readonly rows: Map<string, HeldRow>; sorted: readonly string[] | undefined };
 
-const groupOf = (name: string): string => name.slice(0, 2);
+const groupOf = (name: string): number => (name.charCodeAt(0) << 8) | name.charCodeAt(1);
 
 export class HeldRows {
-  readonly #groups = new Map<string, Group>();
+  readonly #groups = new Map<number, Group>();
   #size = 0;
   #bytes = 0;
 
@@ -68,12 +68,12 @@ export class HeldRows {
   }
 
   /** The groups in order. */
-  groups(): string[] {
-    return [...this.#groups.keys()].sort();
+  groups(): number[] {
+    return [...this.#groups.keys()].sort(ascending);
   }
 
   /** The rows of a group in order. */
-  inGroup(prefix: string): readonly HeldRow[] {
+  inGroup(prefix: number): readonly HeldRow[] {
     const group = this.#groups.get(prefix);
     return group === undefined ? [] : sortedNames(group).map((name) => group.rows.get(name)!);
   }
@@ -91,15 +91,17 @@ export class HeldRows {
     }
   }
 
-  #groupsBetween(from: string | undefined, to: string | undefined): readonly string[] {
-    const first = from === undefined ? '' : groupOf(from);
-    const single = to !== undefined && to.length > 2 && groupOf(to) === first;
-    if (single) return this.#groups.has(first) ? [first] : [];
+  #groupsBetween(from: string | undefined, to: string | undefined): readonly number[] {
+    const first = from === undefined ? 0 : groupOf(from);
+    const last = to === undefined ? Infinity : groupOf(to);
+    if (first === last) return this.#groups.has(first) ? [first] : [];
     return [...this.#groups.keys()]
-      .filter((prefix) => prefix >= first && (to === undefined || prefix < to))
-      .sort();
+      .filter((prefix) => prefix >= first && prefix <= last)
+      .sort(ascending);
   }
 }
+
+const ascending = (a: number, b: number): number => a - b;
 
 const sortedNames = (group: Group): readonly string[] =>
   (group.sorted ??= [...group.rows.keys()].sort());

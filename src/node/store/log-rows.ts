@@ -61,12 +61,21 @@ export class LogWriter {
       if (op.type === 'put' && kind === 'put') writer.varint(op.value.length);
     }
     writer.uint32(this.#digest.crc32(writer.view()));
+    let valueAt = writer.length;
     for (const op of this.#open) {
       if (op.type === 'put' && !this.#placed.has(op)) writer.raw(op.value);
     }
     const row = writer.take();
     this.rows.push(row);
-    this.entries.push(...decodeLogRow(this.#digest, row));
+    for (const op of this.#open) {
+      const name = byteString(op.key);
+      if (this.#placed.has(op)) this.entries.push({ name, kind: 'placed' });
+      else if (op.type === 'remove') this.entries.push({ name, kind: 'removed' });
+      else {
+        const value = row.subarray(valueAt, (valueAt += op.value.length));
+        this.entries.push({ name, kind: 'put', value });
+      }
+    }
     this.#open = [];
     this.#bytes = 0;
   }

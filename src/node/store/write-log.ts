@@ -12,6 +12,7 @@
  * anywhere leaves the state of some prefix of the commits, as the port promises. Only records go
  * this way; the rest of a commit is in its place at once, in the same transaction.
  */
+import { kept } from '../../core/bytes.ts';
 import { byteString as nameOf, bytesOfString as bytesOf } from '../../core/ids.ts';
 import type { Digest } from '../../ports/digest.ts';
 import { LOG_TABLE, STORAGE_KEY_BYTES_MAX } from '../../ports/storage.ts';
@@ -41,9 +42,9 @@ export type WriteLogLimits = {
 };
 
 export const WRITE_LOG_LIMITS: WriteLogLimits = {
-  heldRows: 8192,
-  heldBytes: 4 * 2 ** 20,
-  sliceRows: 256,
+  heldRows: 16_384,
+  heldBytes: 8 * 2 ** 20,
+  sliceRows: 512,
   rowBytesMax: 2000,
 };
 
@@ -55,7 +56,7 @@ type Pass = {
   /** The log up to here is in its places once the pass is done. */
   readonly upTo: number;
   /** Groups of what was held at its beginning that it has not come to. */
-  readonly groups: string[];
+  readonly groups: number[];
   /** Of the group it is at, what it has not come to. */
   rows: readonly HeldRow[];
   /** Slices under way. */
@@ -342,7 +343,7 @@ const takeFrom = (pass: Pass, held: HeldRows, count: number): readonly HeldRow[]
 };
 
 const valueOf = (row: HeldRow): Uint8Array | undefined =>
-  row.kind === 'put' ? row.value.slice() : undefined;
+  row.kind === 'put' ? kept(row.value) : undefined;
 
 const opOf = (row: HeldRow): StorageOp => {
   const place = { table: 'records', key: bytesOf(row.name) } as const;
