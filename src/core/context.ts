@@ -76,7 +76,8 @@ const readBody = (
     const fastest = reader.text();
     const vector = readVector(reader);
     const seen = readSeen(reader);
-    const shown = Array.from({ length: reader.varint() }, () => reader.hex(8) as PutId);
+    const shown: PutId[] = [];
+    for (let left = reader.varint(); left > 0; left--) shown.push(reader.hex(8) as PutId);
     reader.end();
     return { tag, fastest, context: { vector, seen, shown } };
   } catch {

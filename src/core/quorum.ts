@@ -53,13 +53,15 @@ export const startWrite = (
 };
 
 /** Who holds the write, by slot, and the newcomers: what is to be sent at the start. */
-export const placements = (tally: WriteTally): readonly Placement[] => [
-  ...tally.slots.flatMap((slot) => {
+export const placements = (tally: WriteTally): readonly Placement[] => {
+  const placed: Placement[] = [];
+  for (const slot of tally.slots) {
     const node = slot.asked.at(-1);
-    return node === undefined ? [] : [placementOf(slot, node)];
-  }),
-  ...tally.newcomers.map((node) => ({ node })),
-];
+    if (node !== undefined) placed.push(placementOf(slot, node));
+  }
+  for (const node of tally.newcomers) placed.push({ node });
+  return placed;
+};
 
 export const recordAck = (tally: WriteTally, node: NodeId, durable: boolean): WriteTally => ({
   ...tally,
@@ -92,20 +94,20 @@ export const replaceSilent = (
 };
 
 export const writeVerdict = (tally: WriteTally): Verdict => {
-  const counts = (node: NodeId): boolean => isCounted(tally, node);
-  const acked = tally.acked.filter(counts).length;
-  const inTarget = tally.acked.filter((node) => tally.target.includes(node)).length;
-  const holdsAcross = inTarget >= Math.min(tally.w, tally.target.length);
-  if (acked >= tally.w && durableLacking(tally) <= 0 && holdsAcross) {
-    return 'won';
+  const acked = counted(tally, tally.acked);
+  if (acked >= tally.w && durableLacking(tally) <= 0 && holdsAcross(tally)) return 'won';
+  let waiting = 0;
+  for (const { asked } of tally.slots) {
+    for (const node of asked) if (isCounted(tally, node) && !hasAnswered(tally, node)) waiting++;
   }
-  const waiting = waitingFor(tally).filter(counts).length;
   const standIns = tally.counting === 'anyone' ? tally.spares.length : 0;
   return acked + waiting + standIns < tally.w ? 'lost' : 'pending';
 };
 
 /** Whether every owner (or its stand-in) and newcomer holds it: nothing is left to linger for. */
-export const isSettled = (tally: WriteTally): boolean => ownersWithout(tally).length === 0;
+export const isSettled = (tally: WriteTally): boolean =>
+  tally.slots.every((slot) => isStored(tally, slot)) &&
+  tally.newcomers.every((node) => tally.acked.includes(node));
 
 /** Owners and newcomers that have not acked and for whom nobody holds a hint yet. */
 export const ownersWithout = (tally: WriteTally): readonly NodeId[] => [
@@ -119,19 +121,25 @@ export const toSync = (tally: WriteTally): readonly NodeId[] =>
 
 /** Durable acks that are still wanted, of nodes that count. */
 export const durableLacking = (tally: WriteTally): number =>
-  tally.dw - tally.durable.filter((node) => isCounted(tally, node)).length;
+  tally.dw - counted(tally, tally.durable);
 
 /** Whether an ack of `node` counts: strict takes owners only, and a newcomer never does. */
 export const isCounted = (tally: WriteTally, node: NodeId): boolean =>
   tally.counting === 'anyone' ? !tally.newcomers.includes(node) : isOwner(tally, node);
 
-const waitingFor = (tally: WriteTally): readonly NodeId[] => [
-  ...new Set(
-    tally.slots
-      .flatMap((slot) => slot.asked)
-      .filter((node) => !tally.acked.includes(node) && !tally.refused.includes(node)),
-  ),
-];
+const counted = (tally: WriteTally, nodes: readonly NodeId[]): number => {
+  let count = 0;
+  for (const node of nodes) if (isCounted(tally, node)) count++;
+  return count;
+};
+
+/** Whether W of the nodes that are to own it later have it, too. */
+const holdsAcross = ({ acked, target, w }: WriteTally): boolean =>
+  acked.filter((node) => target.includes(node)).length >= Math.min(w, target.length);
+
+/** No node is asked for two slots. */
+const hasAnswered = ({ acked, refused }: WriteTally, node: NodeId): boolean =>
+  acked.includes(node) || refused.includes(node);
 
 const isStored = (tally: WriteTally, slot: WriteSlot): boolean =>
   tally.acked.includes(slot.owner) || slot.asked.some((node) => tally.acked.includes(node));

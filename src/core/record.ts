@@ -90,7 +90,7 @@ export type Mint = {
   readonly putId: PutId;
   readonly value: Uint8Array | 'tombstone';
   readonly writtenAt: number;
-  readonly expiresAt?: number;
+  readonly expiresAt?: number | undefined;
   /** The coordinator's own wall clock. */
   readonly nowMs: number;
   /** `all-seen`: drop what the context covers. `last-write-wins`: drop what is older (A8). */
@@ -129,26 +129,22 @@ export const write = (
     mint.mode === 'causal'
       ? (sibling: Sibling) => isInContext(sibling, context)
       : (sibling: Sibling) => !mayBeOverwritten && isOlder(sibling, mint);
-  const dropped = record.siblings.filter(overwritten);
-  const overwrittenPuts = [
-    ...new Set([...dropped.map((sibling) => sibling.putId), ...context.shown]),
-  ];
-  const minted: Sibling = {
-    dot,
-    putId: mint.putId,
-    writtenAt: mint.writtenAt,
-    ...(mint.expiresAt === undefined ? {} : { expiresAt: mint.expiresAt }),
-    value: mint.value,
-  };
+  const kept: Sibling[] = [];
+  const overwrittenPuts = [...context.shown];
+  for (const sibling of record.siblings) {
+    if (!overwritten(sibling)) kept.push(sibling);
+    else if (!overwrittenPuts.includes(sibling.putId)) overwrittenPuts.push(sibling.putId);
+  }
+  const { putId, writtenAt, expiresAt, value } = mint;
+  const lasting: Sibling = { dot, putId, writtenAt, value };
+  const minted = expiresAt === undefined ? lasting : { ...lasting, expiresAt };
   return {
     type: 'minted',
     dot,
     record: normalForm(
       {
         vector: withDot(before, dot),
-        siblings: [...record.siblings.filter((sibling) => !overwritten(sibling)), minted].sort(
-          bySiblingDot,
-        ),
+        siblings: [...kept, minted].sort(bySiblingDot),
         seen: joinSeen(
           joinSeen(record.seen, context.seen),
           sortedSeen(overwrittenPuts.map((putId) => ({ putId, time }))),
@@ -185,11 +181,14 @@ export const contextAfter = (
 });
 
 /** Everything either of two contexts of one key has seen. */
-export const joinContexts = (a: CausalContext, b: CausalContext): CausalContext => ({
-  vector: joinVectors(a.vector, b.vector),
-  seen: joinSeen(a.seen, b.seen),
-  shown: [...new Set([...a.shown, ...b.shown])],
-});
+export const joinContexts = (a: CausalContext, b: CausalContext): CausalContext =>
+  a === BLIND
+    ? b
+    : {
+        vector: joinVectors(a.vector, b.vector),
+        seen: joinSeen(a.seen, b.seen),
+        shown: [...new Set([...a.shown, ...b.shown])],
+      };
 
 /** Whether a sibling's time-to-live has passed: from then on it is nothing, on every path (A9). */
 export const expired = ({ value, expiresAt }: Sibling, nowMs: number): boolean =>
@@ -316,17 +315,37 @@ const isOlder = (sibling: Sibling, mint: Pick<Mint, 'writtenAt' | 'putId'>): boo
 
 /** Two dots of one put collapse to the smaller; the result is sorted by dot. */
 const onePerPut = (siblings: Sibling[]): Sibling[] => {
+  if (siblings.length < 2) return siblings;
   siblings.sort(bySiblingDot);
   const puts = new Set<PutId>();
   return siblings.filter((sibling) => !puts.has(sibling.putId) && puts.add(sibling.putId));
 };
 
+/** Of two lists in order of put ids, each put at its latest time. */
 const joinSeen = (a: readonly SeenPut[], b: readonly SeenPut[]): readonly SeenPut[] => {
   if (b.length === 0) return a;
   if (a.length === 0) return b;
-  const times = new Map(a.map((seen) => [seen.putId, seen.time]));
-  for (const { putId, time } of b) times.set(putId, Math.max(time, times.get(putId) ?? time));
-  return sortedSeen([...times].map(([putId, time]) => ({ putId, time })));
+  const joined: SeenPut[] = [];
+  let i = 0;
+  let j = 0;
+  while (i < a.length && j < b.length) {
+    const left = a[i]!;
+    const right = b[j]!;
+    if (left.putId < right.putId) {
+      joined.push(left);
+      i++;
+    } else if (left.putId > right.putId) {
+      joined.push(right);
+      j++;
+    } else {
+      joined.push(left.time >= right.time ? left : right);
+      i++;
+      j++;
+    }
+  }
+  while (i < a.length) joined.push(a[i++]!);
+  while (j < b.length) joined.push(b[j++]!);
+  return joined;
 };
 
 const sortedSeen = (seen: SeenPut[]): SeenPut[] =>

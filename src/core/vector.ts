@@ -21,6 +21,8 @@ export const covers = (vector: VersionVector, dot: Dot): boolean => {
 
 /** Per actor the greater of the two by (n, time). */
 export const joinVectors = (a: VersionVector, b: VersionVector): VersionVector => {
+  if (a.length === 0) return b;
+  if (b.length === 0) return a;
   const joined: Dot[] = [];
   let i = 0;
   let j = 0;

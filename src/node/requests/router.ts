@@ -159,18 +159,18 @@ export class Router {
     reply: (reply: PutReply) => void,
   ): void {
     const { self, config, ring, nursery, admission, ports } = this.#parts;
-    const list = ring.preferenceOf(put.key);
-    const owners = list.filter(({ role }) => role === 'owner');
-    const fallbacks = list
-      .filter(({ role, health }) => role === 'fallback' && health !== 'down')
-      .map(({ node }) => node);
-    const isOwner = owners.some(({ node }) => node === self);
-    // A coordinator that is no owner holds the record: it is the first to stand in for one.
     const { partition } = ring.placeOf(put.key);
     const arriving = ring.newcomersOf(partition).filter((node) => node !== self);
-    const others = fallbacks.filter((node) => node !== self && !arriving.includes(node));
+    const slots: { readonly node: NodeId; readonly reachable: boolean }[] = [];
+    const others: NodeId[] = [];
+    for (const { node, role, health } of ring.preferenceOf(put.key)) {
+      const reachable = health !== 'down';
+      if (role === 'owner') slots.push({ node, reachable });
+      else if (reachable && node !== self && !arriving.includes(node)) others.push(node);
+    }
+    // A coordinator that is no owner holds the record: it is the first to stand in for one.
+    const isOwner = slots.some(({ node }) => node === self);
     const spares = isOwner ? others : [self, ...others];
-    const slots = owners.map(({ node, health }) => ({ node, reachable: health !== 'down' }));
     const counting = put.strict ? ('real-owners' as const) : ('anyone' as const);
     const request = ports.puts.expect(admission.timed('write', reply));
     if (known !== EMPTY_RECORD) ports.know(request, known);

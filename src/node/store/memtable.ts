@@ -10,7 +10,7 @@ import type { RecordOfKey } from '../../core/record.ts';
 /** A record as this replica stores it: with its own living actor, which never leaves the node (A4). */
 export type StoredRecord = {
   readonly record: RecordOfKey;
-  readonly me?: { readonly actor: ActorId; readonly n: number };
+  readonly me?: { readonly actor: ActorId; readonly n: number } | undefined;
 };
 
 /** "The owner `target` has not got this key yet." The stamp changes each time that is said anew. */
@@ -68,24 +68,22 @@ export class Memtable {
     return this.#layers().reduce((sum, layer) => sum + sizeOf(layer), 0);
   }
 
+  /** Whether a commit is under way. */
+  get isCommitting(): boolean {
+    return this.#committing.length > 0;
+  }
+
   get durableSequence(): number {
     return this.#durableSequence;
   }
 
   record(key: Key): RecordChange | undefined {
-    for (const layer of this.#layers()) {
-      const change = layer.records.get(key);
-      if (change !== undefined) return change;
-    }
-    return undefined;
+    return this.#newest(({ records }) => records.get(key));
   }
 
   hint(target: NodeId, key: Key): HintChange | undefined {
-    for (const layer of this.#layers()) {
-      const change = layer.hints.get(hintName(target, key));
-      if (change !== undefined) return change;
-    }
-    return undefined;
+    const name = hintName(target, key);
+    return this.#newest(({ hints }) => hints.get(name));
   }
 
   /** Every changed hint, the newest word on each. */
@@ -161,11 +159,18 @@ export class Memtable {
     return this.#sequence;
   }
 
+  /** What the newest layer that has anything to say says. */
+  #newest<T>(find: (layer: Layer) => T | undefined): T | undefined {
+    let found = find(this.#open);
+    for (let at = this.#committing.length - 1; found === undefined && at >= 0; at--) {
+      found = find(this.#committing[at]!);
+    }
+    return found;
+  }
+
   /** Newest first. */
   #layers(): Layer[] {
-    return this.#committing.length === 0
-      ? [this.#open]
-      : [this.#open, ...this.#committing.slice().reverse()];
+    return [this.#open, ...this.#committing.slice().reverse()];
   }
 }
 

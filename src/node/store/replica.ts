@@ -93,7 +93,7 @@ export class Replica {
     const slot = this.#open(put.key);
     const held = slot.held === 'nothing' ? NOTHING : slot.held;
     const record = withoutExpired(merge(held.record, known, limits.record), nowMs);
-    const living = this.#livingMe({ ...held, record });
+    const living = this.#livingMe(held.me, record);
     if (living !== undefined && (entryOf(context.vector, living.actor)?.n ?? 0) > living.n) {
       return refuse(
         'BAD_CONTEXT',
@@ -102,14 +102,11 @@ export class Replica {
     }
     const actor = living?.actor ?? this.#newborn();
     const past = put.mode === 'causal' ? context : BLIND;
-    const { value, putId, writtenAt, mode, expiresAt } = put;
-    const expiry = expiresAt === undefined || value === 'tombstone' ? {} : { expiresAt };
-    const result = write(
-      record,
-      past,
-      { actor, putId, value, writtenAt, nowMs, mode, isRetry: put.attempt > 1, ...expiry },
-      limits.record,
-    );
+    const { value, putId, writtenAt, mode } = put;
+    const expiresAt = value === 'tombstone' ? undefined : put.expiresAt;
+    const isRetry = put.attempt > 1;
+    const mint = { actor, putId, value, writtenAt, expiresAt, nowMs, mode, isRetry };
+    const result = write(record, past, mint, limits.record);
     if (result.type === 'reused') {
       return refuse('PUT_ID_REUSED', `put id ${putId} already wrote other bytes`);
     }
@@ -126,9 +123,9 @@ export class Replica {
       if (!store.hints.hasRoomFor(others, put.key)) {
         return refuse('OVERLOADED', 'this node is no owner of the key and its hint store is full');
       }
-      const me = result.type === 'minted' ? { me: { actor, n: result.dot.n } } : {};
+      const me = result.type === 'minted' ? { actor, n: result.dot.n } : held.me;
       store.change(() => {
-        store.put(slot, { ...held, record: result.record, ...me }, form);
+        store.put(slot, { record: result.record, me }, form);
         for (const owner of others) store.hints.keep(owner, put.key, nowMs);
       });
     }
@@ -281,7 +278,7 @@ export class Replica {
       if (!sameRecord(stored.record, record)) {
         // Mostly it only replaces what is here.
         const form = isJust(record, decoded.record) ? decoded.form : undefined;
-        store.put(slot, { ...stored, record }, form);
+        store.put(slot, { record, me: stored.me }, form);
       }
       for (const target of targets) store.hints.keep(target, key, clock.wallMs());
     });
@@ -325,7 +322,7 @@ export class Replica {
   }
 
   /** A4: honoured only if born in this start and still the vector's own word. */
-  #livingMe({ me, record }: StoredRecord): StoredRecord['me'] {
+  #livingMe(me: StoredRecord['me'], record: RecordOfKey): StoredRecord['me'] {
     if (me === undefined || startOf(me.actor) !== this.#parts.start) return undefined;
     return entryOf(record.vector, me.actor)?.n === me.n ? me : undefined;
   }

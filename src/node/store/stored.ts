@@ -101,13 +101,12 @@ export function* eachEntry(
 
 /** A record's hash in the Merkle tree: of its key and all its causal facts, not of value bytes. */
 export const hashOf = (digest: Digest, key: Key, header: Uint8Array): bigint => {
-  const bytes = new Uint8Array(2 + key.length + header.length);
-  bytes[0] = key.length >> 8;
-  bytes[1] = key.length & 0xff;
-  for (let i = 0; i < key.length; i++) bytes[2 + i] = key.charCodeAt(i);
-  bytes.set(header, 2 + key.length);
-  const md5 = digest.md5(bytes);
-  return new DataView(md5.buffer, md5.byteOffset).getBigUint64(0);
+  const writer = new ByteWriter();
+  writer.byte(key.length >> 8);
+  writer.byte(key.length & 0xff);
+  writer.byteString(key);
+  writer.raw(header);
+  return new ByteReader(writer.shown((bytes) => digest.md5(bytes))).uint64();
 };
 
 /** `form`: that of the record with its values, if it is at hand. */
@@ -133,7 +132,7 @@ export const decodeStored = (digest: Digest, row: Uint8Array): StoredRow | 'corr
   if (opened === 'corrupt') return 'corrupt';
   const { reader, body, hash, me } = opened;
   const record = decodeRecord(body.subarray(reader.offset));
-  return { stored: me === undefined ? { record } : { record, me }, hash };
+  return { stored: { record, me }, hash };
 };
 export type StoredRow = { readonly stored: StoredRecord; readonly hash: bigint };
 
@@ -157,8 +156,7 @@ const openRow = (digest: Digest, row: Uint8Array) => {
   const end = row.length - CHECKSUM_BYTES;
   if (end < HASH_BYTES) return 'corrupt';
   const body = row.subarray(0, end);
-  const checksum = new DataView(row.buffer, row.byteOffset + end).getUint32(0);
-  if (digest.crc32(body) !== checksum) return 'corrupt';
+  if (digest.crc32(body) !== new ByteReader(row.subarray(end)).uint32()) return 'corrupt';
   const reader = new ByteReader(body);
   const n = reader.varint();
   const me = n === 0 ? undefined : { actor: reader.hex(14) as ActorId, n };
