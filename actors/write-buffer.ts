@@ -6,11 +6,13 @@
  * (It begins in `resuming`: after a crash of this actor the buffer may hold something already.)
  *
  *   empty ──buffered──▶ gathering ──interval / buffer full──▶ committing ──▶ empty
- *                           └──sync wanted──▶ grouping ──window──▶ │  ▲        or gathering / grouping,
+ *                           └──sync wanted──▶ grouping ──window──▶ │  ▲        or gathering,
  *                                                                  └──┘        as came in meanwhile
  *                                           committing ──failed──▶ failed
+ *
+ * While a commit is under way nobody has to tell it anything: it looks afterwards what came in.
  */
-import { assign, setup } from 'xstate';
+import { setup } from 'xstate';
 
 export type WriteBufferEvent =
   /** The buffer was empty and now holds something. */
@@ -22,9 +24,14 @@ export type WriteBufferEvent =
   | { readonly type: 'commit.done' }
   | { readonly type: 'commit.failed'; readonly reason: string };
 
+/** What the store tells it. */
+export type BufferEvent = Exclude<WriteBufferEvent['type'], `commit.${string}`>;
+
+/** What no commit carries yet: `hurry` if somebody waits for it, or it is too much. */
+export type Waiting = 'nothing' | 'writes' | 'hurry';
+
 export type WriteBufferPorts = {
-  /** How many changes are in memory only. */
-  buffered(): number;
+  waiting(): Waiting;
   /** Begins one commit of all that is buffered; answers with `commit.done` or `commit.failed`. */
   commit(): void;
   /** The last commit is durable: whoever waited for it may be told. */
@@ -41,14 +48,9 @@ export type WriteBufferInput = {
   readonly groupCommitMs: number;
 };
 
-type WriteBufferContext = WriteBufferInput & {
-  /** What came in while a commit was under way. */
-  readonly meanwhile: 'nothing' | 'writes' | 'hurry';
-};
-
 export const writeBufferMachine = setup({
   types: {
-    context: {} as WriteBufferContext,
+    context: {} as WriteBufferInput,
     input: {} as WriteBufferInput,
     events: {} as WriteBufferEvent,
   },
@@ -57,9 +59,8 @@ export const writeBufferMachine = setup({
     groupCommit: ({ context }) => context.groupCommitMs,
   },
   guards: {
-    somethingBuffered: ({ context }) => context.ports.buffered() > 0,
-    someoneHurries: ({ context }) => context.meanwhile === 'hurry',
-    someWrites: ({ context }) => context.meanwhile === 'writes',
+    somethingWaits: ({ context }) => context.ports.waiting() !== 'nothing',
+    someoneHurries: ({ context }) => context.ports.waiting() === 'hurry',
   },
   actions: {
     commit: ({ context }) => context.ports.commit(),
@@ -67,24 +68,19 @@ export const writeBufferMachine = setup({
     failStop: ({ context, event }) => {
       if (event.type === 'commit.failed') context.ports.failStop(event.reason);
     },
-    recordHurry: assign({ meanwhile: 'hurry' as const }),
-    recordWrites: assign(({ context }) => ({
-      meanwhile: context.meanwhile === 'hurry' ? ('hurry' as const) : ('writes' as const),
-    })),
-    forgetMeanwhile: assign({ meanwhile: 'nothing' as const }),
   },
 }).createMachine({
   id: 'write-buffer',
-  context: ({ input }) => ({ ...input, meanwhile: 'nothing' }),
+  context: ({ input }) => input,
   initial: 'resuming',
   on: {
-    // Of a commit that was under way when this actor crashed and began anew.
-    'commit.done': { actions: 'tellCommitted' },
+    // In every state: it may be of a commit that was under way when this actor crashed and began anew.
+    'commit.done': { target: '.committed', actions: 'tellCommitted' },
     'commit.failed': { target: '.failed', actions: 'failStop' },
   },
   states: {
     resuming: {
-      always: [{ guard: 'somethingBuffered', target: 'committing' }, { target: 'empty' }],
+      always: [{ guard: 'somethingWaits', target: 'committing' }, { target: 'empty' }],
     },
     empty: {
       on: { 'buffer.filled': 'gathering', 'sync.wanted': 'grouping', 'buffer.full': 'committing' },
@@ -97,20 +93,11 @@ export const writeBufferMachine = setup({
       on: { 'buffer.full': 'committing' },
       after: { groupCommit: 'committing' },
     },
-    committing: {
-      entry: ['forgetMeanwhile', 'commit'],
-      on: {
-        'buffer.filled': { actions: 'recordWrites' },
-        'buffer.full': { actions: 'recordHurry' },
-        'sync.wanted': { actions: 'recordHurry' },
-        'commit.done': { target: 'committed', actions: 'tellCommitted' },
-        'commit.failed': { target: 'failed', actions: 'failStop' },
-      },
-    },
+    committing: { entry: 'commit' },
     committed: {
       always: [
         { guard: 'someoneHurries', target: 'committing' },
-        { guard: 'someWrites', target: 'gathering' },
+        { guard: 'somethingWaits', target: 'gathering' },
         { target: 'empty' },
       ],
     },

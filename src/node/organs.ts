@@ -117,7 +117,7 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
   const witness = new Witness({
     ...{ start, storage, trace },
     behind: () => completeness.forgetAll(),
-    wantsCommit: () => tell('writeBuffer', { type: 'buffer.filled' }),
+    wantsCommit: () => store.wantCommit(),
   });
   const store: RecordStore = new RecordStore({
     witness,

@@ -45,7 +45,7 @@ export const superviseOrgans = (
         flushIntervalMs: config.flushIntervalMs,
         groupCommitMs: config.groupCommitMs,
         ports: {
-          buffered: () => store.buffered,
+          waiting: () => store.waiting,
           commit: () =>
             store.commit((failure) =>
               tell(

@@ -3,21 +3,26 @@ import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { createActor } from 'xstate';
 import { writeBufferMachine } from '../../actors/write-buffer.ts';
+import type { Waiting } from '../../actors/write-buffer.ts';
 import { handoffMachine } from '../../actors/handoff.ts';
 import { xstateClock } from '../../src/node/requests/nursery.ts';
 import { LifeClock, WorldClock } from '../../src/sim/clock.ts';
 
 const machines = suite('long-lived actors');
 
-const buffer = (buffered = 0) => {
+const buffer = (waiting: Waiting = 'nothing') => {
+  const store = { waiting };
   const world = new WorldClock();
   const log: string[] = [];
   const actor = createActor(writeBufferMachine, {
     clock: xstateClock(new LifeClock(world)),
     input: {
       ports: {
-        buffered: () => buffered,
-        commit: () => log.push('commit'),
+        waiting: () => store.waiting,
+        commit: () => {
+          log.push('commit');
+          store.waiting = 'nothing';
+        },
         committed: () => log.push('committed'),
         failStop: (reason) => log.push(`stop: ${reason}`),
       },
@@ -26,7 +31,7 @@ const buffer = (buffered = 0) => {
     },
   });
   actor.start();
-  return { world, log, actor };
+  return { world, log, actor, store };
 };
 
 machines('the write buffer commits after the flush interval, and waits for the disk', () => {
@@ -43,20 +48,29 @@ machines('the write buffer commits after the flush interval, and waits for the d
 });
 
 machines('a durable write hurries it; those that come meanwhile share the next commit', () => {
-  const { world, log, actor } = buffer();
+  const { world, log, actor, store } = buffer();
   actor.send({ type: 'buffer.filled' });
   actor.send({ type: 'sync.wanted' });
   world.advance(1.5);
   assert.deepEqual(log, ['commit']);
-  actor.send({ type: 'buffer.filled' });
-  actor.send({ type: 'sync.wanted' });
-  actor.send({ type: 'sync.wanted' });
+  store.waiting = 'hurry';
   actor.send({ type: 'commit.done' });
   assert.deepEqual(log, ['commit', 'committed', 'commit']);
 });
 
+machines('what nobody waits for and came meanwhile waits for the next interval', () => {
+  const { world, log, actor, store } = buffer();
+  actor.send({ type: 'buffer.full' });
+  store.waiting = 'writes';
+  actor.send({ type: 'commit.done' });
+  world.advance(99);
+  assert.deepEqual(log, ['commit', 'committed']);
+  world.advance(2);
+  assert.deepEqual(log, ['commit', 'committed', 'commit']);
+});
+
 machines('what was under way when the buffer crashed is told as well', () => {
-  const { world, log, actor } = buffer(1);
+  const { world, log, actor } = buffer('writes');
   assert.deepEqual(log, ['commit'], 'what is buffered, beside a commit of the life before');
   actor.send({ type: 'commit.done' });
   actor.send({ type: 'commit.done' });
@@ -64,6 +78,13 @@ machines('what was under way when the buffer crashed is told as well', () => {
   actor.send({ type: 'commit.failed', reason: 'EIO' });
   assert.deepEqual(log.at(-1), 'stop: EIO');
   world.advance(1000);
+});
+
+machines('what came in under a commit of its former life is committed after that', () => {
+  const { log, actor, store } = buffer();
+  store.waiting = 'hurry';
+  actor.send({ type: 'commit.done' });
+  assert.deepEqual(log, ['committed', 'commit']);
 });
 
 machines('a failed commit stops the node, and nobody is told anything any more', () => {
@@ -77,7 +98,7 @@ machines('a failed commit stops the node, and nobody is told anything any more',
 });
 
 machines('restarted after a crash it commits what was left in memory', () => {
-  assert.deepEqual(buffer(3).log, ['commit']);
+  assert.deepEqual(buffer('writes').log, ['commit']);
 });
 
 const desk = () => {

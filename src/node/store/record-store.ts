@@ -6,6 +6,7 @@
  *   open ──▶ Slot ──put──▶ Memtable ──(write-buffer actor: commit)──▶ Storage, Forest
  *                             └──────────── whenDurable ◀─────────────────┘
  */
+import type { BufferEvent, Waiting } from '../../../actors/write-buffer.ts';
 import type { Key, PartitionId } from '../../core/ids.ts';
 import { showKey } from '../../core/ids.ts';
 import { compareBytes } from '../../core/key-page.ts';
@@ -49,8 +50,8 @@ export type RecordStoreParts = {
   readonly limits: StoreLimits;
   /** The record of `key` is another one from here on, or gone. */
   readonly changed: (key: Key, place: Place) => void;
-  /** Tells the write-buffer actor. */
-  readonly tellBuffer: (event: 'buffer.filled' | 'buffer.full' | 'sync.wanted') => void;
+  /** Tells the write-buffer actor, while no commit is under way: afterwards it looks itself. */
+  readonly tellBuffer: (event: BufferEvent) => void;
 };
 
 export type StoreLimits = {
@@ -77,6 +78,8 @@ export class RecordStore {
   readonly #waiting: { readonly sequence: number; readonly task: () => void }[] = [];
   /** The open layer's commit is wanted: the write buffer is told once. */
   #hurried = false;
+  /** A commit is wanted by what goes with one beside the changes. */
+  #wanted = false;
   #spaceIsLow = false;
   #corruptFound = 0;
 
@@ -91,6 +94,19 @@ export class RecordStore {
   /** Changes in memory only. */
   get buffered(): number {
     return this.#memtable.size;
+  }
+
+  /** What no commit carries yet. */
+  get waiting(): Waiting {
+    const { openSize } = this.#memtable;
+    if (this.#hurried || openSize >= this.#parts.limits.bufferedObjectsMax) return 'hurry';
+    return openSize > 0 || this.#wanted ? 'writes' : 'nothing';
+  }
+
+  /** Something that goes with a commit is to be on disk by the next flush. */
+  wantCommit(): void {
+    this.#wanted = true;
+    this.#tellBuffer('buffer.filled');
   }
 
   /** Free disk is below the floor: new writes are to be refused. */
@@ -150,19 +166,19 @@ export class RecordStore {
 
   /** Makes buffered changes and tells the write buffer when it has to know. */
   change(make: () => void): void {
-    const { limits, tellBuffer } = this.#parts;
+    const { limits } = this.#parts;
     const before = this.#memtable.openSize;
     make();
     const after = this.#memtable.openSize;
-    if (before === 0 && after > 0) tellBuffer('buffer.filled');
+    if (before === 0 && after > 0) this.#tellBuffer('buffer.filled');
     if (before < limits.bufferedObjectsMax && after >= limits.bufferedObjectsMax) {
-      tellBuffer('buffer.full');
+      this.#tellBuffer('buffer.full');
     }
   }
 
   /** Begins a commit of all that is buffered; `done` hears once whether it is durable. */
   commit(done: (failure: string | undefined) => void): void {
-    this.#hurried = false;
+    this.#hurried = this.#wanted = false;
     const { storage, witness } = this.#parts;
     const layer = this.#memtable.seal();
     const carries = layer.records.size + layer.hints.size > 0 ? 'records' : 'none';
@@ -321,7 +337,11 @@ export class RecordStore {
     this.#waiting.splice(at + 1, 0, { sequence, task });
     if (when === 'in-time' || this.#hurried || sequence <= this.#memtable.sealedSequence) return;
     this.#hurried = true;
-    this.#parts.tellBuffer('sync.wanted');
+    this.#tellBuffer('sync.wanted');
+  }
+
+  #tellBuffer(event: BufferEvent): void {
+    if (!this.#memtable.isCommitting) this.#parts.tellBuffer(event);
   }
 
   #opsOf(layer: Layer): readonly StorageOp[] {
