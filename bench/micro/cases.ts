@@ -22,7 +22,7 @@ import {
 import type { CausalContext, RecordOfKey } from '../../src/core/record.ts';
 import { RingView, ringOf } from '../../src/node/membership/ring-view.ts';
 import type { ValueReply } from '../../src/wire/client-messages.ts';
-import { checkCbor } from '../../src/wire/gate.ts';
+import { readCbor } from '../../src/wire/gate.ts';
 import { decodePeerFrame, encodePeerFrame } from '../../src/wire/peer-codec.ts';
 import type { PeerMessage, PutCommand } from '../../src/wire/peer-messages.ts';
 import { decodeServerReply, encodeServerReply } from '../../src/wire/reply-codec.ts';
@@ -155,7 +155,7 @@ export const CASES: readonly Case[] = [
     call: () => encodeClientRequest(7, { type: 'put', ...put }),
   },
   { name: 'client frame: decode a put', call: () => decodeClientRequest(requestFrame, limits) },
-  { name: 'client frame: gate alone', call: () => checkCbor(requestFrame) },
+  { name: 'client frame: gate alone', call: () => readCbor(requestFrame) },
   {
     name: 'client frame: decode a put of 1 KiB',
     call: () => decodeClientRequest(kilobyte, limits),

@@ -4,6 +4,8 @@
  * it where `cbor-x` is imported, and only what this protocol speaks: what the gate lets through.
  */
 
+import { halfOf } from '../wire/gate.ts';
+
 /** A count is bounded by the gate already. */
 export const setSizeLimits = (): void => undefined;
 
@@ -163,7 +165,7 @@ class Reader {
   #simple(info: number): unknown {
     const at = this.#at;
     if (info >= 25) this.#at += 1 << (info - 24);
-    if (info === 25) return halfAt(this.#view, at);
+    if (info === 25) return halfOf(this.#view.getUint16(at));
     if (info === 26) return this.#view.getFloat32(at);
     if (info === 27) return this.#view.getFloat64(at);
     return info === 22 ? null : info === 23 ? undefined : info === 21;
@@ -175,13 +177,3 @@ class Reader {
     return this.#bytes.subarray(from, this.#at);
   }
 }
-
-/** A float of 16 bits (RFC 8949, appendix D). */
-const halfAt = (view: DataView, at: number): number => {
-  const half = view.getUint16(at);
-  const [exponent, mantissa] = [(half >> 10) & 0x1f, half & 0x3ff];
-  const sign = half & 0x8000 ? -1 : 1;
-  if (exponent === 0) return sign * mantissa * 2 ** -24;
-  if (exponent === 31) return mantissa === 0 ? sign * Infinity : NaN;
-  return sign * (mantissa + 1024) * 2 ** (exponent - 25);
-};

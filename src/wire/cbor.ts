@@ -2,7 +2,7 @@
  * CBOR as this project speaks it: cbor-x with the settings that interoperate (plain maps, plain
  * byte strings, no records, no tags).
  *
- * Bytes from strangers pass `checkCbor` (gate.ts) first: the decoder alone accepts too much.
+ * Bytes from strangers are read by `readCbor` (gate.ts): the decoder here accepts too much.
  */
 import { Decoder, Encoder, setSizeLimits } from 'cbor-x';
 

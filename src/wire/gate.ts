@@ -1,14 +1,14 @@
 /**
- * The door before the CBOR decoder for bytes from strangers. cbor-x forgives too much (tags that
- * build RegExps, duplicate keys, invalid UTF-8) and is slow on some of it; what passes here is
- * plain data of bounded shape, found so in one pass that builds nothing.
+ * The CBOR of strangers, read in one pass that lets only plain data of bounded shape in. cbor-x
+ * forgives too much (tags that build RegExps, duplicate keys, invalid UTF-8) and is slow on some of it.
  *
- *   82 03 18 2a     ok                         [3, 42]
+ *   82 03 18 2a     ok: [3, 42]
  *   82 03           offset 0: 2 items where 1 bytes are left
  *   9f 03 ff        offset 0: an indefinite length
  *
- * Time is linear in the size, whatever the bytes; byte strings cost nothing.
+ * Time is linear in the size, whatever the bytes. Byte strings of what is read are copies.
  */
+import { kept } from '../core/bytes.ts';
 
 export type GateLimits = {
   /** Containers within containers, the outermost counting as 1: bounds the stack. */
@@ -31,17 +31,25 @@ export const GATE_LIMITS: GateLimits = {
 
 /** `offset` is the byte where the first offending item begins, or where the input ended. */
 export type GateResult =
-  | { readonly type: 'ok' }
+  | { readonly type: 'ok'; readonly item: unknown }
   | { readonly type: 'malformed'; readonly offset: number; readonly reason: string };
 
-/** Passes exactly one definite-length, tag-free CBOR item (RFC 8949) that fills `bytes`. */
-export const checkCbor = (bytes: Uint8Array, limits: GateLimits = GATE_LIMITS): GateResult => {
-  const walk = new Walk(bytes, limits);
+/**
+ * Reads exactly one definite-length, tag-free CBOR item (RFC 8949) that fills `bytes`. Byte strings in
+ * it are what `copy` makes of them.
+ */
+export const readCbor = (
+  bytes: Uint8Array,
+  limits: GateLimits = GATE_LIMITS,
+  copy: (bytes: Uint8Array) => Uint8Array = kept,
+): GateResult => {
+  // A plain view: parts of a Buffer would be Buffers.
+  const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const walk = new Walk(plain, limits, copy);
   const reason = walk.item(1) ?? walk.end();
-  return reason === undefined ? PASSED : { type: 'malformed', offset: walk.at, reason };
+  if (reason !== undefined) return { type: 'malformed', offset: walk.at, reason };
+  return { type: 'ok', item: walk.read };
 };
-
-const PASSED: GateResult = { type: 'ok' };
 
 const UINT = 0;
 const NEGATIVE = 1;
@@ -50,10 +58,15 @@ const TEXT = 3;
 const ARRAY = 4;
 const TAG = 6;
 
-/** false, true, null and undefined: the only simple values that mean the same everywhere. */
-const FALSE = 20;
-const UNDEFINED = 23;
+/** The only simple values that mean the same everywhere. */
+const SIMPLE_VALUES = new Map<number, unknown>([
+  [20, false],
+  [21, true],
+  [22, null],
+  [23, undefined],
+]);
 const HALF_FLOAT = 25;
+const SINGLE_FLOAT = 26;
 const DOUBLE_FLOAT = 27;
 const INDEFINITE = 31;
 
@@ -61,16 +74,20 @@ const INDEFINITE = 31;
 class Walk {
   readonly #bytes: Uint8Array;
   readonly #limits: GateLimits;
+  readonly #copy: (bytes: Uint8Array) => Uint8Array;
   /** Where the item under way begins. */
   at = 0;
+  /** The item read last. */
+  read: unknown;
   #next = 0;
   #items = 0;
   /** Argument of the head read last: a value, a length or a count. */
   #argument = 0;
 
-  constructor(bytes: Uint8Array, limits: GateLimits) {
+  constructor(bytes: Uint8Array, limits: GateLimits, copy: (bytes: Uint8Array) => Uint8Array) {
     this.#bytes = bytes;
     this.#limits = limits;
+    this.#copy = copy;
   }
 
   item(depth: number): string | undefined {
@@ -86,9 +103,11 @@ class Walk {
     switch (major) {
       case UINT:
       case NEGATIVE:
-        return this.#argument > Number.MAX_SAFE_INTEGER ? 'an integer beyond 2^53 - 1' : undefined;
+        if (this.#argument > Number.MAX_SAFE_INTEGER) return 'an integer beyond 2^53 - 1';
+        this.read = major === UINT ? this.#argument : -1 - this.#argument;
+        return undefined;
       case BYTES:
-        return this.#skip(this.#argument);
+        return this.#byteString();
       case TEXT:
         return this.#text();
       case ARRAY:
@@ -121,9 +140,20 @@ class Walk {
   }
 
   #simple(info: number): string | undefined {
-    if (info >= HALF_FLOAT && info <= DOUBLE_FLOAT) return this.#skip(1 << (info - 24));
-    if (info >= FALSE && info <= UNDEFINED) return undefined;
+    if (info >= HALF_FLOAT && info <= DOUBLE_FLOAT) return this.#float(info);
+    this.read = SIMPLE_VALUES.get(info);
+    if (SIMPLE_VALUES.has(info)) return undefined;
     return info === INDEFINITE ? 'a break code' : 'an unknown simple value';
+  }
+
+  #float(info: number): string | undefined {
+    const from = this.#next;
+    const refusal = this.#skip(1 << (info - 24));
+    if (refusal !== undefined) return refusal;
+    const view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset + from);
+    if (info === HALF_FLOAT) this.read = halfOf(view.getUint16(0));
+    else this.read = info === SINGLE_FLOAT ? view.getFloat32(0) : view.getFloat64(0);
+    return undefined;
   }
 
   #skip(length: number): string | undefined {
@@ -133,21 +163,33 @@ class Walk {
     return undefined;
   }
 
+  #byteString(): string | undefined {
+    const from = this.#next;
+    const refusal = this.#skip(this.#argument);
+    if (refusal === undefined) this.read = this.#copy(this.#bytes.subarray(from, this.#next));
+    return refusal;
+  }
+
   #text(): string | undefined {
     const from = this.#next;
     const refusal = this.#skip(this.#argument);
     if (refusal !== undefined) return refusal;
-    return isUtf8(this.#bytes, from, this.#next) ? undefined : 'invalid UTF-8';
+    const text = textIn(this.#bytes, from, this.#next);
+    this.read = text;
+    return text === undefined ? 'invalid UTF-8' : undefined;
   }
 
   #array(depth: number): string | undefined {
     const count = this.#argument;
     const refusal = this.#enter(depth, count);
     if (refusal !== undefined) return refusal;
+    const items: unknown[] = [];
     for (let i = 0; i < count; i++) {
       const inner = this.item(depth + 1);
       if (inner !== undefined) return inner;
+      items.push(this.read);
     }
+    this.read = items;
     return undefined;
   }
 
@@ -156,17 +198,21 @@ class Walk {
     const refusal = this.#enter(depth, 2 * entries);
     if (refusal !== undefined) return refusal;
     if (entries > this.#limits.mapEntriesMax) return `a map of ${entries} entries`;
-    // One entry repeats nothing: a flood of tiny maps costs no sets.
-    const seen = entries > 1 ? new Set<string>() : undefined;
+    const map: Record<string, unknown> = {};
     for (let i = 0; i < entries; i++) {
-      const inner = this.#mapKey(depth, seen) ?? this.item(depth + 1);
+      const refused = this.#mapKey(depth, map);
+      if (refused !== undefined) return refused;
+      const key = this.read as string;
+      const inner = this.item(depth + 1);
       if (inner !== undefined) return inner;
+      map[key] = this.read;
     }
+    this.read = map;
     return undefined;
   }
 
   /** Keys are text only: decoders turn other keys into text, where 1 and "1" collide. */
-  #mapKey(depth: number, seen: Set<string> | undefined): string | undefined {
+  #mapKey(depth: number, map: object): string | undefined {
     const head = this.#bytes[this.#next];
     if (head !== undefined && head >> 5 !== TEXT) {
       this.at = this.#next;
@@ -176,11 +222,9 @@ class Walk {
     if (refusal !== undefined) return refusal;
     const length = this.#argument;
     if (length > this.#limits.mapKeyBytesMax) return `a map key of ${length} bytes`;
-    const key = byteString(this.#bytes, this.#next - length, this.#next);
+    const key = this.read as string;
     if (key === '__proto__') return 'the map key __proto__';
-    if (seen?.has(key)) return 'a duplicate map key';
-    seen?.add(key);
-    return undefined;
+    return Object.hasOwn(map, key) ? 'a duplicate map key' : undefined;
   }
 
   /** Counts are refused before they are believed: an item needs a byte. */
@@ -194,27 +238,35 @@ class Walk {
   }
 }
 
-const strictUtf8 = new TextDecoder('utf-8', { fatal: true });
+const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+/** Longer text is left to the decoder; names, which are short and ASCII, are cheaper by hand. */
+const SHORT_TEXT_MAX = 64;
 
-/** ASCII, which is nearly all, is settled without building a string. */
-const isUtf8 = (bytes: Uint8Array, from: number, to: number): boolean => {
-  for (let i = from; i < to; i++) {
-    if (bytes[i]! >= 0x80) return isStrictUtf8(bytes.subarray(i, to));
-  }
-  return true;
-};
-
-const isStrictUtf8 = (bytes: Uint8Array): boolean => {
-  try {
-    strictUtf8.decode(bytes);
-    return true;
-  } catch {
-    return false;
-  }
-};
-
-const byteString = (bytes: Uint8Array, from: number, to: number): string => {
+/** Undefined if it is no UTF-8. */
+const textIn = (bytes: Uint8Array, from: number, to: number): string | undefined => {
+  if (to - from > SHORT_TEXT_MAX) return decodedText(bytes.subarray(from, to));
   let text = '';
-  for (let i = from; i < to; i++) text += String.fromCharCode(bytes[i]!);
+  for (let at = from; at < to; at++) {
+    const byte = bytes[at]!;
+    if (byte >= 0x80) return decodedText(bytes.subarray(from, to));
+    text += String.fromCharCode(byte);
+  }
   return text;
+};
+
+const decodedText = (bytes: Uint8Array): string | undefined => {
+  try {
+    return strictUtf8.decode(bytes);
+  } catch {
+    return undefined;
+  }
+};
+
+/** A float of 16 bits (RFC 8949, appendix D). */
+export const halfOf = (half: number): number => {
+  const [exponent, mantissa] = [(half >> 10) & 0x1f, half & 0x3ff];
+  const sign = half & 0x8000 ? -1 : 1;
+  if (exponent === 0) return sign * mantissa * 2 ** -24;
+  if (exponent === 31) return mantissa === 0 ? sign * Infinity : NaN;
+  return sign * (mantissa + 1024) * 2 ** (exponent - 25);
 };

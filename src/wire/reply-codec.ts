@@ -5,7 +5,8 @@
 import { CoterieError, isErrorCode, unreachable } from '../core/errors.ts';
 import type { ErrorDetails } from '../core/errors.ts';
 import { bytesOfKey, isNodeId, keyOfBytes } from '../core/ids.ts';
-import { decodeCbor, encodeCbor } from './cbor.ts';
+import { CborWriter } from './cbor-writer.ts';
+import { encodeCbor } from './cbor.ts';
 import { OPS } from './client-messages.ts';
 import type {
   DecodedReply,
@@ -30,25 +31,66 @@ import {
   uintOf,
 } from './fields.ts';
 import type { Fields } from './fields.ts';
-import { checkCbor } from './gate.ts';
+import { GATE_LIMITS, readCbor } from './gate.ts';
 import type { FailedReply } from './peer-messages.ts';
 
 /** Pushes bear id 0, replies the id of their request. */
-export const encodeServerReply = (id: number, reply: ServerReply): Uint8Array =>
-  encodeCbor(fieldsOf(id, reply));
+export const encodeServerReply = (id: number, reply: ServerReply): Uint8Array => {
+  const writer = new CborWriter();
+  write(writer, id, reply);
+  return writer.take();
+};
 
-const fieldsOf = (id: number, reply: ServerReply): readonly unknown[] => {
+/** What gets and puts are answered is written as it goes, the rest by way of its fields. */
+const write = (writer: CborWriter, id: number, reply: ServerReply): void => {
+  switch (reply.type) {
+    case 'value':
+      writer.array(6);
+      writer.uint(OPS.value);
+      writer.uint(id);
+      writer.ascii(reply.state);
+      writer.array(reply.values.length);
+      for (const value of reply.values) writer.bytes(value);
+      writer.bytes(reply.context);
+      writer.map(reply.node === undefined ? 0 : 1);
+      if (reply.node !== undefined) {
+        writer.ascii('node');
+        writer.ascii(reply.node);
+      }
+      return;
+    case 'applied':
+      writer.array(6);
+      writer.uint(OPS.applied);
+      writer.uint(id);
+      for (const nodes of [reply.acks, reply.durable]) {
+        writer.array(nodes.length);
+        for (const node of nodes) writer.ascii(node);
+      }
+      writer.bytes(reply.context);
+      writer.map(0);
+      return;
+    case 'part':
+      writer.array(5);
+      writer.uint(OPS.part);
+      writer.uint(id);
+      writer.uint(reply.index);
+      write(writer, id, reply.answer);
+      writer.map(0);
+      return;
+    default:
+      writer.item(encodeCbor(fieldsOf(id, reply)));
+  }
+};
+
+const fieldsOf = (
+  id: number,
+  reply: Exclude<ServerReply, { type: 'value' | 'applied' | 'part' }>,
+): readonly unknown[] => {
   switch (reply.type) {
     case 'welcome': {
       const { version, node, cluster, limits, ringVersion, addresses } = reply;
       return [OPS.welcome, id, version, node, cluster, limits, ringVersion, { addresses }];
     }
-    case 'value': {
-      const options = reply.node === undefined ? {} : { node: reply.node };
-      return [OPS.value, id, reply.state, reply.values, reply.context, options];
-    }
-    case 'applied':
-      return [OPS.applied, id, reply.acks, reply.durable, reply.context, {}];
     case 'status-is':
       return [OPS['status-is'], id, reply.status, {}];
     case 'admin-is':
@@ -58,8 +100,6 @@ const fieldsOf = (id: number, reply: ServerReply): readonly unknown[] => {
       const { retryable, outcome } = new CoterieError(code, message, reply.details);
       return [OPS.failed, id, code, message, { ...reply.details, retryable, outcome }, {}];
     }
-    case 'part':
-      return [OPS.part, id, reply.index, fieldsOf(id, reply.answer), {}];
     case 'done':
       return [OPS.done, id, {}];
     case 'keys':
@@ -86,12 +126,15 @@ const fieldsOf = (id: number, reply: ServerReply): readonly unknown[] => {
   }
 };
 
+/** An application may keep a value for long: it is no part of a larger block. */
+const own = (bytes: Uint8Array): Uint8Array => bytes.slice();
+
 export const decodeServerReply = (frame: Uint8Array): DecodedReply => {
-  const gate = checkCbor(frame);
-  if (gate.type === 'malformed') {
-    return { type: 'bad', reason: `${gate.reason} at offset ${gate.offset}` };
+  const read = readCbor(frame, GATE_LIMITS, own);
+  if (read.type === 'malformed') {
+    return { type: 'bad', reason: `${read.reason} at offset ${read.offset}` };
   }
-  const fields = decodeCbor(frame);
+  const fields = read.item;
   const id = Array.isArray(fields) ? uintOf(fields[1]) : undefined;
   if (id === undefined) return { type: 'bad', reason: 'expected an array [op, id, ...]' };
   try {

@@ -6,7 +6,7 @@ import { CONTEXT_BYTES_MAX } from '../core/context.ts';
 import { CoterieError, unreachable } from '../core/errors.ts';
 import { KEY_BYTES_MAX, bytesOfHex, bytesOfKey, hexOf, putId } from '../core/ids.ts';
 import type { Key, PutId } from '../core/ids.ts';
-import { decodeCbor, encodeCbor } from './cbor.ts';
+import { encodeCbor } from './cbor.ts';
 import {
   CONTEXTS_MAX,
   MANY_MAX,
@@ -39,7 +39,7 @@ import {
   uintOf,
 } from './fields.ts';
 import type { Fields } from './fields.ts';
-import { checkCbor } from './gate.ts';
+import { readCbor } from './gate.ts';
 import type { PutCommand } from './peer-messages.ts';
 
 /** `id` is 1 … 2^32 - 1 and no other request of this connection in flight bears it. */
@@ -96,9 +96,9 @@ export const encodeClientRequest = (id: number, request: ClientRequest): Uint8Ar
 
 /** Checks everything that can be told from the message alone; bytes in the result are copies. */
 export const decodeClientRequest = (frame: Uint8Array, limits: RequestLimits): DecodedRequest => {
-  const gate = checkCbor(frame);
-  if (gate.type === 'malformed') return bad(PUSH_ID, badFrame(gate.offset, gate.reason));
-  const fields = decodeCbor(frame);
+  const read = readCbor(frame);
+  if (read.type === 'malformed') return bad(PUSH_ID, badFrame(read.offset, read.reason));
+  const fields = read.item;
   if (Array.isArray(fields) && Array.isArray(fields[0])) return { type: 'foreign' };
   if (!Array.isArray(fields) || fields.length < 2) {
     return bad(PUSH_ID, badFrame(0, 'expected an array [op, id, ...]'));
@@ -175,7 +175,7 @@ const requestOf = (fields: Fields, limits: RequestLimits): ClientRequest => {
     case OPS.get:
       return getOf(keyAt(fields, 2), optionsAt(fields, 3), limits);
     case OPS.put:
-      return putOf(fields.slice(2), limits);
+      return putOf(fields, 2, limits);
     case OPS['get-many']: {
       const options = optionsAt(fields, 3);
       const requests = eachOf(fields, 'the keys', (key) => getOf(keyAt([key], 0), options, limits));
@@ -184,7 +184,7 @@ const requestOf = (fields: Fields, limits: RequestLimits): ClientRequest => {
     case OPS['put-many']: {
       const requests = eachOf(fields, 'the puts', (put) => {
         if (!Array.isArray(put)) throw badArgument('a put', 'an array', put);
-        return putOf(put, limits);
+        return putOf(put, 0, limits);
       });
       return { type: 'put-many', requests };
     }
@@ -197,8 +197,9 @@ const requestOf = (fields: Fields, limits: RequestLimits): ClientRequest => {
       return { type: 'replica-get', key: keyAt(fields, 2), want };
     }
     case OPS.repair: {
-      const { timeoutMs } = quorumOf(optionsAt(fields, 3), limits, []);
-      return { type: 'repair', key: keyAt(fields, 2), timeoutMs };
+      const options = optionsAt(fields, 3);
+      flagOf(options, 'strict');
+      return { type: 'repair', timeoutMs: timeoutOf(options, limits), key: keyAt(fields, 2) };
     }
     case OPS.status:
       return { type: 'status' };
@@ -229,13 +230,29 @@ const helloOf = (fields: Fields): HelloRequest => {
   };
 };
 
-const getOf = (key: Key, options: Options, limits: RequestLimits): GetRequest => ({
-  type: 'get',
-  key,
-  ...modeOf(options),
-  ...traceOf(options),
-  ...quorumOf(options, limits, ['r']),
-});
+/** A request while it is read: what its sender left out is absent. */
+type Draft<Request> = { -readonly [Field in keyof Request]: Request[Field] };
+
+const getOf = (key: Key, options: Options, limits: RequestLimits): GetRequest => {
+  const timeoutMs = timeoutOf(options, limits);
+  const get: Draft<GetRequest> = { type: 'get', key, strict: flagOf(options, 'strict'), timeoutMs };
+  readShared(options, get);
+  const r = quorumIn(options, 'r');
+  if (r !== undefined) get.r = r;
+  return get;
+};
+
+/** What gets and puts may say alike. */
+const readShared = (options: Options, into: Draft<GetRequest> | Draft<PutRequest>): void => {
+  if (options['lww'] !== undefined) {
+    into.mode = flagOf(options, 'lww') ? 'last-write-wins' : 'causal';
+  }
+  // Never a reason to refuse a request.
+  const { traceparent } = options;
+  if (typeof traceparent === 'string' && traceparent.length <= TRACEPARENT_MAX) {
+    into.traceparent = traceparent;
+  }
+};
 
 /** The third field as a list of 1 to 128; a refusal names the one it is about. */
 const eachOf = <T>(fields: Fields, what: string, read: (item: unknown) => T): readonly T[] => {
@@ -260,7 +277,7 @@ const eachOf = <T>(fields: Fields, what: string, read: (item: unknown) => T): re
 const scanOf = (fields: Fields, limits: RequestLimits): ScanRequest => {
   const options = optionsAt(fields, 4);
   const partition = uintAt(fields, 2, 'the partition');
-  const { timeoutMs } = quorumOf(options, limits, []);
+  const timeoutMs = timeoutOf(options, limits);
   const limit = uintOf(options['limit'] ?? SCAN_LIMIT_MAX);
   if (limit === undefined || limit < 1 || limit > SCAN_LIMIT_MAX) {
     throw badArgument('the option limit', `1 to ${SCAN_LIMIT_MAX}`, options['limit']);
@@ -273,74 +290,65 @@ const scanOf = (fields: Fields, limits: RequestLimits): ScanRequest => {
   return { ...page, after: cursor };
 };
 
-/** The fields of one put, from its key to its options. */
-const putOf = (fields: Fields, limits: RequestLimits): PutRequest => {
-  const options = optionsAt(fields, 6);
-  return {
+/** The fields of one put, from its key at `at` to its options. */
+const putOf = (fields: Fields, at: number, limits: RequestLimits): PutRequest => {
+  const options = optionsAt(fields, at + 6);
+  const put: Draft<PutRequest> = {
     type: 'put',
-    key: keyAt(fields, 0),
-    value: valueAt(fields, 1, limits.valueBytesMax),
-    contexts: contextsAt(fields, 2),
-    putId: putIdAt(fields, 3),
-    writtenAt: uintAt(fields, 4, 'the time of writing'),
-    attempt: attemptAt(fields, 5),
-    ...modeOf(options),
-    ...traceOf(options),
-    ...conditionOf(options, fields),
-    ...expiryOf(options),
-    ...quorumOf(options, limits, ['w', 'dw']),
+    key: keyAt(fields, at),
+    value: valueAt(fields, at + 1, limits.valueBytesMax),
+    contexts: contextsAt(fields, at + 2),
+    putId: putIdAt(fields, at + 3),
+    writtenAt: uintAt(fields, at + 4, 'the time of writing'),
+    attempt: attemptAt(fields, at + 5),
+    strict: flagOf(options, 'strict'),
+    timeoutMs: timeoutOf(options, limits),
   };
+  readShared(options, put);
+  const onlyIf = conditionIn(options, put.contexts);
+  if (onlyIf !== undefined) put.onlyIf = onlyIf;
+  const expiresAt = expiryIn(options);
+  if (expiresAt !== undefined) put.expiresAt = expiresAt;
+  const w = quorumIn(options, 'w');
+  if (w !== undefined) put.w = w;
+  const dw = quorumIn(options, 'dw');
+  if (dw !== undefined) put.dw = dw;
+  return put;
 };
 
-const modeOf = (options: Options): { readonly mode?: PutCommand['mode'] } => {
-  if (options['lww'] === undefined) return {};
-  return { mode: flagOf(options, 'lww') ? 'last-write-wins' : 'causal' };
-};
-
-/** Never a reason to refuse a request. */
-const traceOf = ({ traceparent }: Options): { readonly traceparent?: string } =>
-  typeof traceparent === 'string' && traceparent.length <= TRACEPARENT_MAX ? { traceparent } : {};
-
-const conditionOf = (options: Options, fields: Fields): Pick<PutCommand, 'onlyIf'> => {
-  const [ifAbsent, ifContext] = [flagOf(options, 'ifAbsent'), flagOf(options, 'ifContext')];
-  if (!ifAbsent && !ifContext) return {};
+const conditionIn = (
+  options: Options,
+  contexts: readonly Uint8Array[],
+): PutCommand['onlyIf'] | undefined => {
+  const ifAbsent = flagOf(options, 'ifAbsent');
+  const ifContext = flagOf(options, 'ifContext');
+  if (!ifAbsent && !ifContext) return undefined;
   if (ifAbsent && ifContext) throw badArgument('a put', 'one condition', 2);
   if (flagOf(options, 'lww')) throw badArgument('a last-write-wins put', 'no condition', 1);
-  if (ifContext && contextsAt(fields, 2).length === 0) {
+  if (ifContext && contexts.length === 0) {
     throw badArgument('the contexts of a put with ifContext', 'at least one', 0);
   }
-  return { onlyIf: ifAbsent ? 'absent' : 'seen' };
+  return ifAbsent ? 'absent' : 'seen';
 };
 
 /** 0 says that the value never expires, whatever the defaults of its prefix are. */
-const expiryOf = (options: Options): Pick<PutRequest, 'expiresAt'> => {
-  if (options['expires'] === undefined) return {};
-  const at = uintAt([options['expires']], 0, 'the option expires');
-  return { expiresAt: at === 0 ? 'never' : at };
+const expiryIn = ({ expires }: Options): PutRequest['expiresAt'] | undefined => {
+  if (expires === undefined) return undefined;
+  const at = uintAt([expires], 0, 'the option expires');
+  return at === 0 ? 'never' : at;
 };
 
 type Options = Readonly<Record<string, unknown>>;
 
-/** The options that requests share; a quorum may not be below what its name allows. */
-const quorumOf = <Name extends 'r' | 'w' | 'dw'>(
-  options: Readonly<Record<string, unknown>>,
-  limits: RequestLimits,
-  names: readonly Name[],
-): { readonly [N in Name]?: number } & { readonly strict: boolean; readonly timeoutMs: number } => {
-  const quorum: { [N in Name]?: number } = {};
-  for (const name of names) {
-    const item = options[name];
-    if (item === undefined) continue;
-    const least = name === 'dw' ? 0 : 1;
-    const value = uintOf(item);
-    if (value === undefined || value < least) {
-      const message = `${name} must be an integer from ${least}, found ${kindOf(item)}`;
-      throw new CoterieError('BAD_QUORUM', message);
-    }
-    quorum[name] = value;
-  }
-  const timeoutMs = timeoutOf(options, limits);
-  return { ...quorum, strict: flagOf(options, 'strict'), timeoutMs };
+/** A quorum may not be below what its name allows. */
+const quorumIn = (options: Options, name: 'r' | 'w' | 'dw'): number | undefined => {
+  const item = options[name];
+  if (item === undefined) return undefined;
+  const least = name === 'dw' ? 0 : 1;
+  const value = uintOf(item);
+  if (value !== undefined && value >= least) return value;
+  const message = `${name} must be an integer from ${least}, found ${kindOf(item)}`;
+  throw new CoterieError('BAD_QUORUM', message);
 };
 
 const timeoutOf = (

@@ -242,6 +242,49 @@ for (const [name, id, reply] of REPLIES) {
   });
 }
 
+const node = fc.constantFrom('n1', 'a-node.of_64'.padEnd(64, 'x')).map(nodeId);
+const part = fc.oneof(
+  fc.uint8Array({ maxLength: 40 }),
+  fc.nat(70_000).map((n) => new Uint8Array(n)),
+);
+const opId = fc.oneof(fc.nat(300), fc.integer({ min: 1, max: 2 ** 32 - 1 }));
+const answered: fc.Arbitrary<ServerReply> = fc.oneof(
+  fc.record(
+    {
+      type: fc.constant('value' as const),
+      state: fc.constantFrom('found' as const, 'deleted' as const, 'never-seen' as const),
+      values: fc.array(part, { maxLength: 30 }),
+      context: part,
+      node,
+    },
+    { requiredKeys: ['type', 'state', 'values', 'context'] },
+  ),
+  fc.record({
+    type: fc.constant('applied' as const),
+    acks: fc.array(node, { maxLength: 30 }),
+    durable: fc.array(node, { maxLength: 3 }),
+    context: part,
+  }),
+);
+
+messages('that answer gets and puts are the bytes that cbor-x would write', () => {
+  const fieldsOf = (id: number, reply: ServerReply): unknown[] => {
+    if (reply.type === 'part') return [24, id, reply.index, fieldsOf(id, reply.answer), {}];
+    if (reply.type === 'applied') return [18, id, reply.acks, reply.durable, reply.context, {}];
+    if (reply.type !== 'value') throw new Error(reply.type);
+    const options = reply.node === undefined ? {} : { node: reply.node };
+    return [17, id, reply.state, reply.values, reply.context, options];
+  };
+  fc.assert(
+    fc.property(opId, answered, fc.nat(127), (id, answer, index) => {
+      for (const reply of [answer, { type: 'part', index, answer } as ServerReply]) {
+        assert.equal(hexOf(encodeServerReply(id, reply)), hexOf(encodeCbor(fieldsOf(id, reply))));
+      }
+    }),
+    { numRuns: 200 },
+  );
+});
+
 const putRequest = fc.record(
   {
     type: fc.constant('put' as const),
