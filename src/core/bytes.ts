@@ -33,6 +33,17 @@ const NO_BYTES = new Uint8Array(0);
 const eight = new Uint8Array(8);
 const eightView = new DataView(eight.buffer);
 
+/** So few are copied faster one by one than by a call. */
+const FEW_BYTES_MAX = 16;
+/** Names, and other text that is mostly ASCII. */
+const SHORT_TEXT_MAX = 64;
+
+const isShortAscii = (text: string): boolean => {
+  if (text.length > SHORT_TEXT_MAX) return false;
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) >= 0x80) return false;
+  return true;
+};
+
 /** Grows as it is written; `take` hands out exactly what was written and ends the writer. */
 export class ByteWriter {
   #bytes: Uint8Array;
@@ -70,14 +81,24 @@ export class ByteWriter {
     this.#length += hex.length >> 1;
   }
 
-  raw(bytes: Uint8Array): void {
-    this.#room(bytes.length);
-    this.#bytes.set(bytes, this.#length);
-    this.#length += bytes.length;
+  /** The first `count` of `bytes`. */
+  raw(bytes: Uint8Array, count = bytes.length): void {
+    this.#room(count);
+    const at = this.#length;
+    this.#length += count;
+    if (count > FEW_BYTES_MAX)
+      this.#bytes.set(count < bytes.length ? bytes.subarray(0, count) : bytes, at);
+    else for (let i = 0; i < count; i++) this.#bytes[at + i] = bytes[i]!;
   }
 
   /** UTF-8 with its length ahead. */
   text(text: string): void {
+    // Names are short and ASCII: no encoder has to be called for them.
+    if (isShortAscii(text)) {
+      this.varint(text.length);
+      this.byteString(text);
+      return;
+    }
     const bytes = utf8.encode(text);
     this.varint(bytes.length);
     this.raw(bytes);
@@ -287,8 +308,8 @@ export class ByteReader {
 
   text(): string {
     const bytes = this.raw(this.varint());
-    // Names are short and ASCII: no decoder has to be called for them.
-    if (bytes.length > 64) return decodedText(bytes);
+    // As in writing.
+    if (bytes.length > SHORT_TEXT_MAX) return decodedText(bytes);
     let text = '';
     for (const byte of bytes) {
       if (byte >= 0x80) return decodedText(bytes);

@@ -35,13 +35,13 @@ export const sealContext = (
 ): Uint8Array => {
   const writer = new ByteWriter();
   writer.byte(FORMAT);
-  writer.raw(seal.keyTag().subarray(0, TAG_BYTES));
+  writer.raw(seal.keyTag(), TAG_BYTES);
   writer.text(fastest ?? '');
   writeVector(writer, context.vector);
   writeSeen(writer, context.seen);
   writer.varint(context.shown.length);
   for (const put of context.shown) writer.hex(put);
-  writer.raw(seal.sign(writer.view()).subarray(0, SEAL_BYTES));
+  writer.raw(seal.sign(writer.view()), SEAL_BYTES);
   return writer.take();
 };
 

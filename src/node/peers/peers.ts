@@ -200,6 +200,7 @@ export class Peers {
   #eventsOf(connection: Connection, route: Route | undefined): ConnectionEvents {
     const { clock, config, trace, trust, digest, random } = this.#parts;
     let link: PeerLink | undefined;
+    let reply: Reply = () => undefined;
     const greeting = new Greeting({
       role: route === undefined ? 'acceptor' : 'dialler',
       own: this.#parts.hello(),
@@ -229,10 +230,11 @@ export class Peers {
           connection.close(PEER_CLOSE.malformed, 'malformed frame');
           return;
         }
+        const nowMs = clock.monotonicMs();
         for (const message of messages) {
           if (link !== undefined) {
-            const how = link.heard(message, clock.monotonicMs());
-            if (how === 'hand-on') this.#handOn(link, message, replyOn(link));
+            const how = link.heard(message, nowMs);
+            if (how === 'hand-on') this.#handOn(link, message, reply);
             continue;
           }
           const step = greeting.take(message);
@@ -241,6 +243,7 @@ export class Peers {
           } else if (step.type === 'met') {
             clock.clearTimeout(silent);
             link = this.#meet(connection, route, step.hello, step.say);
+            if (link !== undefined) reply = replyOn(link);
           } else if (step.type === 'unproved') {
             return this.#turnAway(connection, step.reason);
           } else {

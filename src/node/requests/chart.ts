@@ -14,13 +14,15 @@ import type { AnyActorLogic } from 'xstate';
 
 type Arguments = { readonly context: object; readonly event: { readonly type: string } };
 type Call = (args: Arguments, params: unknown) => unknown;
+/** ms, or what computes them. */
+export type Delay = number | Call;
 
 export type Step =
   | { readonly type: 'run'; readonly call: Call; readonly params: unknown }
   | { readonly type: 'assign'; readonly call: Call; readonly params: unknown }
   | {
       readonly type: 'wait';
-      readonly delay: number | Call;
+      readonly delay: Delay;
       readonly event: { readonly type: string };
     }
   | { readonly type: 'stop-waiting'; readonly event: string };
@@ -210,7 +212,7 @@ class Compiler {
     }
     const wait = typeof delay === 'string' ? this.#machine.implementations.delays[delay] : delay;
     if (typeof wait !== 'number' && typeof wait !== 'function') throw new NotUnderstood('a delay');
-    return { type: 'wait', delay: wait as number | Call, event: event as { type: string } };
+    return { type: 'wait', delay: wait as Delay, event: event as { type: string } };
   }
 }
 

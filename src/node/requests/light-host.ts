@@ -7,7 +7,7 @@
  * the first actions cause. Effects run at once, in the order of the chart.
  */
 import type { Clock, Timer } from '../../ports/clock.ts';
-import type { Chart, Place, Step, Way } from './chart.ts';
+import type { Chart, Delay, Place, Step, Way } from './chart.ts';
 
 type Event = { readonly type: string };
 type WaitingClock = Pick<Clock, 'setTimeout' | 'clearTimeout'>;
@@ -121,26 +121,30 @@ export class LightLife {
           if (!isNothing(change)) view.context = { ...view.context, ...change };
           break;
         }
-        case 'wait': {
-          const { delay } = step;
-          const delayMs = typeof delay === 'number' ? delay : (delay(view, undefined) as number);
-          const timer = this.#clock.setTimeout(() => this.#elapsed(step.event), delayMs);
-          this.#waits.push({ event: step.event.type, timer });
+        case 'wait':
+          this.#wait(step.event, step.delay);
           break;
-        }
         case 'stop-waiting': {
-          const at = this.#waits.findIndex((wait) => wait.event === step.event);
-          if (at >= 0) this.#clock.clearTimeout(this.#waits.splice(at, 1)[0]!.timer);
+          const timer = this.#takeWait(step.event);
+          if (timer !== undefined) this.#clock.clearTimeout(timer);
           break;
         }
       }
     }
   }
 
-  #elapsed(event: Event): void {
-    const at = this.#waits.findIndex((wait) => wait.event === event.type);
-    if (at >= 0) this.#waits.splice(at, 1);
-    this.send(event);
+  #wait(event: Event, delay: Delay): void {
+    const delayMs = typeof delay === 'number' ? delay : (delay(this.#view, undefined) as number);
+    const elapsed = (): void => {
+      this.#takeWait(event.type);
+      this.send(event);
+    };
+    this.#waits.push({ event: event.type, timer: this.#clock.setTimeout(elapsed, delayMs) });
+  }
+
+  #takeWait(event: string): Timer | undefined {
+    const at = this.#waits.findIndex((wait) => wait.event === event);
+    return at < 0 ? undefined : this.#waits.splice(at, 1)[0]!.timer;
   }
 
   #crash(error: unknown): void {
