@@ -187,7 +187,8 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
       ...(founders === undefined ? {} : { founding: { clusterName, n, partitions, founders } }),
       failed: (reason, end) => {
         unlock();
-        (options.onFailure ?? exitWith)(reason, end);
+        const whole = end === 'retired' ? `${reason}. ${wayBack(options.dataDir)}` : reason;
+        (options.onFailure ?? exitWith)(whole, end);
       },
     });
     for (const door of doors) trace.log('warn', 'security.open', { door });
@@ -273,6 +274,11 @@ const exitWith = (reason: string, end: keyof typeof EXIT): void => {
   process.stderr.write(`coterie: the node stopped: ${reason}\n`);
   process.exit(EXIT[end]);
 };
+
+/** Nobody but people throws away what a node holds. */
+const wayBack = (dataDir: string): string =>
+  `To use this machine again: empty ${dataDir}, start the node with another --id and with --seed, ` +
+  'then let it in: coterie node join <the new id>';
 
 const once = (task: () => Promise<void>): (() => Promise<void>) => {
   let running: Promise<void> | undefined;

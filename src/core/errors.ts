@@ -66,19 +66,24 @@ export class CoterieError extends Error {
   }
 
   get retryable(): boolean {
-    return ERROR_KINDS[this.code].retryable;
+    return marksOf(this.code, this.details).retryable;
   }
 
-  /**
-   * Of a write: `refused` = nothing was written anywhere; `unknown` = it may have been. One code
-   * (`QUORUM_NOT_MET`) can be either, before or after a dot was minted, and any refusal is unknown
-   * once an earlier attempt of the same put was: then the details say which.
-   */
+  /** Of a write: `refused` = nothing was written anywhere; `unknown` = it may have been. */
   get outcome(): 'refused' | 'unknown' {
-    const said = this.details['outcome'];
-    return said === 'refused' || said === 'unknown' ? said : ERROR_KINDS[this.code].outcome;
+    return marksOf(this.code, this.details).outcome;
   }
 }
+
+/**
+ * Both marks without an error to throw, whose stack costs several times a whole refusal. One code
+ * (`QUORUM_NOT_MET`) can be refused or unknown, before or after a dot was minted, and any refusal is
+ * unknown once an earlier attempt of the same put was: then the details say which.
+ */
+export const marksOf = (code: ErrorCode, { outcome: said }: ErrorDetails): ErrorKind => {
+  const kind = ERROR_KINDS[code];
+  return said === 'refused' || said === 'unknown' ? { ...kind, outcome: said } : kind;
+};
 
 /** Ends a total switch: reached only if a type was lied about. */
 export const unreachable = (value: never): never => {

@@ -17,6 +17,8 @@ export type ThrottleLimits = {
 /** What was seen since the last look: the most that waited at once, and how late the look itself was. */
 export type Seen = { readonly peak: number; readonly lateMs: number };
 
+/** So many at once are no queue yet: only being late again and again leaves room for fewer, for now. */
+const BURST = 128;
 const SHRINK = 0.7;
 const GROW = 1.1;
 /** Room that nobody needs says nothing about how much there could be. */
@@ -25,6 +27,7 @@ const USED = 0.8;
 export const nextRoom = (room: number, { peak, lateMs }: Seen, limits: ThrottleLimits): number => {
   const within = (wanted: number): number =>
     Math.min(limits.waitingMax, Math.max(limits.waitingMin, Math.round(wanted)));
-  if (lateMs > limits.lateMs) return within(Math.min(room, peak) * SHRINK);
-  return peak >= room * USED ? within(room * GROW) : within(room);
+  if (lateMs > limits.lateMs) return within(Math.min(room, Math.max(peak, BURST)) * SHRINK);
+  const wanted = peak >= room * USED || room < BURST ? Math.max(room + 1, room * GROW) : room;
+  return within(wanted);
 };

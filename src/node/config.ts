@@ -108,7 +108,7 @@ export const LIMITS = {
     waitingMin: live.count(
       128,
       [1, 1_000_000],
-      'Requests that may wait at this node at once, however late it is; one more is OVERLOADED.',
+      'Requests that may wait at this node at once, however late it is; one more is OVERLOADED. Less: those let in wait shorter, and bursts are refused.',
     ),
     lateMs: live.ms(
       50,

@@ -369,7 +369,7 @@ export class Node {
     const { self } = this.#parts;
     this.#fail(
       `${by} says that ${self} was removed from the cluster too long ago to come back: nothing it ` +
-        `holds is taken any more. Empty its data directory and let it join under a new id`,
+        `holds is taken any more`,
       'retired',
     );
   }

@@ -2,7 +2,7 @@
  * Answers and pushes to clients as bytes. A client meets newer servers here: an op it does not know
  * is passed over, an error code it does not know becomes INTERNAL with its marks kept.
  */
-import { CoterieError, isErrorCode, unreachable } from '../core/errors.ts';
+import { CoterieError, isErrorCode, marksOf, unreachable } from '../core/errors.ts';
 import type { ErrorDetails } from '../core/errors.ts';
 import { bytesOfKey, isNodeId, keyOfBytes } from '../core/ids.ts';
 import { CborWriter } from './cbor-writer.ts';
@@ -96,9 +96,8 @@ const fieldsOf = (
     case 'admin-is':
       return [OPS['admin-is'], id, reply.result, {}];
     case 'failed': {
-      const { code, message } = reply;
-      const { retryable, outcome } = new CoterieError(code, message, reply.details);
-      return [OPS.failed, id, code, message, { ...reply.details, retryable, outcome }, {}];
+      const { code, message, details } = reply;
+      return [OPS.failed, id, code, message, { ...details, ...marksOf(code, details) }, {}];
     }
     case 'done':
       return [OPS.done, id, {}];

@@ -14,12 +14,17 @@ throttle('shrinks from what waits, not from what might; grows where the room is 
     [256, 210, 25, 282],
     [256, 250, 26, 175],
     [4000, 300, 26, 210],
-    [4000, 20, 500, 64],
+    // A pause of an idle process is no queue: it takes several.
+    [4000, 20, 500, 90],
+    [90, 20, 500, 64],
+    [90, 20, 0, 99],
+    [130, 20, 0, 130],
     [64, 64, 9000, 64],
     [4090, 4090, 0, 4096],
   ] as const) {
     assert.equal(nextRoom(room, { peak, lateMs }, LIMITS), expected, `${room} ${peak} ${lateMs}`);
   }
+  assert.equal(nextRoom(1, { peak: 1, lateMs: 0 }, { ...LIMITS, waitingMin: 1 }), 2);
 });
 
 /** A node whose timers ring `lateBy` ms after they are due. */

@@ -173,7 +173,10 @@ peers('a retired id: told with 4410, it says why and exits with 5 [bad input 19c
     ];
     const { code, stderr } = await cli([...args, '--seed', cluster.urlOf('n1')]);
     assert.equal(code, 5, stderr);
-    assert.match(stderr, /n1 says that n3 was removed .* join under a new id/);
+    assert.match(stderr, /n1 says that n3 was removed .* too long ago to come back/);
+    const way = `empty ${cluster.dataDir('n3')}, start the node with another --id`;
+    assert.ok(stderr.includes(way), stderr);
+    assert.match(stderr, /coterie node join/);
     assert.ok(existsSync(join(cluster.dataDir('n3'), 'coterie.mdb')), 'its data stays for people');
   } finally {
     await cluster.end();
