@@ -4,11 +4,12 @@
  * operation, so it is measured by itself, and what an operation costs is told with it and without.
  */
 import { setTimeout as pause } from 'node:timers/promises';
+import type { Echo } from '../cluster/echo.ts';
 import { Nodes } from '../cluster/nodes.ts';
 import { LoadGenerator } from '../cluster/load.ts';
-import { loadAverage, rounded } from '../support/processes.ts';
-import { CONNECTIONS, middle, restCost, sampleOf, warmedUp } from './cost.ts';
-import type { Bench, Case, Sample } from './cost.ts';
+import { rounded } from '../support/processes.ts';
+import { CONNECTIONS, inTurns, middle, restCosts, warmedUp } from './cost.ts';
+import type { Bench, Case, Cluster, Sample } from './cost.ts';
 
 export type NodesOptions = {
   readonly sizes: readonly number[];
@@ -21,114 +22,110 @@ export type NodesOptions = {
 
 export type AtSize = {
   readonly nodes: number;
-  readonly round: number;
-  readonly loadAverage: number;
   /** CPU of each node, ms a second. */
   readonly restMs: number;
   readonly samples: readonly Sample[];
 };
 
 /** What has to settle after load: flushes, lingering coordinators, the collector. */
-const SETTLE_MS = 5000;
+const SETTLE_MS = 10_000;
 
-const casesOf = (rate: number): readonly Case[] => {
-  const server = { coordination: 'server' } as const;
-  const open = `${rate}/s`;
-  return [
-    { name: 'get, closed', workload: 'get', pace: 'closed', ...server },
-    { name: 'put dw=0, closed', workload: 'put', dw: 0, pace: 'closed', ...server },
-    { name: 'put dw=1, closed', workload: 'put', dw: 1, pace: 'closed', ...server },
-    { name: `get, ${open}`, workload: 'get', pace: rate, ...server },
-    { name: `put dw=0, ${open}`, workload: 'put', dw: 0, pace: rate, ...server },
-    { name: 'get by the client, closed', workload: 'get', pace: 'closed', coordination: 'client' },
-  ];
+const casesOf = (rate: number): readonly Case[] => [
+  { name: 'get, closed', workload: 'get', pace: 'closed' },
+  { name: 'put dw=0, closed', workload: 'put', dw: 0, pace: 'closed' },
+  { name: 'put dw=1, closed', workload: 'put', dw: 1, pace: 'closed' },
+  { name: `get, ${rate}/s`, workload: 'get', pace: rate },
+  { name: `put dw=0, ${rate}/s`, workload: 'put', dw: 0, pace: rate },
+];
+
+/** Whoever knows the owners asks them itself: no more messages, however many other nodes there are. */
+const BY_THE_CLIENT: Case = { name: 'get by the client, closed', workload: 'get', pace: 'closed' };
+
+type Sized = Cluster & {
+  readonly nodes: Nodes;
+  readonly size: number;
+  /** The same servers, asked by a client that coordinates. */
+  readonly direct: Cluster;
+  readonly samples: Sample[];
 };
 
 export const byNodes = async (
-  bench: Omit<Bench, 'generator'>,
+  echo: Echo,
+  common: Omit<Bench, 'generator'>,
   options: NodesOptions,
 ): Promise<readonly AtSize[]> => {
-  const found: AtSize[] = [];
-  for (let round = 0; round < options.rounds; round++) {
-    // There and back, so that a machine that grows slower does not grow with the cluster.
-    const sizes = round % 2 === 0 ? options.sizes : [...options.sizes].reverse();
-    for (const size of sizes) {
-      found.push(await atSize(bench, options, size, round));
-      bench.tell(JSON.stringify(found.at(-1)));
-    }
-  }
-  return found;
-};
-
-const atSize = async (
-  common: Omit<Bench, 'generator'>,
-  { rate, warmOperations, restSeconds }: NodesOptions,
-  size: number,
-  round: number,
-): Promise<AtSize> => {
-  const nodes = await Nodes.start({ nodes: size });
-  const bench = { ...common, generator: new LoadGenerator() };
+  const clusters: Sized[] = [];
   try {
-    await bench.generator.open(nodes.addresses, CONNECTIONS);
-    await bench.generator.fill(bench.keys, bench.valueBytes);
-    const cases = casesOf(rate);
-    const operations = (warmOperations * size) / 3;
-    for (const each of cases.slice(0, 2)) await warmedUp(bench, each, operations);
-    const samples: Sample[] = [];
-    for (const each of cases) {
-      if (each.coordination === 'client') {
-        await bench.generator.open(nodes.addresses, CONNECTIONS, 'client');
-        await warmedUp(bench, each, operations / 2);
-      }
-      const seed = 2 + samples.length;
-      samples.push(await sampleOf(bench, nodes.pids, each, seed));
+    for (const size of options.sizes) {
+      clusters.push(await opened(common, size));
+      await warm(clusters.at(-1)!, options);
+      common.tell(`${size} nodes are warm`);
     }
+    const keep = ({ samples, size }: Sized, sample: Sample): void => {
+      samples.push(sample);
+      common.tell(JSON.stringify({ nodes: size, ...sample }));
+    };
+    await inTurns(echo, clusters, casesOf(options.rate), options.rounds, keep);
+    const direct = clusters.map((each) => ({ ...each, ...each.direct }));
+    await inTurns(echo, direct, [BY_THE_CLIENT], options.rounds, keep);
     await pause(SETTLE_MS);
-    const restMs = await restCost(nodes.pids, restSeconds);
-    return { nodes: size, round, loadAverage: rounded(loadAverage(), 1), restMs, samples };
+    const rest = await restCosts(clusters, options.restSeconds);
+    return clusters.map(({ size, samples }, i) => ({ nodes: size, restMs: rest[i]!, samples }));
   } finally {
-    await bench.generator.close();
-    await nodes.stop();
+    for (const { bench, direct, nodes } of clusters) {
+      await bench.generator.close();
+      await direct.bench.generator.close();
+      await nodes.stop();
+    }
   }
 };
 
-export const rowsByNodes = (found: readonly AtSize[], sizes: readonly number[]): object[] => {
-  const names = found[0]?.samples.map(({ name }) => name) ?? [];
-  const at = (size: number): readonly AtSize[] => found.filter(({ nodes }) => nodes === size);
-  const rest = (size: number): number => middle(at(size), ({ restMs }) => restMs);
-  const least = sizes[0]!;
+const opened = async (common: Omit<Bench, 'generator'>, size: number): Promise<Sized> => {
+  const nodes = await Nodes.start({ nodes: size });
+  const [bench, direct] = [1, 2].map(() => ({ ...common, generator: new LoadGenerator() }));
+  await bench!.generator.open(nodes.addresses, CONNECTIONS);
+  await direct!.generator.open(nodes.addresses, CONNECTIONS, 'client');
+  await bench!.generator.fill(common.keys, common.valueBytes);
+  const pids = (): readonly number[] => nodes.pids;
+  return { bench: bench!, pids, nodes, size, direct: { bench: direct!, pids }, samples: [] };
+};
+
+const warm = async (
+  { bench, direct, size }: Sized,
+  { rate, warmOperations }: NodesOptions,
+): Promise<void> => {
+  const operations = (warmOperations * size) / 3;
+  for (const each of casesOf(rate).slice(0, 2)) await warmedUp(bench, each, operations);
+  await warmedUp(direct.bench, BY_THE_CLIENT, operations / 4);
+};
+
+export const rowsByNodes = (found: readonly AtSize[]): object[] => {
+  const [first] = found;
+  const last = found.at(-1);
+  if (first === undefined || last === undefined) return [];
+  const names = [...new Set(first.samples.map(({ name }) => name))];
   return names.map((name) => {
-    const samples = (size: number): readonly Sample[] =>
-      at(size).flatMap((each) => each.samples.filter((sample) => sample.name === name));
-    const whole = (size: number): number => middle(samples(size), ({ echoes }) => echoes, 1);
-    const own = (size: number): number =>
-      middle(samples(size), (each) => each.echoes - restEchoes(each, size, rest(size)), 1);
-    const last = sizes.at(-1)!;
+    const of = ({ samples }: AtSize) => samples.filter((sample) => sample.name === name);
+    const whole = (at: AtSize): number => middle(of(at), ({ echoes }) => echoes, 1);
+    const own = (at: AtSize): number =>
+      middle(of(at), (each) => each.echoes - restEchoes(each, at), 1);
     return {
       operation: name,
-      ...Object.fromEntries(sizes.map((size) => [`${size} nodes`, own(size)])),
-      growth: rounded(own(last) / own(least), 2),
-      ...Object.fromEntries(sizes.map((size) => [`${size} with rest`, whole(size)])),
-      'growth with rest': rounded(whole(last) / whole(least), 2),
+      ...Object.fromEntries(found.map((at) => [`${at.nodes} nodes`, own(at)])),
+      growth: rounded(own(last) / own(first), 2),
+      ...Object.fromEntries(found.map((at) => [`${at.nodes} with rest`, whole(at)])),
+      'growth with rest': rounded(whole(last) / whole(first), 2),
     };
   });
 };
 
 /** What the nodes would have spent anyway while the operation lasted, for each operation. */
-const restEchoes = (
-  { perSecond, echoMicroseconds }: Sample,
-  nodes: number,
-  restMs: number,
-): number => (restMs * 1000 * nodes) / perSecond / echoMicroseconds;
+const restEchoes = ({ perSecond, echoMicroseconds }: Sample, { nodes, restMs }: AtSize): number =>
+  (restMs * 1000 * nodes) / perSecond / echoMicroseconds;
 
-export const restRows = (found: readonly AtSize[], sizes: readonly number[]): object[] =>
-  sizes.map((size) => {
-    const at = found.filter(({ nodes }) => nodes === size);
-    const restMs = middle(at, (each) => each.restMs);
-    return {
-      nodes: size,
-      'ms of CPU a node and second at rest': restMs,
-      'all nodes': rounded(restMs * size, 1),
-      'load average': middle(at, (each) => each.loadAverage, 1),
-    };
-  });
+export const restRows = (found: readonly AtSize[]): object[] =>
+  found.map(({ nodes, restMs }) => ({
+    nodes,
+    'ms of CPU a node and second at rest': restMs,
+    'all nodes': rounded(restMs * nodes, 1),
+  }));

@@ -26,12 +26,10 @@ export type AtProcesses = {
 };
 
 const PROCESSES = [1, 2];
-/** The client knows the owner of a key: no request crosses from one process to another. */
-const direct = { pace: 'closed', coordination: 'client' } as const;
 const CASES: readonly Case[] = [
-  { name: 'get', workload: 'get', ...direct },
-  { name: 'put dw=0', workload: 'put', dw: 0, ...direct },
-  { name: 'put dw=1', workload: 'put', dw: 1, ...direct },
+  { name: 'get', workload: 'get', pace: 'closed' },
+  { name: 'put dw=0', workload: 'put', dw: 0, pace: 'closed' },
+  { name: 'put dw=1', workload: 'put', dw: 1, pace: 'closed' },
 ];
 
 export const byProcesses = async (
@@ -60,6 +58,7 @@ const atProcesses = async (
   const bench = { ...common, generator };
   const found: AtProcesses[] = [];
   try {
+    // The client knows the owner of a key: no request crosses from one process to the other.
     await generator.open(nodes.addresses, CONNECTIONS, 'client');
     await generator.fill(bench.keys, bench.valueBytes);
     for (const each of CASES) await warmedUp(bench, each, warmOperations * processes);

@@ -3,9 +3,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { cpuSoFar, median, rounded } from '../support/processes.ts';
 import type { Echo } from '../cluster/echo.ts';
 import { YCSB, failuresIn, percentileMs } from '../cluster/jobs.ts';
-import type { Coordination, Job } from '../cluster/jobs.ts';
+import type { Job } from '../cluster/jobs.ts';
 import { measured } from '../cluster/load.ts';
-import type { LoadGenerator } from '../cluster/load.ts';
+import type { LoadGenerator, Measured } from '../cluster/load.ts';
 
 /** Two or more for each of nine nodes, and the same for three. */
 export const CONNECTIONS = 18;
@@ -15,7 +15,6 @@ const WARM_MS_MAX = 120_000;
 
 export type Bench = {
   readonly generator: LoadGenerator;
-  readonly echo: Echo;
   readonly keys: number;
   readonly valueBytes: number;
   readonly seconds: number;
@@ -28,7 +27,6 @@ export type Case = {
   readonly dw?: number;
   /** A closed loop, or so many a second. */
   readonly pace: 'closed' | number;
-  readonly coordination: Coordination;
 };
 
 export type Sample = {
@@ -72,35 +70,59 @@ export const warmedUp = async (bench: Bench, wanted: Case, operations: number): 
   }
 };
 
-export const sampleOf = async (
-  bench: Bench,
-  pids: readonly number[],
-  wanted: Case,
-  seed: number,
-): Promise<Sample> => {
-  const { generator, echo } = bench;
-  const before = await echo.microseconds(ECHO_SECONDS);
-  const run = await measured(generator, pids, jobOf(bench, wanted, seed));
-  const echoMicroseconds = (before + (await echo.microseconds(ECHO_SECONDS))) / 2;
-  return {
-    name: wanted.name,
-    perSecond: Math.round(run.perSecond),
-    echoes: rounded(run.serverMicroseconds / echoMicroseconds, 2),
-    microseconds: rounded(run.serverMicroseconds, 1),
-    p50Ms: rounded(percentileMs(run.fromIntended, 50), 2),
-    p99Ms: rounded(percentileMs(run.fromIntended, 99), 2),
-    failed: failuresIn(run),
-    echoMicroseconds: rounded(echoMicroseconds, 2),
-  };
+/** Several clusters that run at once, of which one at a time is asked. */
+export type Cluster = { readonly bench: Bench; readonly pids: () => readonly number[] };
+
+/**
+ * Every case on every cluster, one after the other and again and again: what else a machine does,
+ * and how fast it is just then, meets all of them alike. `keep` hears whose sample each is.
+ */
+export const inTurns = async <T extends Cluster>(
+  echo: Echo,
+  clusters: readonly T[],
+  cases: readonly Case[],
+  rounds: number,
+  keep: (cluster: T, sample: Sample) => void,
+): Promise<void> => {
+  let before = await echo.microseconds(ECHO_SECONDS);
+  for (let round = 0; round < rounds; round++) {
+    const order = round % 2 === 0 ? clusters : [...clusters].reverse();
+    for (const wanted of cases) {
+      for (const cluster of order) {
+        const job = jobOf(cluster.bench, wanted, 2 + round);
+        const run = await measured(cluster.bench.generator, cluster.pids(), job);
+        const after = await echo.microseconds(ECHO_SECONDS);
+        keep(cluster, sampleOf(wanted, run, (before + after) / 2));
+        before = after;
+      }
+    }
+  }
 };
 
-/** CPU of each process at rest, ms a second. */
-export const restCost = async (pids: readonly number[], seconds: number): Promise<number> => {
-  const before = cpuSoFar(pids).seconds;
+const sampleOf = ({ name }: Case, run: Measured, echoMicroseconds: number): Sample => ({
+  name,
+  perSecond: Math.round(run.perSecond),
+  echoes: rounded(run.serverMicroseconds / echoMicroseconds, 2),
+  microseconds: rounded(run.serverMicroseconds, 1),
+  p50Ms: rounded(percentileMs(run.fromIntended, 50), 2),
+  p99Ms: rounded(percentileMs(run.fromIntended, 99), 2),
+  failed: failuresIn(run),
+  echoMicroseconds: rounded(echoMicroseconds, 2),
+});
+
+/** CPU of each node at rest, ms a second, of several clusters at the same time. */
+export const restCosts = async (
+  clusters: readonly Cluster[],
+  seconds: number,
+): Promise<readonly number[]> => {
+  const spent = (): readonly number[] => clusters.map(({ pids }) => cpuSoFar(pids()).seconds);
+  const before = spent();
   const beganMs = performance.now();
   await pause(seconds * 1000);
-  const spentMs = (cpuSoFar(pids).seconds - before) * 1000;
-  return rounded(spentMs / ((performance.now() - beganMs) / 1000) / pids.length, 2);
+  const lasted = (performance.now() - beganMs) / 1000;
+  return spent().map((now, i) =>
+    rounded(((now - before[i]!) * 1000) / lasted / clusters[i]!.pids().length, 2),
+  );
 };
 
 /** The median of what was measured more than once. */

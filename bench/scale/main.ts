@@ -25,9 +25,14 @@ const options = new Command('bench:scale')
   .option('--nodes-max <count>', 'nodes: 3, 5, 7, … up to this', integer, 9)
   .option('--keys-max <count>', 'keys, start: 10,000, 100,000, … up to this', integer, 1_000_000)
   .option('--rate <per second>', 'nodes: of the open loop', integer, 200)
-  .option('--seconds <count>', 'each measurement', integer, 4)
-  .option('--warm <operations>', 'of each kind before, for three nodes', integer, 12_000)
-  .option('--rounds <count>', 'each size so often, in turns', integer, 2)
+  .option('--seconds <count>', 'each measurement', integer, 2)
+  .option('--warm <operations>', 'of each kind before, for three nodes', integer, 10_000)
+  .option(
+    '--rounds <count>',
+    'nodes, keys: each measurement so often, all sizes in turns',
+    integer,
+    5,
+  )
   .option('--json <file>', 'the result, to be kept')
   .parse()
   .opts<{
@@ -48,7 +53,9 @@ const KEYS_OF_NODES = 20_000;
 const VALUE_BYTES = 100;
 /** As small as a session's or a flag's: ten million of them, three times, fit into memory. */
 const SMALL_VALUE_BYTES = 20;
-const REST_SECONDS = 10;
+const REST_SECONDS = 20;
+const STARTS = 3;
+const PROCESS_ROUNDS = 3;
 
 const tell = (line: string): void => void process.stderr.write(`${line}\n`);
 const isWanted = (part: Part): boolean => options.part === undefined || options.part.includes(part);
@@ -63,30 +70,30 @@ const result: Record<string, unknown> = {};
 const nodesPart = async (): Promise<void> => {
   const sizes = NODES.filter((size) => size <= options.nodesMax);
   const shape = { sizes, rounds, warmOperations: warm, rate: options.rate };
-  const bench = { echo, keys: KEYS_OF_NODES, valueBytes: VALUE_BYTES, seconds, tell };
-  const found = await byNodes(bench, { ...shape, restSeconds: REST_SECONDS });
-  console.table(rowsByNodes(found, sizes));
-  console.table(restRows(found, sizes));
+  const bench = { keys: KEYS_OF_NODES, valueBytes: VALUE_BYTES, seconds, tell };
+  const found = await byNodes(echo, bench, { ...shape, restSeconds: REST_SECONDS });
+  console.table(rowsByNodes(found));
+  console.table(restRows(found));
   result['nodes'] = found;
 };
 
 const keysPart = async (directories: readonly Filled[]): Promise<void> => {
-  const bench = { echo, valueBytes: SMALL_VALUE_BYTES, seconds, tell };
-  const found = await byKeys(bench, directories, rounds, warm);
-  console.table(rowsByKeys(found, directories));
+  const bench = { valueBytes: SMALL_VALUE_BYTES, seconds, tell };
+  const found = await byKeys(echo, bench, directories, rounds, warm);
+  console.table(rowsByKeys(found));
   result['keys'] = found;
 };
 
 const startPart = async (directories: readonly Filled[]): Promise<void> => {
-  const bench = { echo, valueBytes: SMALL_VALUE_BYTES, seconds, tell };
-  const found = await starts(bench, directories, rounds + 1);
+  const bench = { valueBytes: SMALL_VALUE_BYTES, seconds, tell };
+  const found = await starts(bench, directories, STARTS);
   console.table(startRows(found, directories));
   result['start'] = found;
 };
 
 const hostsPart = async (): Promise<void> => {
-  const bench = { echo, keys: KEYS_OF_NODES, valueBytes: VALUE_BYTES, seconds, tell };
-  const found = await byProcesses(bench, rounds, warm);
+  const bench = { keys: KEYS_OF_NODES, valueBytes: VALUE_BYTES, seconds, tell };
+  const found = await byProcesses(bench, PROCESS_ROUNDS, warm);
   console.table(rowsByProcesses(found));
   const { partitions, shared } = await sharedHosts();
   process.stdout.write(

@@ -64,7 +64,7 @@ export const starts = async (
 
 /** Keys all over; through the other two nodes, which pass on to the first what is its own. */
 const written = async (bench: Bench, seed: number): Promise<void> => {
-  const put = { name: 'put', workload: 'put', pace: 'closed', coordination: 'server' } as const;
+  const put = { name: 'put', workload: 'put', pace: 'closed' } as const;
   await bench.generator.run({ ...jobOf(bench, put, seed), seconds: WRITING_SECONDS });
 };
 
