@@ -15,14 +15,16 @@ import { byNodes, restRows, rowsByNodes } from './by-nodes.ts';
 import { byProcesses, rowsByProcesses, sharedHosts } from './by-processes.ts';
 import { filled } from './directories.ts';
 import type { Filled } from './directories.ts';
+import { frameRows, framesOf } from './frames.ts';
+import type { Frames } from './frames.ts';
 import { startRows, starts } from './starts.ts';
 
-const PARTS = ['nodes', 'keys', 'start', 'hosts'] as const;
+const PARTS = ['frames', 'nodes', 'hosts', 'keys', 'start'] as const;
 type Part = (typeof PARTS)[number];
 
 const options = new Command('bench:scale')
   .addOption(new Option('--part <which...>', 'only these').choices(PARTS))
-  .option('--nodes-max <count>', 'nodes: 3, 5, 7, … up to this', integer, 9)
+  .option('--nodes-max <count>', 'frames, nodes: 3, 5, 7, … up to this', integer, 9)
   .option('--keys-max <count>', 'keys, start: 10,000, 100,000, … up to this', integer, 1_000_000)
   .option('--rate <per second>', 'nodes: of the open loop', integer, 200)
   .option('--seconds <count>', 'each measurement', integer, 2)
@@ -67,8 +69,16 @@ const uninterrupted = whenInterrupted(clean);
 const echo = await openEcho();
 const result: Record<string, unknown> = {};
 
+const sizes = NODES.filter((size) => size <= options.nodesMax);
+
+const framesPart = async (): Promise<void> => {
+  const found: Frames[] = [];
+  for (const size of sizes) found.push(...(await framesOf(size)));
+  console.table(frameRows(found));
+  result['frames'] = found;
+};
+
 const nodesPart = async (): Promise<void> => {
-  const sizes = NODES.filter((size) => size <= options.nodesMax);
   const shape = { sizes, rounds, warmOperations: warm, rate: options.rate };
   const bench = { keys: KEYS_OF_NODES, valueBytes: VALUE_BYTES, seconds, tell };
   const found = await byNodes(echo, bench, { ...shape, restSeconds: REST_SECONDS });
@@ -104,6 +114,7 @@ const hostsPart = async (): Promise<void> => {
 
 try {
   process.stdout.write(`${JSON.stringify({ ...settingNow(), loadAverage: loadAverage() })}\n`);
+  if (isWanted('frames')) await framesPart();
   if (isWanted('nodes')) await nodesPart();
   if (isWanted('hosts')) await hostsPart();
   if (isWanted('keys') || isWanted('start')) {

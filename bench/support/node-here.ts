@@ -17,6 +17,8 @@ export type NodeHereParts = {
   readonly self: NodeId;
   readonly founders: readonly NodeId[];
   readonly partitions: number;
+  /** Copies of each key; by default one on each founder. */
+  readonly n?: number;
   /** Addresses of those that run already. */
   readonly seeds: readonly string[];
   readonly config: Config;
@@ -37,7 +39,7 @@ export const startHere = async (parts: NodeHereParts): Promise<NodeHere> => {
     seeds,
     founding: {
       clusterName: 'bench',
-      n: founders.length,
+      n: parts.n ?? founders.length,
       partitions,
       founders: founders.map((id) => ({ id, zone: 'default', weight: 1 })),
     },
