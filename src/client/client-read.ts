@@ -9,7 +9,7 @@ import type { GetPorts, GetReply } from '../../actors/get.ts';
 import type { NodeId } from '../core/ids.ts';
 import { startRead } from '../core/read-tally.ts';
 import { decodeRecord } from '../core/record-bytes.ts';
-import { UNLIMITED, sameRecord, shownSiblings } from '../core/record.ts';
+import { UNLIMITED, sameRecord, shownValues } from '../core/record.ts';
 import type { RecordOfKey } from '../core/record.ts';
 import type { Clock } from '../ports/clock.ts';
 import type {
@@ -116,8 +116,7 @@ const readOf = (
   get: GetRequest,
   answers: ReadonlyMap<NodeId, { context: Uint8Array; record: RecordOfKey | undefined }>,
 ): ClientRead => {
-  const shown = shownSiblings(record, get.mode ?? 'causal');
-  const values = shown.flatMap(({ value }) => (value instanceof Uint8Array ? [value] : []));
+  const values = shownValues(record, get.mode ?? 'causal');
   const known = record.vector.length > 0 || record.siblings.length > 0;
   const all = [...answers.values()];
   const whole = all.find((answer) => answer.record && sameRecord(answer.record, record));

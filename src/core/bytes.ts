@@ -150,7 +150,7 @@ export class ByteWriter {
 
   take(): Uint8Array {
     const length = this.#length;
-    return copied(this.#end(), length);
+    return kept(this.#end(), 0, length);
   }
 
   /** What `look` makes of what was written; it keeps nothing of that, and the writer ends. */
@@ -176,13 +176,12 @@ export class ByteWriter {
   }
 }
 
-/** A copy of `bytes`, for keeps. */
-export const kept = (bytes: Uint8Array): Uint8Array => copied(bytes, bytes.length);
-
-const copied = (bytes: Uint8Array, length: number): Uint8Array => {
+/** A copy of a part of `bytes`, for keeps. */
+export const kept = (bytes: Uint8Array, from = 0, to = bytes.length): Uint8Array => {
+  const length = to - from;
   const isShared = length >= SHARED_BYTES_MIN && length <= SHARED_BYTES_MAX;
   const copy = isShared ? roomInBlock(length) : new Uint8Array(length);
-  copy.set(bytes.length === length ? bytes : bytes.subarray(0, length));
+  copy.set(bytes.length === length ? bytes : bytes.subarray(from, to));
   return copy;
 };
 
@@ -299,11 +298,16 @@ export class ByteReader {
 
   /** A view, not a copy. */
   raw(bytes: number): Uint8Array {
-    const end = this.#offset + bytes;
-    if (end > this.#end) throw new RangeError(`${bytes} bytes wanted at ${this.#offset}`);
-    const view = this.#bytes.subarray(this.#offset, end);
-    this.#offset = end;
-    return view;
+    const from = this.#offset;
+    this.skip(bytes);
+    return this.#bytes.subarray(from, this.#offset);
+  }
+
+  /** A copy, for keeps. */
+  copy(bytes: number): Uint8Array {
+    const from = this.#offset;
+    this.skip(bytes);
+    return kept(this.#bytes, from, this.#offset);
   }
 
   text(): string {

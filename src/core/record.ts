@@ -225,6 +225,18 @@ export const shownSiblings = (
 ): readonly Sibling[] =>
   liveSiblings({ siblings: mode === 'last-write-wins' ? newestOf(siblings) : siblings });
 
+/** Their bytes, for a reader. */
+export const shownValues = (
+  record: Pick<RecordOfKey, 'siblings'>,
+  mode: Mint['mode'],
+): readonly Uint8Array[] => {
+  const values: Uint8Array[] = [];
+  for (const { value } of shownSiblings(record, mode)) {
+    if (value instanceof Uint8Array) values.push(value);
+  }
+  return values;
+};
+
 const newestOf = (siblings: readonly Sibling[]): readonly Sibling[] =>
   siblings.length < 2 ? siblings : [siblings.reduce((a, b) => (isOlder(a, b) ? b : a))];
 

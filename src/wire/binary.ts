@@ -3,7 +3,6 @@
  * throws RangeError on what it would never have written. What nodes say to each other is made of
  * these (peer-codec.ts), so nonsense from a peer ends at the door.
  */
-import { kept } from '../core/bytes.ts';
 import type { ByteReader, ByteWriter } from '../core/bytes.ts';
 import { KEY_BYTES_MAX, isNodeId, keyOfBytes } from '../core/ids.ts';
 import type { Key, NodeId } from '../core/ids.ts';
@@ -62,7 +61,7 @@ export const bytes: Form<Uint8Array> = {
     writer.varint(value.length);
     writer.raw(value);
   },
-  read: (reader) => kept(reader.raw(reader.varint())),
+  read: (reader) => reader.copy(reader.varint()),
 };
 
 export const text: Form<string> = {

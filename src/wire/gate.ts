@@ -29,6 +29,9 @@ export const GATE_LIMITS: GateLimits = {
   mapKeyBytesMax: 1024,
 };
 
+/** Makes a byte string of its own of the bytes from one place to another. */
+type CopyOf = (bytes: Uint8Array, from: number, to: number) => Uint8Array;
+
 /** `offset` is the byte where the first offending item begins, or where the input ended. */
 export type GateResult =
   | { readonly type: 'ok'; readonly item: unknown }
@@ -41,7 +44,7 @@ export type GateResult =
 export const readCbor = (
   bytes: Uint8Array,
   limits: GateLimits = GATE_LIMITS,
-  copy: (bytes: Uint8Array) => Uint8Array = kept,
+  copy: CopyOf = kept,
 ): GateResult => {
   // A plain view: parts of a Buffer would be Buffers.
   const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -74,7 +77,7 @@ const INDEFINITE = 31;
 class Walk {
   readonly #bytes: Uint8Array;
   readonly #limits: GateLimits;
-  readonly #copy: (bytes: Uint8Array) => Uint8Array;
+  readonly #copy: CopyOf;
   /** Where the item under way begins. */
   at = 0;
   /** The item read last. */
@@ -84,7 +87,7 @@ class Walk {
   /** Argument of the head read last: a value, a length or a count. */
   #argument = 0;
 
-  constructor(bytes: Uint8Array, limits: GateLimits, copy: (bytes: Uint8Array) => Uint8Array) {
+  constructor(bytes: Uint8Array, limits: GateLimits, copy: CopyOf) {
     this.#bytes = bytes;
     this.#limits = limits;
     this.#copy = copy;
@@ -166,7 +169,7 @@ class Walk {
   #byteString(): string | undefined {
     const from = this.#next;
     const refusal = this.#skip(this.#argument);
-    if (refusal === undefined) this.read = this.#copy(this.#bytes.subarray(from, this.#next));
+    if (refusal === undefined) this.read = this.#copy(this.#bytes, from, this.#next);
     return refusal;
   }
 
@@ -183,11 +186,11 @@ class Walk {
     const count = this.#argument;
     const refusal = this.#enter(depth, count);
     if (refusal !== undefined) return refusal;
-    const items: unknown[] = [];
+    const items = new Array<unknown>(count);
     for (let i = 0; i < count; i++) {
       const inner = this.item(depth + 1);
       if (inner !== undefined) return inner;
-      items.push(this.read);
+      items[i] = this.read;
     }
     this.read = items;
     return undefined;

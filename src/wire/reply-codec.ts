@@ -126,7 +126,7 @@ const fieldsOf = (
 };
 
 /** An application may keep a value for long: it is no part of a larger block. */
-const own = (bytes: Uint8Array): Uint8Array => bytes.slice();
+const own = (bytes: Uint8Array, from: number, to: number): Uint8Array => bytes.slice(from, to);
 
 export const decodeServerReply = (frame: Uint8Array): DecodedReply => {
   const read = readCbor(frame, GATE_LIMITS, own);

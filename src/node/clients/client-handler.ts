@@ -2,7 +2,7 @@
 import type { GetReply } from '../../../actors/get.ts';
 import type { NodeId } from '../../core/ids.ts';
 import { decodeRecord } from '../../core/record-bytes.ts';
-import { EMPTY_RECORD, shownSiblings, withoutExpired } from '../../core/record.ts';
+import { EMPTY_RECORD, shownValues, withoutExpired } from '../../core/record.ts';
 import { unreachable } from '../../core/errors.ts';
 import type { Clock } from '../../ports/clock.ts';
 import { MANY_MAX } from '../../wire/client-messages.ts';
@@ -141,8 +141,7 @@ const valueReply = (
   if (reply.type === 'failed') return reply;
   const { fastest } = reply;
   const record = withoutExpired(reply.record, clock.wallMs());
-  const shown = shownSiblings(record, mode);
-  const values = shown.flatMap(({ value }) => (value instanceof Uint8Array ? [value] : []));
+  const values = shownValues(record, mode);
   const known = record.vector.length > 0 || record.siblings.length > 0;
   return {
     type: 'value',

@@ -76,7 +76,7 @@ type Preference = {
 };
 
 /** Places of keys that are remembered: more than there are requests between the first look and the last. */
-const PLACES = 256;
+const PLACES = 1024;
 
 export class RingView {
   readonly #self: NodeId;
