@@ -155,7 +155,7 @@ export const CASES: readonly Case[] = [
     call: () => encodeClientRequest(7, { type: 'put', ...put }),
   },
   { name: 'client frame: decode a put', call: () => decodeClientRequest(requestFrame, limits) },
-  { name: 'client frame: gate alone', call: () => readCbor(requestFrame) },
+  { name: 'client frame: read its CBOR alone', call: () => readCbor(requestFrame) },
   {
     name: 'client frame: decode a put of 1 KiB',
     call: () => decodeClientRequest(kilobyte, limits),

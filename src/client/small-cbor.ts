@@ -3,10 +3,9 @@
  * time, which the content policy of many pages forbids. It has cbor-x's face, since the bundler puts
  * it where `cbor-x` is imported, and only what this protocol speaks: what the gate lets through.
  */
+import { readCbor } from '../wire/gate.ts';
 
-import { halfOf } from '../wire/gate.ts';
-
-/** A count is bounded by the gate already. */
+/** A count is never believed beyond the bytes that are there. */
 export const setSizeLimits = (): void => undefined;
 
 export class Encoder {
@@ -19,11 +18,21 @@ export class Encoder {
 }
 
 export class Decoder {
-  /** Definite lengths and no tags, as the gate has seen to. */
+  /** Throws RangeError on what the gate would not let through, but for its limits of size. */
   decode(bytes: Uint8Array): unknown {
-    return new Reader(bytes).item();
+    const read = readCbor(bytes, LIMITS, (whole, from, to) => whole.slice(from, to));
+    if (read.type === 'ok') return read.item;
+    throw new RangeError(`${read.reason} at offset ${read.offset}`);
   }
 }
+
+/** An application's own data may be larger than a message; deeper would overflow the stack. */
+const LIMITS = {
+  depthMax: 500,
+  itemsMax: Infinity,
+  mapEntriesMax: Infinity,
+  mapKeyBytesMax: Infinity,
+};
 
 const UINT = 0;
 const NEGATIVE = 1;
@@ -33,10 +42,7 @@ const ARRAY = 4;
 const MAP = 5;
 const SIMPLE = 7;
 
-const utf8 = {
-  encoder: new TextEncoder(),
-  decoder: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }),
-};
+const utf8 = new TextEncoder();
 
 class Writer {
   #bytes = new Uint8Array(256);
@@ -51,7 +57,7 @@ class Writer {
     if (typeof value === 'number') this.#number(value);
     else if (typeof value === 'bigint')
       this.#head(value < 0n ? NEGATIVE : UINT, value < 0n ? -1n - value : value);
-    else if (typeof value === 'string') this.#raw(TEXT, utf8.encoder.encode(value));
+    else if (typeof value === 'string') this.#raw(TEXT, utf8.encode(value));
     else if (typeof value === 'boolean') this.#byte((SIMPLE << 5) | (value ? 21 : 20));
     else if (value === undefined) this.#byte((SIMPLE << 5) | 23);
     else if (value === null) this.#byte((SIMPLE << 5) | 22);
@@ -114,66 +120,5 @@ class Writer {
     larger.set(this.#bytes.subarray(0, this.#length));
     this.#bytes = larger;
     this.#view = new DataView(larger.buffer);
-  }
-}
-
-class Reader {
-  readonly #bytes: Uint8Array;
-  readonly #view: DataView;
-  #at = 0;
-
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  }
-
-  item(): unknown {
-    const first = this.#bytes[this.#at++]!;
-    const [major, info] = [first >> 5, first & 0x1f];
-    if (major === SIMPLE) return this.#simple(info);
-    const argument = this.#argument(info);
-    switch (major) {
-      case UINT:
-        return argument;
-      case NEGATIVE:
-        return -1 - argument;
-      case BYTES:
-        return new Uint8Array(this.#take(argument));
-      case TEXT:
-        return utf8.decoder.decode(this.#take(argument));
-      case ARRAY:
-        return Array.from({ length: argument }, () => this.item());
-      case MAP:
-        return Object.fromEntries(
-          Array.from({ length: argument }, () => [this.item(), this.item()]),
-        );
-      default:
-        throw new RangeError('a tag');
-    }
-  }
-
-  #argument(info: number): number {
-    if (info < 24) return info;
-    const at = this.#at;
-    this.#at += 1 << (info - 24);
-    if (info === 24) return this.#view.getUint8(at);
-    if (info === 25) return this.#view.getUint16(at);
-    if (info === 26) return this.#view.getUint32(at);
-    return Number(this.#view.getBigUint64(at));
-  }
-
-  #simple(info: number): unknown {
-    const at = this.#at;
-    if (info >= 25) this.#at += 1 << (info - 24);
-    if (info === 25) return halfOf(this.#view.getUint16(at));
-    if (info === 26) return this.#view.getFloat32(at);
-    if (info === 27) return this.#view.getFloat64(at);
-    return info === 22 ? null : info === 23 ? undefined : info === 21;
-  }
-
-  #take(length: number): Uint8Array {
-    const from = this.#at;
-    this.#at += length;
-    return this.#bytes.subarray(from, this.#at);
   }
 }

@@ -266,7 +266,7 @@ const decodedText = (bytes: Uint8Array): string | undefined => {
 };
 
 /** A float of 16 bits (RFC 8949, appendix D). */
-export const halfOf = (half: number): number => {
+const halfOf = (half: number): number => {
   const [exponent, mantissa] = [(half >> 10) & 0x1f, half & 0x3ff];
   const sign = half & 0x8000 ? -1 : 1;
   if (exponent === 0) return sign * mantissa * 2 ** -24;

@@ -73,4 +73,14 @@ small('reads floats of every width, integers of 64 bits, and gives copies', () =
   assert.deepEqual(bytes, new Uint8Array([1, 2, 3]));
 });
 
+small('throws on what is cut short, and on what no encoder of ours would have written', () => {
+  const whole = Buffer.from(new Encoder().encode({ a: [1, 'two', new Uint8Array(3)] }));
+  for (let length = 0; length < whole.length; length++) {
+    assert.throws(() => new Decoder().decode(whole.subarray(0, length)), RangeError);
+  }
+  for (const hex of ['c101', '9fff', 'a2616101616102']) {
+    assert.throws(() => new Decoder().decode(Buffer.from(hex, 'hex')), RangeError);
+  }
+});
+
 small.run();
