@@ -19,7 +19,7 @@ import { openLoop, p99MsOf, sized } from '../cluster/sizing.ts';
 import { median, rounded } from '../support/processes.ts';
 import { settingNow, writeJson } from '../support/table.ts';
 import { Moves } from './moves.ts';
-import type { Killed, Moved } from './moves.ts';
+import type { Killed, Load, Moved } from './moves.ts';
 
 const options = new Command('bench:moves')
   .option('--keys <count>', 'keys before the first change', integer, 100_000)
@@ -64,6 +64,7 @@ const P99_MS_MAX = 40;
 const CHECKED_CLIENTS = 2;
 const CHECKED_REST_MS = 50;
 const JOIN = '3 → 4';
+const KILLS = `${JOIN}, kills`;
 
 const job: Job = {
   ...{ type: 'run', seconds: RUN_SECONDS, pace: openLoop(1), ...YCSB['a']! },
@@ -86,6 +87,7 @@ const errorsOf = (runs: readonly JobResult[]): Readonly<Record<string, number>> 
 const phaseOf = async (
   phase: string,
   perSecond: number,
+  mix: Job['mix'],
   moves: Moves,
   act: () => Promise<Partial<Moved & Killed>>,
 ): Promise<Phase> => {
@@ -99,7 +101,7 @@ const phaseOf = async (
   const runs: JobResult[] = [];
   do {
     const seed = Math.floor(beganMs) + runs.length;
-    const run = await generator.run({ ...job, pace: openLoop(perSecond), seed });
+    const run = await generator.run({ ...job, mix, pace: openLoop(perSecond), seed });
     runs.push(run);
     say(
       `${phase}, ${seconds()} s: p99 ${p99MsOf(run).toFixed(0)} ms, ${failuresIn(run)} failed; ` +
@@ -124,30 +126,30 @@ const rowOf = (phase: Phase, before: Phase): object => ({
   'of before': rounded(phase.p99Ms / before.p99Ms, 2),
   'worst p99 ms': phase.worstP99Ms,
   'own delay p99 ms': phase.generatorLateMs,
-  carried: phase.carried ?? '',
-  minimum: phase.minimum ?? '',
-  'carried MB': phase.carried === undefined ? '' : megabytes(phase.carried),
-  'of minimum': phase.carried === undefined ? '' : rounded(phase.carried / phase.minimum!, 3),
+  ...(phase.carried === undefined ? {} : carriedOf(phase.carried, phase.minimum!, phase.planned)),
 });
 
-/** Of values: keys, clocks and frames are not counted. */
-const megabytes = (records: number): number => rounded((records * options.valueBytes) / 1e6, 1);
+const carriedOf = ({ records, bytes }: Load, minimum: number, planned = 0): object => ({
+  ...{ records, minimum, MB: megabytes(bytes), 'planned MB': megabytes(planned) },
+  'of minimum': rounded(records / minimum, 3),
+});
 
-/** What a kill made necessary again, against the same join without one. */
+const megabytes = (bytes: number): number => rounded(bytes / 1e6, 1);
+
+/** What the kills made necessary again: clients only read meanwhile, so all that moves was there before. */
 const resentOf = (phases: readonly Phase[]): string[] => {
   const killed = phases.find(({ kills }) => kills !== undefined);
-  if (killed?.kills === undefined) return [];
-  const calm = phases.find(({ phase }) => phase === JOIN);
-  const more = killed.carried! - (calm?.carried ?? killed.minimum!);
+  if (killed?.kills === undefined || killed.carried === undefined) return [];
+  const { records, bytes } = killed.carried;
+  const again = records - killed.minimum!;
   return [
     ...killed.kills.map(
       ({ node, victim, filling, carried }) =>
-        `the ${victim} ${node} was killed when ${carried} records were carried, ${filling} partitions still to fill` +
+        `the ${victim} ${node} was killed when ${carried.records} records were carried, ${filling} partitions still to fill` +
         (filling === 0 ? ': too late to tell anything' : ''),
     ),
-    `carried with both kills ${killed.carried}, ` +
-      (calm === undefined ? `by the plan ${killed.minimum}: ` : `without ${calm.carried}: `) +
-      (more > 0 ? `${more} more (${megabytes(more)} MB)` : `nothing more`),
+    `carried with both kills: ${records} records of ${killed.minimum}, ${megabytes(bytes)} MB; again ` +
+      `${again} records, ${Math.round((again * bytes) / records)} bytes`,
   ];
 };
 
@@ -191,11 +193,14 @@ try {
   const steps: readonly Change[] = [
     ['before', calm],
     ...(part === 'kills' ? [] : changes),
-    ...(part === 'changes' ? [] : [[`${JOIN}, kills`, () => moves.crashingJoin()] as const]),
+    ...(part === 'changes' ? [] : [[KILLS, () => moves.crashingJoin()] as const]),
   ];
   let unfinished: string | undefined;
   for (const [name, act] of steps) {
-    const phase = await phaseOf(name, perSecond, moves, act);
+    // What clients write while a partition moves is not carried: there would be no telling what was
+    // carried twice.
+    const { mix } = name === KILLS ? YCSB['c']! : job;
+    const phase = await phaseOf(name, perSecond, mix, moves, act);
     phases.push(phase);
     say(JSON.stringify(phase));
     if (phase.unfinished === undefined) continue;

@@ -1,17 +1,26 @@
 /** Changes of a cluster of processes while it is under load, each followed until nothing moves. */
 import { setTimeout as pause } from 'node:timers/promises';
+import { nodeDigest } from '../../src/adapters/node-digest.ts';
 import { connect } from '../../src/client/index.ts';
 import type { Client } from '../../src/client/index.ts';
-import type { ChangeResult } from '../../src/node/membership/membership-commands.ts';
+import { partitionOf } from '../../src/core/ring.ts';
+import type {
+  ChangeResult,
+  TransferStatus,
+} from '../../src/node/membership/membership-commands.ts';
 import type { RepairStatus } from '../../src/node/healing/repair-commands.ts';
 import type { Status } from '../../src/node/status.ts';
 import type { Nodes } from '../cluster/nodes.ts';
 
+/** Records that nodes took from one another, and their bytes; what clients write is not counted. */
+export type Load = { readonly records: number; readonly bytes: number };
+
 export type Moved = {
-  /** Records that nodes took from one another, new copies of what clients wrote not counted. */
-  readonly carried: number;
-  /** Keys times the replicas that get a new place by the plan. */
+  readonly carried: Load;
+  /** Keys of the partitions that get a new place, each time they get one. */
   readonly minimum: number;
+  /** What the plan said beforehand. */
+  readonly planned: number | undefined;
 };
 
 export type Killed = Moved & {
@@ -20,7 +29,7 @@ export type Killed = Moved & {
     readonly node: string;
     readonly victim: 'source' | 'newcomer';
     readonly filling: number;
-    readonly carried: number;
+    readonly carried: Load;
   }[];
 };
 
@@ -29,11 +38,24 @@ const DOWN_MS = 1000;
 /** However the changes ended: the keys are looked for no longer than this. */
 const LOOKING_MS = 5 * 60_000;
 
+const NOTHING: Load = { records: 0, bytes: 0 };
+const plus = (a: Load, b: Load): Load => ({
+  records: a.records + b.records,
+  bytes: a.bytes + b.bytes,
+});
+const minus = (a: Load, b: Load): Load => ({
+  records: a.records - b.records,
+  bytes: a.bytes - b.bytes,
+});
+
 const idOf = (index: number): string => `n${index + 1}`;
 const indexOf = (id: string): number => Number(id.slice(1)) - 1;
 
 const statusOf = async (client: Client): Promise<Status> =>
   (await client.status({ timeoutMs: 2000 })) as unknown as Status;
+
+const transfersOf = async (client: Client): Promise<TransferStatus> =>
+  (await client.admin('transfers.status')) as unknown as TransferStatus;
 
 const repairOf = async (client: Client): Promise<RepairStatus> =>
   (await client.admin('repair.status')) as unknown as RepairStatus;
@@ -45,7 +67,9 @@ export class Moves {
   readonly #tell: (line: string) => void;
   /** Indexes of the processes that run and belong to the cluster, or are about to. */
   readonly #up: Set<number>;
-  readonly #lastCarried = new Map<number, number>();
+  readonly #lastCarried = new Map<number, Load>();
+  /** How many keys lie in each partition, as far as somebody asked. */
+  #keysIn: readonly number[] = [];
 
   /** Whatever takes longer than to `deadlineMs` of `performance.now()` is given up. */
   constructor(nodes: Nodes, keys: number, deadlineMs: number, tell: (line: string) => void) {
@@ -58,14 +82,14 @@ export class Moves {
 
   async join(): Promise<Moved> {
     const before = await this.#carried();
-    const { minimum } = await this.#joining();
+    const { minimum, planned } = await this.#joining();
     await this.#settled();
-    return { carried: (await this.#carried()) - before, minimum };
+    return { carried: minus(await this.#carried(), before), minimum, planned };
   }
 
   async leave(id: string): Promise<Moved> {
     const before = await this.#carried();
-    const minimum = await this.#change({ type: 'leave', node: id });
+    const due = await this.#change({ type: 'leave', node: id });
     const leaver = indexOf(id);
     await this.#until(leaver, async ({ node, notes }) => {
       await this.#carriedBy(leaver);
@@ -73,33 +97,33 @@ export class Moves {
       return node !== id || /has left/.test(notes.join());
     });
     await this.#settled(leaver);
-    const carried = (await this.#carried()) - before;
+    const carried = minus(await this.#carried(), before);
     this.#up.delete(leaver);
-    return { carried, minimum };
+    return { carried, ...due };
   }
 
   /** A join in which first the node that gives most, then the newcomer is killed and started again. */
   async crashingJoin(): Promise<Killed> {
     let base = await this.#carried();
-    const { index, minimum } = await this.#joining();
+    const { index, minimum, planned } = await this.#joining();
     const kills: Killed['kills'][number][] = [];
-    let carried = 0;
+    let carried = NOTHING;
     for (const [victim, share] of [
       ['source', 0.2],
       ['newcomer', 0.45],
     ] as const) {
       // Partitions are complete late, and many at once: the records tell how far it is.
       await this.#until(index, async ({ transfers }) => {
-        const now = carried + (await this.#carried()) - base;
+        const now = plus(carried, minus(await this.#carried(), base)).records;
         return now >= share * minimum || (now > 0 && transfers.arriving === 0);
       });
       const killed = victim === 'newcomer' ? index : await this.#sourceOf(index);
       const { arriving: filling } = (await this.#ask(index, statusOf)).transfers;
       const [total, own] = [await this.#carried(), await this.#carriedBy(killed)];
       this.#nodes.kill(killed);
-      carried += total - base;
+      carried = plus(carried, minus(total, base));
       // What a process has counted dies with it.
-      base = total - own;
+      base = minus(total, own);
       kills.push({ node: idOf(killed), victim, filling, carried });
       this.#tell(`killed: ${JSON.stringify(kills.at(-1))}`);
       await pause(DOWN_MS);
@@ -107,7 +131,8 @@ export class Moves {
       await this.#until(killed, () => true);
     }
     await this.#settled();
-    return { carried: carried + (await this.#carried()) - base, minimum, kills };
+    const all = plus(carried, minus(await this.#carried(), base));
+    return { carried: all, minimum, planned, kills };
   }
 
   /** Keys that a read of all replicas does not find, and such that could not be read. */
@@ -148,21 +173,44 @@ export class Moves {
   }
 
   /** One more process, a member now, that has begun to fill itself. */
-  async #joining(): Promise<{ readonly index: number; readonly minimum: number }> {
+  async #joining(): Promise<Omit<Moved, 'carried'> & { readonly index: number }> {
     const node = await this.#nodes.spare();
     const index = indexOf(node);
     await this.#until(index, () => true);
     this.#up.add(index);
-    const minimum = await this.#change({ type: 'join', node, zone: 'default', weight: 1 });
+    const due = await this.#change({ type: 'join', node, zone: 'default', weight: 1 });
     await this.#until(index, ({ nodes }) => nodes.some(({ id }) => id === node));
-    return { index, minimum };
+    return { index, ...due };
   }
 
-  /** Records that have to move for it. */
-  async #change(change: Parameters<Nodes['change']>[0]): Promise<number> {
+  /** What has to move for it. */
+  async #change(change: Parameters<Nodes['change']>[0]): Promise<Omit<Moved, 'carried'>> {
     const { plan } = (await this.#nodes.change(change)) as ChangeResult;
     if (plan === undefined) throw new Error(`nothing to change: ${JSON.stringify(change)}`);
-    return Math.round((plan.replicas / plan.partitions) * this.#keys);
+    const keysIn = this.#keysPer(plan.partitions);
+    // It is in force a moment later, long before the first partition has moved.
+    const nowMs = performance.now();
+    for (;;) {
+      const { moving } = await this.#ask(0, transfersOf);
+      const places = moving.flatMap(({ partition, arriving }) => arriving.map(() => partition));
+      if (places.length === plan.replicas) {
+        const minimum = places.reduce((sum, partition) => sum + keysIn[partition]!, 0);
+        return { minimum, planned: plan.bytes };
+      }
+      if (performance.now() - nowMs > 5000) {
+        throw new Error(`${places.length} replicas move where the plan says ${plan.replicas}`);
+      }
+    }
+  }
+
+  #keysPer(partitions: number): readonly number[] {
+    if (this.#keysIn.length === partitions) return this.#keysIn;
+    const keysIn = Array.from({ length: partitions }, () => 0);
+    for (let i = 0; i < this.#keys; i++) {
+      const position = nodeDigest.md5(new TextEncoder().encode(`user${i}`));
+      keysIn[partitionOf(position, partitions)]! += 1;
+    }
+    return (this.#keysIn = keysIn);
   }
 
   /** Of whom the node at `index` has taken most. */
@@ -173,16 +221,20 @@ export class Moves {
   }
 
   /** Since the nodes started, all together: what they took, and what they gave unasked. */
-  async #carried(): Promise<number> {
+  async #carried(): Promise<Load> {
     const each = await Promise.all([...this.#up].map((index) => this.#carriedBy(index)));
-    return each.reduce((sum, count) => sum + count, 0);
+    return each.reduce(plus, NOTHING);
   }
 
-  async #carriedBy(index: number): Promise<number> {
+  async #carriedBy(index: number): Promise<Load> {
     const { node, peers } = await this.#ask(index, repairOf);
+    const { node: giver, sent } = await this.#ask(index, transfersOf);
     // Of a node that has left, what it said last.
-    if (node !== idOf(index)) return this.#lastCarried.get(index) ?? 0;
-    const carried = peers.reduce((sum, { pulled, pushed }) => sum + pulled + pushed, 0);
+    if (node !== idOf(index) || giver !== node) return this.#lastCarried.get(index) ?? NOTHING;
+    const compared = peers.map(({ pulled, pushed, pulledBytes, pushedBytes }) => ({
+      ...{ records: pulled + pushed, bytes: pulledBytes + pushedBytes },
+    }));
+    const carried = compared.reduce(plus, sent);
     this.#lastCarried.set(index, carried);
     return carried;
   }

@@ -86,10 +86,41 @@ export const nextSlices = (
   }
 };
 
-/** The part of one task when `active` of them want to work: equal shares, never nothing; alone, all. */
+/** What a step did that other nodes had a part in. */
+export type Carried = {
+  /** Keys looked at, compared or deleted, and records given or taken. */
+  readonly looked: number;
+  readonly records: number;
+  readonly bytes: number;
+};
+
+export const NOTHING_CARRIED: Carried = { looked: 0, records: 0, bytes: 0 };
+
+/**
+ * What that takes, ms of one core, all nodes together (`bench:moves`). A step mostly waits, for another
+ * node and for its disk: to call that work would be to slow down most where the least is done.
+ */
+const STEP_MS = 1;
+const LOOK_MS = 0.05;
+const RECORD_MS = 0.25;
+const BYTES_PER_MS = 64 * 1024;
+
+export const workOf = ({ looked, records, bytes }: Carried): number =>
+  STEP_MS + looked * LOOK_MS + records * RECORD_MS + bytes / BYTES_PER_MS;
+
+/** The part of one task when `active` of them want as much as they get: never nothing; alone, all. */
 export const sliceOf = (slices: number, pressure: Pressure, active: number): number =>
   pressure === 'alone' ? SLICES : Math.max(1, Math.floor(slices / Math.max(1, active)));
 
-/** How long to rest after a step that took `busyMs`, so that work fills just `slice` of the time. */
-export const restAfter = (busyMs: number, slice: number, { restMaxMs }: AdmissionLimits): number =>
-  Math.min(restMaxMs, Math.max(0, busyMs) * (SLICES / slice - 1));
+/**
+ * All tasks work on one account: `paidUntilMs` is when so much rest has passed that the work done so far
+ * filled just `slices` of the time. A step that began at `begunAtMs` adds `busyMs` of work, and whoever
+ * did it rests until that is paid; what it waited for others is paid already. So a task that
+ * is alone has all slices, and those that want more than there is take turns.
+ */
+export const paidAfter = (
+  paidUntilMs: number,
+  begunAtMs: number,
+  busyMs: number,
+  slices: number,
+): number => Math.max(paidUntilMs, begunAtMs) + (Math.max(0, busyMs) * SLICES) / slices;

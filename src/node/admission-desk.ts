@@ -6,10 +6,11 @@
  * them: a node that fills itself may have no clients of its own, those it takes from do.
  */
 import type { AdmissionInput, AdmissionPorts } from '../../actors/admission.ts';
-import { BACKGROUND_TASKS, SLICES, restAfter, sliceOf } from '../core/admission.ts';
+import { BACKGROUND_TASKS, SLICES, paidAfter, sliceOf, workOf } from '../core/admission.ts';
 import type {
   AdmissionLimits,
   BackgroundTask,
+  Carried,
   ForegroundLoad,
   Pressure,
 } from '../core/admission.ts';
@@ -20,13 +21,20 @@ import { Strain } from './strain.ts';
 /** What background tasks see of it: say when a step begins, ask how long to rest after it. */
 export type Admission = {
   begin(task: BackgroundTask): void;
-  /** The step of `task` is done: how long to rest before the next one, ms. */
-  grant(task: BackgroundTask): number;
   /**
-   * A step of `task` begins in which another node is given so many records: it is answered, by what
-   * this returns, when this node has rested.
+   * The step of `task` is done: how long to rest before the next one, ms. With `carried` that is what
+   * it worked, and the rest was waiting; without, all of it was work.
    */
-  paced<A>(task: BackgroundTask, records: number, reply: (answer: A) => void): (answer: A) => void;
+  grant(task: BackgroundTask, carried?: Carried): number;
+  /**
+   * A step of `task` begins that another node drives: it is answered, by what this returns, when this
+   * node has rested.
+   */
+  paced<A>(
+    task: BackgroundTask,
+    carried: (answer: A) => Carried,
+    reply: (answer: A) => void,
+  ): (answer: A) => void;
 };
 
 export type AdmissionReport = {
@@ -72,11 +80,6 @@ const STEP_MS_MAX = 10_000;
 const TIMED_MAX = 200;
 /** How much of what is known of the slices in use is of the last look. */
 const USED_LATELY = 1 / 3;
-/**
- * A record that another node asks for costs at least so much, ms: to read and encode it is the least of
- * it, whoever takes it has more work with it, perhaps on the same machine.
- */
-const RECORD_MS = 0.25;
 
 export class AdmissionDesk implements AdmissionPorts, Admission {
   readonly #parts: AdmissionDeskParts;
@@ -86,6 +89,7 @@ export class AdmissionDesk implements AdmissionPorts, Admission {
   /** Answers that wait until this node has rested. */
   readonly #resting = new Set<Timer>();
   #lookedAtMs = 0;
+  #paidUntilMs = -Infinity;
   #workedMs = 0;
   #workedBefore = 0;
   #used = 0;
@@ -157,22 +161,28 @@ export class AdmissionDesk implements AdmissionPorts, Admission {
     ledger.begunAtMs = nowMs;
   }
 
-  grant(task: BackgroundTask): number {
+  grant(task: BackgroundTask, carried?: Carried): number {
     const nowMs = this.#parts.clock.monotonicMs();
     const ledger = this.#ledgerOf(task);
-    const restMs = this.#enter(ledger, nowMs - ledger.begunAtMs, nowMs);
+    const tookMs = nowMs - ledger.begunAtMs;
+    const busyMs = carried === undefined ? tookMs : workOf(carried);
+    const restMs = this.#enter(ledger, busyMs, tookMs, nowMs);
     // Who does not say when the next step begins, begins when the rest is over.
     ledger.begunAtMs = nowMs + restMs;
     return restMs;
   }
 
-  paced<A>(task: BackgroundTask, records: number, reply: (answer: A) => void): (answer: A) => void {
+  paced<A>(
+    task: BackgroundTask,
+    carried: (answer: A) => Carried,
+    reply: (answer: A) => void,
+  ): (answer: A) => void {
     const { clock } = this.#parts;
     const begunAtMs = clock.monotonicMs();
     return (answer) => {
       const nowMs = clock.monotonicMs();
-      const busyMs = Math.max(nowMs - begunAtMs, records * RECORD_MS);
-      const restMs = this.#enter(this.#ledgerOf(task), busyMs, nowMs);
+      const tookMs = nowMs - begunAtMs;
+      const restMs = this.#enter(this.#ledgerOf(task), workOf(carried(answer)), tookMs, nowMs);
       if (restMs === 0) return reply(answer);
       const timer = clock.setTimeout(() => {
         this.#resting.delete(timer);
@@ -204,16 +214,24 @@ export class AdmissionDesk implements AdmissionPorts, Admission {
     };
   }
 
-  /** A step of a task has taken `tookMs`: how long to rest, ms. */
-  #enter(ledger: Ledger, tookMs: number, nowMs: number): number {
-    const busyMs = Math.min(STEP_MS_MAX, tookMs);
+  /** A step of a task is done: how long to rest, ms. */
+  #enter(ledger: Ledger, workMs: number, tookMs: number, nowMs: number): number {
+    const busyMs = Math.min(STEP_MS_MAX, workMs);
+    const restMs = this.#pressureNow() === 'alone' ? 0 : this.#owed(busyMs, tookMs, nowMs);
     ledger.seenAtMs = nowMs;
-    const restMs = restAfter(busyMs, this.#sliceNow(nowMs), this.#parts.limits);
     ledger.steps += 1;
     ledger.workedMs += busyMs;
     ledger.restedMs += restMs;
     this.#workedMs += busyMs;
     return restMs;
+  }
+
+  /** What is more than the longest rest is let off. */
+  #owed(busyMs: number, tookMs: number, nowMs: number): number {
+    const { restMaxMs } = this.#parts.limits;
+    const paidUntilMs = paidAfter(this.#paidUntilMs, nowMs - tookMs, busyMs, this.#slices);
+    this.#paidUntilMs = Math.min(paidUntilMs, nowMs + restMaxMs);
+    return Math.max(0, this.#paidUntilMs - nowMs);
   }
 
   #usedSinceLook(nowMs: number): number {

@@ -2,7 +2,14 @@
 import * as assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { suite } from 'uvu';
-import { nextSlices, pressureOf, restAfter, sliceOf } from '../../src/core/admission.ts';
+import {
+  NOTHING_CARRIED,
+  nextSlices,
+  pressureOf,
+  paidAfter,
+  sliceOf,
+  workOf,
+} from '../../src/core/admission.ts';
 import type { AdmissionLimits, Pressure } from '../../src/core/admission.ts';
 import { LatencyWindow, WINDOW_MS } from '../../src/core/latency-window.ts';
 
@@ -69,12 +76,22 @@ admission('active tasks share the slices equally, each has one, and alone each h
   assert.equal(sliceOf(100, 'alone', 5), 100);
 });
 
-admission('a slice is a share of the time, and no rest is longer than the longest', () => {
-  assert.equal(restAfter(20, 100, LIMITS), 0);
-  assert.equal(restAfter(20, 50, LIMITS), 20);
-  assert.equal(restAfter(20, 4, LIMITS), 480);
-  assert.equal(restAfter(400, 1, LIMITS), 1000);
-  assert.equal(restAfter(-5, 50, LIMITS), 0);
+admission(
+  'work is paid with rest, waiting for others counts as rest, and all share one account',
+  () => {
+    assert.equal(paidAfter(-Infinity, 1000, 20, 100), 1020);
+    assert.equal(paidAfter(-Infinity, 1000, 20, 4), 1500);
+    assert.equal(paidAfter(1500, 1020, 20, 4), 2000, 'another task, before the first is paid');
+    assert.equal(paidAfter(1500, 4000, 20, 4), 4500, 'nothing is saved up');
+    assert.equal(paidAfter(-Infinity, 1000, -5, 50), 1000);
+  },
+);
+
+admission('what a step carried is its work', () => {
+  assert.equal(workOf(NOTHING_CARRIED), 1);
+  assert.equal(workOf({ looked: 100, records: 0, bytes: 0 }), 6);
+  assert.equal(workOf({ looked: 0, records: 100, bytes: 0 }), 26);
+  assert.equal(workOf({ looked: 0, records: 4, bytes: 4 * 1024 * 1024 }), 66);
 });
 
 admission('a percentile is right within 7 %, whatever was recorded', () => {

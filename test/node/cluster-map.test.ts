@@ -4,7 +4,7 @@ import { suite } from 'uvu';
 import { nodeDigest } from '../../src/adapters/node-digest.ts';
 import { digestOf, hear, withBook } from '../../src/core/gossip.ts';
 import type { Book } from '../../src/core/gossip.ts';
-import { nodeId, startId } from '../../src/core/ids.ts';
+import { nodeId, partitionId, startId } from '../../src/core/ids.ts';
 import type { Announcement } from '../../src/core/members.ts';
 import { foundingBook } from '../../src/node/store/book-store.ts';
 import type { Founding } from '../../src/node/store/book-store.ts';
@@ -28,9 +28,11 @@ const at = (incarnation: number, address: string): Announcement => ({
 
 /** Node a after a start: where it says it is, and what it had to say since. */
 const started = (announcement: Announcement) => {
-  const clock = new LifeClock(new WorldClock());
+  const world = new WorldClock();
+  const clock = new LifeClock(world);
   const said: Announcement[] = [];
-  const map = new ClusterMap({
+  const rings: number[] = [];
+  const map: ClusterMap = new ClusterMap({
     self: A,
     start: startId('00000000000000aa'),
     storage: new SimDisk().open(clock, randomStream(1, 'disk')),
@@ -41,11 +43,11 @@ const started = (announcement: Announcement) => {
     announcement,
     outlived: (now) => said.push(now),
     ignored: (what) => assert.fail(what),
-    changed: () => undefined,
+    changed: () => rings.push(map.registers.registers.size),
     broadcast: () => undefined,
     failed: (reason) => assert.fail(reason),
   });
-  return { map, said };
+  return { map, said, rings, world };
 };
 
 const knowing = (...announcements: readonly Announcement[]): Book =>
@@ -63,6 +65,19 @@ maps('a node of the newest life has nothing to say', () => {
   const { map, said } = started(at(8, 'ws://new:1'));
   map.publish(withBook(map.book, [], [at(7, 'ws://old:1'), at(8, 'ws://new:1')]));
   assert.deepEqual(said, []);
+});
+
+maps('registers that change within a moment make two rings, not one each', () => {
+  const { map, rings, world } = started(at(1, 'ws://new:1'));
+  for (let partition = 0; partition < 8; partition++) {
+    const register = { version: 1, owners: [A] };
+    assert.ok(map.registers.adopt(new Map([[partitionId(partition), register]])));
+    assert.ok(!map.registers.adopt(new Map([[partitionId(partition), register]])), 'known already');
+  }
+  assert.deepEqual(rings, [], 'not before they are durable');
+  world.advance(100);
+  assert.deepEqual(rings, [1, 8]);
+  assert.ok(map.ring.ring.table.every((owners) => owners.join() === 'a'));
 });
 
 maps(

@@ -1,22 +1,27 @@
 /** Background work yields to clients and never stops (paper § 6.5). */
 import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
-import { hexOf, keyOfText, putId } from '../../src/core/ids.ts';
+import { hexOf, keyOfText, nodeId, putId } from '../../src/core/ids.ts';
+import { DEFAULT_CONFIG } from '../../src/node/config.ts';
 import type { Host, World } from '../../src/sim/world.ts';
 import { cluster } from './cluster.ts';
 
 const stories = suite('background yields to foreground');
 
-const HINTS = 200;
+const HINTS = 800;
 
 /** Three nodes of which n1 keeps HINTS hints for n3, which has just come back. */
-const withHints = () => {
-  const c = cluster(3, 1, { hintBatchMax: 2, lingerMs: 100 });
+const withHints = (thresholdMs = 50) => {
+  const admission = { ...DEFAULT_CONFIG.admission, thresholdMs };
+  const c = cluster(3, 1, { hintBatchMax: 8, lingerMs: 100, admission });
   const { world } = c;
   const [first, , third] = world.hosts;
   world.crash(third!);
   world.clock.advance(100);
-  for (let i = 0; i < HINTS; i++) ask(world, i);
+  for (let i = 0; i < HINTS; i++) {
+    ask(world, i);
+    if (i % 100 === 0) world.clock.advance(100);
+  }
   world.clock.advance(1000);
   assert.equal(kept(world), HINTS);
   // Nobody has asked for a while when the owner comes back.
@@ -51,10 +56,10 @@ const kept = (world: World): number => world.hosts[0]!.node!.status().nodes[0]!.
 
 const slices = (world: World) => world.hosts[0]!.node!.status().admission;
 
-/** Hints that n1 delivers in ten seconds in which clients put every 200 ms, or nobody asks. */
-const deliveredInTen = (world: World, clients: 'put' | 'are away'): number => {
+/** Hints that n1 delivers in two seconds in which clients put every 200 ms, or nobody asks. */
+const deliveredInTwo = (world: World, clients: 'put' | 'are away'): number => {
   const before = kept(world);
-  for (let i = 0; i < 50; i++) {
+  for (let i = 0; i < 10; i++) {
     // Keys that n3 has, so that no new hints are kept.
     if (clients === 'put') ask(world, i % 20);
     world.clock.advance(200);
@@ -62,17 +67,24 @@ const deliveredInTen = (world: World, clients: 'put' | 'are away'): number => {
   return before - kept(world);
 };
 
+const until = (world: World, met: () => boolean): void => {
+  for (let ms = 0; !met(); ms += 100) {
+    assert.ok(ms < 30_000, 'in time');
+    world.clock.advance(100);
+  }
+};
+
 stories('alone, handoff uses the machine; under pressure it sinks to the floor and goes on', () => {
-  const alone = withHints().world;
-  alone.network.faults.delayMs = [60, 70];
+  const alone = withHints(5).world;
+  alone.network.faults.delayMs = [5, 6];
   alone.start(alone.hosts[2]!);
-  alone.clock.advance(4000);
-  const fast = deliveredInTen(alone, 'are away');
+  until(alone, () => kept(alone) < HINTS);
+  const fast = deliveredInTwo(alone, 'are away');
   assert.equal(slices(alone).pressure, 'alone');
 
-  const { world } = withHints();
-  // Every quorum takes 120 ms and more: far above the threshold of 50.
-  world.network.faults.delayMs = [60, 70];
+  const { world } = withHints(5);
+  // Every quorum takes 10 ms and more: far above the threshold.
+  world.network.faults.delayMs = [5, 6];
   for (let i = 0; i < 40; i++) {
     ask(world, i % 20);
     world.clock.advance(200);
@@ -80,18 +92,18 @@ stories('alone, handoff uses the machine; under pressure it sinks to the floor a
   assert.equal(slices(world).pressure, 'pressed');
   assert.equal(slices(world).slices, 4);
   world.start(world.hosts[2]!);
-  for (let i = 0; i < 20; i++) {
+  for (let i = 0; kept(world) === HINTS; i++) {
     ask(world, i % 20);
     world.clock.advance(200);
   }
-  const slow = deliveredInTen(world, 'put');
+  const slow = deliveredInTwo(world, 'put');
   const { pressure, writeP99Ms, thresholdMs, tasks } = slices(world);
   assert.equal(pressure, 'pressed');
   assert.ok(writeP99Ms! > thresholdMs, `${writeP99Ms}`);
   const handoff = tasks.find(({ task }) => task === 'handoff')!;
   assert.ok(handoff.active && handoff.restedMs > handoff.workedMs * 5, JSON.stringify(handoff));
   assert.ok(slow >= 12, `it goes on: ${slow}`);
-  assert.ok(fast > 5 * slow, `${fast} alone, ${slow} under pressure`);
+  assert.ok(fast > 4 * slow, `${fast} alone, ${slow} under pressure`);
 
   // The clients leave: within seconds all slices are back, long before the minute has passed.
   world.clock.advance(12_000);
@@ -151,7 +163,7 @@ stories(
     }
     assert.equal(slices(world).pressure, 'easy');
     assert.deepEqual([seen[0], kept(world)], [4, 0]);
-    assert.ok(Math.max(...seen) >= 24, seen.join());
+    assert.ok(Math.max(...seen) >= 14, seen.join());
     // Nothing is left to do: what nobody uses is given back, and the next burst begins anew.
     for (let i = 0; i < 150; i++) {
       ask(world, i % 20);
@@ -187,8 +199,40 @@ stories('a node that fills itself rests, and so does whoever gives', () => {
   const busy = refillMs('put');
   const givers = restedBy(giver) + restedBy(other);
   assert.ok(givers > 300, `the givers rested for ${givers} ms`);
-  assert.ok(restedBy(wiped) > 300, `the other for ${restedBy(wiped)} ms`);
-  assert.ok(busy > 1.5 * alone, `${alone} ms alone, ${busy} ms while clients asked`);
+  // It rests while they do, and need not do so again.
+  assert.ok(restedBy(wiped) > 100, `the other for ${restedBy(wiped)} ms`);
+  assert.ok(busy > 1.2 * alone, `${alone} ms alone, ${busy} ms while clients asked`);
+});
+
+stories('a move waits for disks and wires, and does not rest for having waited', () => {
+  const c = cluster(4, 1, {}, 3);
+  const { world } = c;
+  for (let i = 0; i < 200; i++) {
+    ask(world, i);
+    if (i % 100 === 0) world.clock.advance(100);
+  }
+  world.clock.advance(1000);
+  // Far above the threshold, whatever is moved: nothing is easier for clients if it rests longer.
+  for (const host of world.hosts) host.disk.faults.commitMs = [80, 120];
+  world.network.faults.delayMs = [20, 30];
+  const node = nodeId('n4');
+  const change = { type: 'join', node, zone: 'default', weight: 1 } as const;
+  assert.equal(world.hosts[0]!.node!.changeMembership(change), undefined);
+  const status = () => world.hosts.map((host) => host.node!.status());
+  const isOver = (): boolean =>
+    status().every(({ transfers }) => transfers.moving + transfers.departing === 0);
+  world.clock.advance(2000);
+  let seconds = 2;
+  for (; !isOver(); seconds++) {
+    assert.ok(seconds < 60, 'it comes to an end');
+    for (let i = 0; i < 5; i++) {
+      ask(world, seconds);
+      world.clock.advance(200);
+    }
+  }
+  const [first] = status();
+  assert.deepEqual([first!.admission.pressure, first!.admission.slices], ['pressed', 4]);
+  assert.ok(seconds <= 8, `${seconds} s`);
 });
 
 stories.run();

@@ -8,6 +8,7 @@
  */
 import type { AntiEntropyEvent, AntiEntropyPorts } from '../../../actors/anti-entropy.ts';
 import type { ExchangeEvent, ExchangePorts } from '../../../actors/exchange.ts';
+import { NOTHING_CARRIED } from '../../core/admission.ts';
 import { stepDone } from '../../core/exchange.ts';
 import type { NodeId, PartitionId } from '../../core/ids.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -116,6 +117,7 @@ export class ExchangeDesk implements AntiEntropyPorts, ExchangePorts {
       differing: 0,
       leftToPeer: 0,
       walk: [],
+      carried: NOTHING_CARRIED,
       looksBefore: new Map(),
     };
     tell({ type: 'peer.chosen' });
@@ -147,7 +149,7 @@ export class ExchangeDesk implements AntiEntropyPorts, ExchangePorts {
       const step = exchange.walk.at(-1);
       if (step === undefined) return this.#parts.tellExchange({ type: 'steps.done' });
       if (step.type === 'settled') {
-        this.#recordSnapshot(exchange, step.partition);
+        this.#recordSnapshots(exchange, [step.partition]);
         exchange.walk = stepDone(exchange.walk);
       } else if (step.type === 'repair') {
         const tally = this.#log.of(exchange.peer);
@@ -189,7 +191,8 @@ export class ExchangeDesk implements AntiEntropyPorts, ExchangePorts {
 
   paceMs(): number {
     const { admission, config } = this.#parts;
-    return Math.max(config.repairPaceMs, admission.grant('anti-entropy'));
+    const carried = this.#exchange?.carried ?? NOTHING_CARRIED;
+    return Math.max(config.repairPaceMs, admission.grant('anti-entropy', carried));
   }
 
   /** An answer of the peer to the question under way; anything else is ignored. Throws on nonsense. */
@@ -200,7 +203,7 @@ export class ExchangeDesk implements AntiEntropyPorts, ExchangePorts {
     exchange.awaited = 0;
     if (answer.type === 'roots') {
       const roots = answer.roots === undefined ? [] : decodeRoots(answer.roots);
-      layOut(this.#parts, exchange, roots, (same) => this.#recordSnapshot(exchange, same));
+      layOut(this.#parts, exchange, roots, (same) => this.#recordSnapshots(exchange, same));
       this.#parts.tellExchange({ type: 'roots.heard' });
     } else if (answer.type === 'hashes') {
       goDown(this.#parts, exchange, answer);
@@ -234,11 +237,15 @@ export class ExchangeDesk implements AntiEntropyPorts, ExchangePorts {
     });
   }
 
-  /** All that the peer held of the partition when it was asked for a snapshot is here (C4). */
-  #recordSnapshot({ snapshotAt, theirRoots, peer }: Exchange, partition: PartitionId): void {
+  /** All that the peer held of these partitions when it was asked for a snapshot is here (C4). */
+  #recordSnapshots(
+    { snapshotAt, theirRoots, peer }: Exchange,
+    partitions: readonly PartitionId[],
+  ): void {
     const { completeness } = this.#parts;
     if (snapshotAt !== completeness.losses) return;
-    completeness.recordSnapshot(partition, peer, theirRoots.get(partition)?.complete ?? false);
+    const isComplete = (partition: PartitionId) => theirRoots.get(partition)?.complete ?? false;
+    completeness.recordSnapshots(partitions, peer, isComplete);
   }
 
   #ask(exchange: Exchange, message: Numberless): void {

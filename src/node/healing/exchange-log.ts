@@ -15,6 +15,8 @@ export type ExchangeReport = {
   /** Records taken from and given to this peer because they differed. */
   readonly pulled: number;
   readonly pushed: number;
+  readonly pulledBytes: number;
+  readonly pushedBytes: number;
   /** Differences seen once: repaired if the next look finds them unchanged. */
   readonly pending: number;
 };
@@ -32,6 +34,8 @@ export type Tally = {
   abandoned: number;
   pulled: number;
   pushed: number;
+  pulledBytes: number;
+  pushedBytes: number;
   /** When the newest exchange began, on the monotonic clock; before all others: never. */
   begunAtMs: number;
   equalAtMs: number | undefined;
@@ -52,6 +56,8 @@ export class ExchangeLog {
       abandoned: 0,
       pulled: 0,
       pushed: 0,
+      pulledBytes: 0,
+      pushedBytes: 0,
       begunAtMs: -Infinity,
       equalAtMs: undefined,
       looks: new Map(),
@@ -63,10 +69,11 @@ export class ExchangeLog {
   reports(): readonly ExchangeReport[] {
     const nowMs = this.#clock.monotonicMs();
     return [...this.#tallies].map(([peer, tally]) => {
-      const { exchanges, abandoned, pulled, pushed, equalAtMs } = tally;
+      const { exchanges, abandoned, pulled, pushed, pulledBytes, pushedBytes, equalAtMs } = tally;
       const equalSinceMs = equalAtMs === undefined ? undefined : nowMs - equalAtMs;
       const pending = tally.looks.size;
-      return { peer, exchanges, abandoned, equalSinceMs, pulled, pushed, pending };
+      const moved = { pulled, pushed, pulledBytes, pushedBytes };
+      return { peer, exchanges, abandoned, equalSinceMs, ...moved, pending };
     });
   }
 }

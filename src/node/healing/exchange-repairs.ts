@@ -3,6 +3,7 @@
  * durable, then ours go there wherever that side still knows less, and it makes them durable.
  */
 import type { ExchangeEvent } from '../../../actors/exchange.ts';
+import type { Carried } from '../../core/admission.ts';
 import { stepDone } from '../../core/exchange.ts';
 import type { Walk } from '../../core/exchange.ts';
 import type { Key } from '../../core/ids.ts';
@@ -12,6 +13,7 @@ import type { ExchangeLog } from './exchange-log.ts';
 import { forgetComplete } from './exchange-walk.ts';
 import type { Exchange, Numberless, RepairStep } from './exchange-walk.ts';
 import { hashOfRecord } from '../store/stored.ts';
+import { carriedOf } from './tree-answers.ts';
 import type { TreeParts } from './tree-answers.ts';
 
 export type ExchangeRepairsParts = TreeParts & {
@@ -32,10 +34,11 @@ export class ExchangeRepairs {
   begin(exchange: Exchange, step: RepairStep): void {
     exchange.walk = [...exchange.walk, step];
     const keys = step.differences.flatMap(({ key, theirs }) => (theirs === undefined ? [] : [key]));
-    if (keys.length === 0) {
-      this.#parts.admission.begin('anti-entropy');
-      this.#push(exchange, step, new Map());
-    } else this.#parts.ask(exchange, { type: 'fetch', keys });
+    // While the other side takes its time, and its rest, this one rests as well.
+    this.#parts.admission.begin('anti-entropy');
+    exchange.carried = { looked: step.differences.length, records: 0, bytes: 0 };
+    if (keys.length === 0) this.#push(exchange, step, new Map());
+    else this.#parts.ask(exchange, { type: 'fetch', keys });
     this.#parts.tellExchange({ type: 'step.repairs' });
   }
 
@@ -44,8 +47,6 @@ export class ExchangeRepairs {
     const { replica, store, digest } = this.#parts;
     const step = exchange.walk.at(-1);
     if (step?.type !== 'repair') return;
-    // The other side took its time before: that was its rest, not our work.
-    this.#parts.admission.begin('anti-entropy');
     const theirs = new Map(
       answer.entries.map(({ key, record }) => [
         key,
@@ -54,7 +55,10 @@ export class ExchangeRepairs {
     );
     // What this node cannot take now it asks for again in the next exchange.
     if (!replica.takeAll(answer)) return;
-    this.#log.of(exchange.peer).pulled += answer.entries.length;
+    const { records, bytes } = this.#carry(exchange, answer.entries);
+    const tally = this.#log.of(exchange.peer);
+    tally.pulled += records;
+    tally.pulledBytes += bytes;
     const asked = step.differences.filter(({ theirs: hash }) => hash !== undefined);
     // At least one: whatever the other side says, the walk comes to its end.
     const looked = Math.max(1, answer.looked);
@@ -94,7 +98,22 @@ export class ExchangeRepairs {
       this.#parts.tellExchange({ type: 'repair.done' });
       return;
     }
-    this.#log.of(exchange.peer).pushed += entries.length;
+    this.#carry(exchange, entries);
+    const tally = this.#log.of(exchange.peer);
+    tally.pushed += entries.length;
+    tally.pushedBytes += bytes;
     this.#parts.ask(exchange, { type: 'deliver', round: rounds.current, entries });
+  }
+
+  /** Counts these records to what the step under way has carried. */
+  #carry(exchange: Exchange, entries: readonly { readonly record: Uint8Array }[]): Carried {
+    const carried = carriedOf(entries);
+    const { looked, records, bytes } = exchange.carried;
+    exchange.carried = {
+      looked,
+      records: records + carried.records,
+      bytes: bytes + carried.bytes,
+    };
+    return carried;
   }
 }

@@ -2,6 +2,7 @@
  * The exchange under way and its walk (paper § 4.7): which partitions differ, what is asked of the
  * peer at each step, and what its answers say beside our own data.
  */
+import type { Carried } from '../../core/admission.ts';
 import { descend, differencesOf, repairing, stepDone, walkOver } from '../../core/exchange.ts';
 import type { Root, Step, Walk } from '../../core/exchange.ts';
 import type { Key, NodeId, PartitionId } from '../../core/ids.ts';
@@ -34,6 +35,8 @@ export type Exchange = {
   /** Those of them that the peer is filling by itself: to push them, too, would be to do it twice. */
   leftToPeer: number;
   walk: Walk;
+  /** By the repair under way, so far. */
+  carried: Carried;
   looksBefore: ReadonlyMap<Key, Look>;
 };
 
@@ -51,12 +54,12 @@ export type WalkParts = TreeParts & {
   readonly suspect: (partition: PartitionId, leaves: readonly number[]) => void;
 };
 
-/** Lays out the walk over what differs; `same` is told of each partition that does not. */
+/** Lays out the walk over what differs; `same` is told of the partitions that do not. */
 export const layOut = (
   { ring, self, store, completeness, movesArePaused }: WalkParts,
   exchange: Exchange,
   roots: readonly Root[],
-  same: (partition: PartitionId) => void,
+  same: (partitions: readonly PartitionId[]) => void,
 ): void => {
   const { peer, only, isAskedFor } = exchange;
   const known = roots.filter(({ partition }) => {
@@ -81,7 +84,7 @@ export const layOut = (
       oneSideEmpty: root === NO_HASH || rootOf(partition) === NO_HASH,
     })),
   );
-  for (const { partition, root } of known) if (root === rootOf(partition)) same(partition);
+  same(known.flatMap(({ partition, root }) => (root === rootOf(partition) ? [partition] : [])));
 };
 
 /** What a step asks of the peer. */

@@ -3,6 +3,8 @@
  * once their owner has made them durable (paper § 4.6).
  */
 import type { HandoffEvent, HandoffPorts } from '../../../actors/handoff.ts';
+import { NOTHING_CARRIED } from '../../core/admission.ts';
+import type { Carried } from '../../core/admission.ts';
 import type { NodeId } from '../../core/ids.ts';
 import { encodeRecord } from '../../core/record-bytes.ts';
 import { EMPTY_RECORD } from '../../core/record.ts';
@@ -15,6 +17,7 @@ import type { RecordStore } from '../store/record-store.ts';
 import type { Replica } from '../store/replica.ts';
 import type { RingView } from '../membership/ring-view.ts';
 import type { Rounds } from './rounds.ts';
+import { carriedOf } from './tree-answers.ts';
 
 export type HandoffDeskParts = {
   readonly self: NodeId;
@@ -38,6 +41,8 @@ export class HandoffDesk implements HandoffPorts {
   readonly #parts: HandoffDeskParts;
   readonly #passedOver = new Set<NodeId>();
   #batch: Batch | undefined;
+  /** By the newest batch. */
+  #carried: Carried = NOTHING_CARRIED;
   #lastNumber: number;
 
   /** Batch numbers begin at `firstNumber`, drawn at random: no answer to a former life fits. */
@@ -61,11 +66,12 @@ export class HandoffDesk implements HandoffPorts {
       tell({ type: 'batch.none' });
       return;
     }
-    this.#batch = batch;
     const entries = batch.entries.map(({ hint, record }) => ({
       key: hint.key,
       record: encodeRecord(record, 'with-values'),
     }));
+    this.#batch = batch;
+    this.#carried = carriedOf(entries);
     send(batch.target, { type: 'deliver', batch: batch.number, round: rounds.current, entries });
     tell({ type: 'batch.sent', batch: batch.number });
   }
@@ -85,7 +91,7 @@ export class HandoffDesk implements HandoffPorts {
   }
 
   paceMs(): number {
-    return this.#parts.admission.grant('handoff');
+    return this.#parts.admission.grant('handoff', this.#carried);
   }
 
   /** `from` says a batch is durable there; only the batch under way to that very node counts. */

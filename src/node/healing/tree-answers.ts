@@ -4,6 +4,7 @@
  */
 import type { Key, NodeId, PartitionId } from '../../core/ids.ts';
 import { partitionId } from '../../core/ids.ts';
+import type { Carried } from '../../core/admission.ts';
 import { KEYS_PER_ANSWER } from '../../core/exchange.ts';
 import type { Root } from '../../core/exchange.ts';
 import { BRANCHES, LEAVES, encodeHashes } from '../../core/merkle.ts';
@@ -88,7 +89,7 @@ export const answerTreeQuestion = (
     }
     case 'fetch': {
       const { keys } = question;
-      const rested = parts.admission.paced('anti-entropy', keys.length, reply);
+      const rested = parts.admission.paced('anti-entropy', carriedBy, reply);
       rested({ type: 'fetched', request, round: parts.rounds.current, ...fetched(parts, keys) });
       return;
     }
@@ -150,6 +151,17 @@ export const decodeRoots = (bytes: Uint8Array): readonly Root[] => {
   }
   return roots;
 };
+
+/** What an answer gives away. */
+const carriedBy = (answer: TreeAnswer): Carried =>
+  carriedOf(answer.type === 'fetched' ? answer.entries : []);
+
+/** What it is to send these records, or to take them in. */
+export const carriedOf = (entries: readonly { readonly record: Uint8Array }[]): Carried => ({
+  looked: 0,
+  records: entries.length,
+  bytes: entries.reduce((sum, { record }) => sum + record.length, 0),
+});
 
 /** Records of the first of `keys`, as many as fit an answer. */
 const fetched = (

@@ -49,6 +49,8 @@ export type TransferStatus = {
   readonly departing: number;
   /** Records given away since the start. */
   readonly given: number;
+  /** Of them such that an owner lacked, counted for each owner, and their bytes. */
+  readonly sent: { readonly records: number; readonly bytes: number };
   readonly paused: boolean;
 };
 
@@ -101,6 +103,7 @@ export const transferStatusOf = ({
   filling: completeness.arriving().length,
   departing: transfers.departing().length,
   given: transfers.given,
+  sent: transfers.sent,
   paused: transfers.paused,
 });
 

@@ -31,6 +31,12 @@ export class RegisterBook {
   #registers: Registers;
   /** What is being made durable already counts when more arrives. */
   #known: Registers;
+  /**
+   * A newcomer that is through steps in for hundreds of partitions within a moment, and each change
+   * makes another ring: of the node, and of every client that hears of it.
+   */
+  #waiting = new Map<PartitionId, Register>();
+  #isCommitting = false;
 
   /** Throws RangeError if the storage holds something else under these names. */
   constructor(parts: RegisterBookParts) {
@@ -55,19 +61,30 @@ export class RegisterBook {
       ([partition, register]) => this.#known.get(partition) !== register,
     );
     this.#known = merged;
+    for (const [partition, register] of news) this.#waiting.set(partition, register);
+    if (!this.#isCommitting) this.#commit();
+    return true;
+  }
+
+  /** Whatever came in during a commit comes into force with the next one, all at once. */
+  #commit(): void {
+    const news = this.#waiting;
+    this.#waiting = new Map();
+    this.#isCommitting = true;
     this.#parts.storage.commit(
-      news.map(([partition, register]): StorageOp => {
+      [...news].map(([partition, register]): StorageOp => {
         const key = new Uint8Array([PREFIX, partition >> 8, partition & 0xff]);
         const value = encodeRegisters(new Map([[partition, register]]));
         return { type: 'put', table: 'members', key, value };
       }),
       (result) => {
+        this.#isCommitting = false;
         if (result.type === 'failed') return this.#parts.failed(result.reason);
-        this.#registers = mergeRegisters(this.#registers, new Map(news));
+        this.#registers = mergeRegisters(this.#registers, news);
+        if (this.#waiting.size > 0) this.#commit();
         this.#parts.changed();
       },
     );
-    return true;
   }
 
   /** A few bytes that are equal where all registers are. */

@@ -4,6 +4,8 @@
  * what an owner says when a former one offers.
  */
 import type { TransferEvent, TransferPorts } from '../../../actors/transfer.ts';
+import { NOTHING_CARRIED } from '../../core/admission.ts';
+import type { Carried } from '../../core/admission.ts';
 import { partitionId } from '../../core/ids.ts';
 import type { Key, NodeId, PartitionId } from '../../core/ids.ts';
 import { decodeHashes, encodeHashes } from '../../core/merkle.ts';
@@ -15,6 +17,7 @@ import type { RecordStore } from '../store/record-store.ts';
 import type { Replica } from '../store/replica.ts';
 import type { RingView } from './ring-view.ts';
 import type { Rounds } from '../healing/rounds.ts';
+import { carriedOf } from '../healing/tree-answers.ts';
 
 export type TransferDeskParts = {
   readonly self: NodeId;
@@ -48,6 +51,9 @@ export class TransferDesk implements TransferPorts {
   #batch: Batch | undefined;
   #lastNumber: number;
   #given = 0;
+  /** By the newest batch, and by all of them to owners that lacked something. */
+  #carried: Carried = NOTHING_CARRIED;
+  #sent = { records: 0, bytes: 0 };
   #paused = false;
 
   /** Batch numbers begin at `firstNumber`, drawn at random: no answer to a former life fits. */
@@ -59,6 +65,11 @@ export class TransferDesk implements TransferPorts {
   /** Records given away since the start. */
   get given(): number {
     return this.#given;
+  }
+
+  /** Records that an owner lacked, and their bytes; for each owner anew. */
+  get sent(): { readonly records: number; readonly bytes: number } {
+    return this.#sent;
   }
 
   get paused(): boolean {
@@ -91,6 +102,7 @@ export class TransferDesk implements TransferPorts {
     }
     const { number, partition, version } = batch;
     const entries = batch.entries.map(({ key, hash }) => ({ key, hash: encodeHashes([hash]) }));
+    this.#carried = { ...NOTHING_CARRIED, looked: entries.length };
     for (const owner of ring.ring.table[partition]!) {
       send(owner, { type: 'offer', batch: number, partition, version, entries });
     }
@@ -139,6 +151,7 @@ export class TransferDesk implements TransferPorts {
         return [{ key, record: encodeRecord(held, 'with-values') }];
       });
       const round = rounds.current;
+      this.#count(carriedOf(entries));
       send(from, { type: 'surrender', batch: number, round, partition, version, entries });
     } else if (answer.type === 'offer.answered' || answer.type === 'surrendered') {
       batch.waiting.delete(from);
@@ -147,10 +160,12 @@ export class TransferDesk implements TransferPorts {
   }
 
   /** The owner's side: confirms only as owner, under the same register, and only what is durable. */
-  asked(message: Surrender, reply: (answer: Surrender) => void): void {
-    const { ring, store, replica, self } = this.#parts;
+  asked(message: Surrender, say: (answer: Surrender) => void): void {
+    const { ring, store, replica, self, admission } = this.#parts;
     if (message.type !== 'offer' && message.type !== 'surrender') return;
     const { batch, version } = message;
+    // A node that leaves has no clients to consider; whoever it gives to has.
+    const reply = admission.paced('transfer', () => takenBy(message), say);
     const partition = partitionId(message.partition);
     const agrees = (): boolean =>
       ring.versionOf(partition) === version && (ring.ring.table[partition] ?? []).includes(self);
@@ -173,7 +188,13 @@ export class TransferDesk implements TransferPorts {
 
   paceMs(): number {
     const { admission, config } = this.#parts;
-    return Math.max(config.repairPaceMs, admission.grant('transfer'));
+    return Math.max(config.repairPaceMs, admission.grant('transfer', this.#carried));
+  }
+
+  #count({ records, bytes }: Carried): void {
+    const { looked, ...before } = this.#carried;
+    this.#carried = { looked, records: before.records + records, bytes: before.bytes + bytes };
+    this.#sent = { records: this.#sent.records + records, bytes: this.#sent.bytes + bytes };
   }
 
   #nextBatch(): Batch | undefined {
@@ -192,3 +213,9 @@ export class TransferDesk implements TransferPorts {
     return undefined;
   }
 }
+
+/** What an owner does for a batch: it compares, or it takes. */
+const takenBy = (message: Extract<Surrender, { readonly entries: unknown }>): Carried =>
+  message.type === 'surrender'
+    ? carriedOf(message.entries)
+    : { ...NOTHING_CARRIED, looked: message.entries.length };

@@ -95,11 +95,17 @@ export class Completeness {
     );
   }
 
-  /** All that `peer` held of `partition` when an exchange began is durable here. */
-  recordSnapshot(partition: PartitionId, peer: NodeId, peerIsComplete: boolean): void {
-    if (this.#complete.has(partition)) return;
-    this.#snapshotsOf(partition).set(peer, peerIsComplete);
-    this.#review([partition]);
+  /** All that `peer` held of these partitions when an exchange began is durable here. */
+  recordSnapshots(
+    partitions: readonly PartitionId[],
+    peer: NodeId,
+    peerIsComplete: (partition: PartitionId) => boolean,
+  ): void {
+    const filling = partitions.filter((partition) => !this.#complete.has(partition));
+    for (const partition of filling) {
+      this.#snapshotsOf(partition).set(peer, peerIsComplete(partition));
+    }
+    if (filling.length > 0) this.#review(filling);
   }
 
   /** The ring changed: marks of what is no longer owned go, what a newcomer earned stays. */
