@@ -97,8 +97,9 @@ export type Carried = {
 export const NOTHING_CARRIED: Carried = { looked: 0, records: 0, bytes: 0 };
 
 /**
- * What that takes, ms of one core, all nodes together (`bench:moves`). A step mostly waits, for another
- * node and for its disk: to call that work would be to slow down most where the least is done.
+ * What that takes, ms of one core: estimates, rather too much, since whoever is at the other end has as
+ * much to do, perhaps on the same machine. A step mostly waits, for another node and for its disk: to
+ * call that work would be to slow down most where the least is done.
  */
 const STEP_MS = 1;
 const LOOK_MS = 0.05;

@@ -15,6 +15,7 @@ import type { ClusterMap } from './cluster-map.ts';
 import type { Completeness } from '../store/completeness.ts';
 import { planChange } from './membership-plan.ts';
 import type { MembershipPlan } from './membership-plan.ts';
+import { bytesPerPartition } from './partition-bytes.ts';
 import type { Peers } from '../peers/peers.ts';
 import type { RecordStore } from '../store/record-store.ts';
 import type { RingView } from './ring-view.ts';
@@ -29,7 +30,6 @@ export type MembershipParts = {
   readonly store: RecordStore;
   readonly completeness: Completeness;
   readonly transfers: TransferDesk;
-  readonly fileBytes: () => number;
   readonly issue: (event: MembershipEvent) => void;
 };
 
@@ -112,13 +112,12 @@ const planOf = (parts: MembershipParts, change: MembershipChange): MembershipPla
   const event = map.eventOf(change);
   if (typeof event === 'string') throw new CoterieError('BAD_ARGUMENT', event);
   const name = JSON.stringify([hexOf(map.historyDigest()), change]);
-  const held = ring.partitionsOf(self);
   return planChange({
     history: map.book.history,
     event,
     change,
     digest: hexOf(digest.md5(new TextEncoder().encode(name))).slice(0, 12),
-    bytesPerPartition: held === 0 || store.isEmpty ? undefined : parts.fileBytes() / held,
+    bytesPerPartition: bytesPerPartition(store, ring.owned(), ring.ring.partitions),
     isUp: (node) => node === self || peers.linked.includes(node),
     movingNow: ring.moving().length,
   });

@@ -25,16 +25,13 @@ export const nodeCommands = (
   { meters, supervisor, issue }: CommandHooks,
 ): AdminCommands => {
   const { map } = organs;
-  const { self, clock, config, digest, storage, trace, logLevels, watch } = parts;
+  const { self, clock, config, digest, trace, logLevels, watch } = parts;
   const logMoves =
     logLevels === undefined ? () => undefined : actorLog(supervisor, trace, logLevels);
   logMoves();
   return {
     ...repairCommands({ self, ...organs }),
-    ...membershipCommands({
-      ...{ self, digest, ...organs, issue },
-      fileBytes: () => storage.usage().fileBytes,
-    }),
+    ...membershipCommands({ self, digest, ...organs, issue }),
     ...operatorCommands({
       ...{ ...organs, self, clock, meters },
       settings: new LiveSettings(config, logLevels, logMoves),
