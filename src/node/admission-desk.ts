@@ -138,7 +138,9 @@ export class AdmissionDesk implements AdmissionPorts, Admission {
     const lately = this.#reads.lately(nowMs) + this.#writes.lately(nowMs);
     const used = this.#usedSinceLook(nowMs);
     // What clients wait for while background work is at its floor is none of its doing.
-    const strain = this.#strain.look(nowMs, used <= this.#parts.limits.slicesMin);
+    const { slicesMin } = this.#parts.limits;
+    const isHeld = this.#pressure !== 'alone' && this.#slices <= slicesMin;
+    const strain = this.#strain.look(nowMs, isHeld || used <= slicesMin);
     const busy = lately > 0 || this.#hasServed || this.#parts.inFlight() > 0;
     this.#hasServed = false;
     return { ...this.#percentiles(nowMs), strain, used, busy };
