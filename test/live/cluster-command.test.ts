@@ -50,7 +50,7 @@ command(
     const port = await freeBase();
     const first = startCli(argsOf(data, port));
     const gone = once(first, 'close');
-  first.stderr!.resume();
+    first.stderr!.resume();
     try {
       const [line] = (await Promise.race([once(first.stdout!, 'data'), gone])) as [Buffer];
       const { ready, nodes } = JSON.parse(line.toString()) as {
