@@ -154,13 +154,17 @@ peers('a retired id: told with 4410, it says why and exits with 5 [bad input 19c
     await cluster.kill('n3');
     const removed = await cli(['node', 'remove', 'n3', '--yes'], cluster.urlOf('n1'));
     assert.equal(removed.code, 0, removed.stderr);
-    const removedAtMs = Date.now();
     await cluster.until(({ nodes }) => nodes.length === 2);
-    while (Date.now() < removedAtMs + 2000) await new Promise((resolve) => setTimeout(resolve, 50));
-
     const { cluster: name } = (await statusOf(cluster.urlOf('n1'))) as { cluster: string };
-    const late = await greet(cluster.urlOf('n1'), helloAs('n3', name), []);
-    assert.equal(await late.closed, '4410 removed too long ago to come back');
+    // The others count its time while they run: on a busy machine that takes as long as it takes.
+    const deadlineMs = Date.now() + 30_000;
+    for (let end = ''; end !== '4410 removed too long ago to come back';) {
+      assert.ok(Date.now() < deadlineMs, `it is let in, or told ${end}`);
+      const late = await greet(cluster.urlOf('n1'), helloAs('n3', name), []);
+      const letIn = new Promise<string>((resolve) => setTimeout(resolve, 500, 'nothing'));
+      end = await Promise.race([late.closed, letIn]);
+      late.end();
+    }
 
     const args = [
       'start',
