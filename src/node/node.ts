@@ -55,6 +55,8 @@ export class Node {
   readonly #commands: AdminCommands;
   readonly #earlier: Identity | undefined;
   #state: NodeState = 'joining';
+  /** What it is again, should the history make nothing of its removal. */
+  #asMember: 'joining' | 'serving' = 'joining';
   /** The ring version clients were last told. */
   #announced = 0;
   #onStopped: (() => void) | undefined;
@@ -227,7 +229,7 @@ export class Node {
   readonly #life: NodePorts = {
     serve: () => {
       if (this.#departure.isSilent) return;
-      this.#state = 'serving';
+      this.#state = this.#asMember = 'serving';
       this.#parts.trace.log('info', 'node.serving', { cluster: this.#organs.map.cluster });
     },
     drain: () => this.#drain(),
@@ -262,7 +264,11 @@ export class Node {
     const isStopping = this.#state === 'draining' || this.#state === 'stopped';
     if (this.#organs.ring.isRemoved(self)) {
       if (!isStopping) this.#state = this.#organs.ring.hasLeft(self) ? 'left' : 'removed';
-    } else if (nodes.includes(self)) this.#supervisor.send({ type: 'ring.known' });
+    } else {
+      // Of two changes that were made on two sides of a cut the earlier one may undo the later.
+      if (this.#state === 'removed') this.#state = this.#asMember;
+      if (nodes.includes(self)) this.#supervisor.send({ type: 'ring.known' });
+    }
     this.#organs.completeness.ringChanged();
     this.#announceRing();
     this.#organs.map.dropLeavers((partition) => this.#organs.completeness.isComplete(partition));

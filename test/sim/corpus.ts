@@ -13,5 +13,6 @@ export const CORPUS: readonly { readonly seed: number; readonly found: string }[
     found: 'a node put back to an old backup was not recognised in its last second',
   },
   { seed: 451000520, found: 'a node on an old copy of its directory took itself for whole' },
+  { seed: 460001374, found: 'a node whose removal the history made void took no part for ever' },
   { seed: 770163, found: 'the judge of conditions took a truncated write that came back for none' },
 ];

@@ -4,7 +4,7 @@ import { suite } from 'uvu';
 import { keyOfText, nodeId } from '../../src/core/ids.ts';
 import type { MembershipChange } from '../../src/core/members.ts';
 import { checkTrees, rootsAreEqual } from '../../src/sim/checks.ts';
-import type { World } from '../../src/sim/world.ts';
+import type { Host, World } from '../../src/sim/world.ts';
 import { cluster, codeOf } from './cluster.ts';
 
 const moves = suite('partitions move');
@@ -173,6 +173,27 @@ moves('a strict put counts only replicas that see the same owners', () => {
   );
   assert.ok(uncounted, 'while they disagree');
   assert.equal(codeOf(answers.at(-1)!), 'applied', 'once they agree');
+});
+
+// Seed 460001374.
+moves('a node that was replaced in one half of the cluster only serves again', () => {
+  const c = cluster(4, 12, {}, 3);
+  putAll(c, 'kept');
+  const [first, , third] = c.world.hosts as [Host, Host, Host];
+  for (const other of c.world.hosts.slice(1)) {
+    c.world.network.cut(first.name, other.name);
+    c.world.network.cut(other.name, first.name);
+  }
+  change(c, 1, { type: 'replace', node: third.id, by: n4 });
+  c.world.clock.advance(5000);
+  assert.equal(third.node!.state, 'removed');
+  // The earlier one by name: nobody takes a seat who is a member already.
+  change(c, 0, { type: 'join', node: n4, zone: 'default', weight: 1 });
+  c.world.network.heal();
+  until(c.world, 'they agree', () => first.node!.ringView.nodes().length === 4);
+  until(c.world, 'the move ends', () => isSettled(c.world) && rootsAreEqual(c.world));
+  assert.equal(third.node!.state, 'serving');
+  for (const key of KEYS) assert.deepEqual(c.get(2, 3, key, 300).texts, [`kept of ${key}`]);
 });
 
 moves('paused moves stand still, requests do not, and they go on when resumed', () => {
