@@ -170,7 +170,12 @@ const unrestOf = (world: World, removed: ReadonlySet<NodeId>): string => {
   }
   const views = serving.map(({ node }) => node!.ringView);
   const members = views.flatMap(({ ring }) => ring.members.map(({ id }) => id));
-  const leaver = views.flatMap((view) => view.leavers()).find((id) => !world.hostOf(id).gone);
+  // Whoever was removed by mistake gives away what it holds too: until then keys may still change.
+  const leavers = views.flatMap((view) => [
+    ...view.leavers(),
+    ...view.ring.removed.flatMap(({ id, how }) => (how === 'may-return' ? [id] : [])),
+  ]);
+  const leaver = leavers.find((id) => !world.hostOf(id).gone);
   if (leaver !== undefined) return `${leaver} has not said yet that it left`;
   const stays = members.find((id) => removed.has(id));
   if (stays !== undefined) return `${stays} is still a member`;

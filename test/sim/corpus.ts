@@ -5,6 +5,10 @@ export const CORPUS: readonly { readonly seed: number; readonly found: string }[
   { seed: 15, found: 'the second of two changes at one node had the name of the first' },
   { seed: 20, found: 'in a full hint store a hint for a former owner blocked all others' },
   { seed: 1046, found: 'a node replaced by mistake said that it had left while keys were read' },
+  {
+    seed: 3321079,
+    found: 'a node removed by mistake gave away what it held while keys were read and listed',
+  },
   { seed: 425200783, found: 'a read repair brought a record longer than its replica may keep' },
   { seed: 425300551, found: 'a node replaced by itself was a member and retired at once' },
   { seed: 425171089, found: 'first words lost on a link kept a leaver from emptying itself' },
