@@ -10,7 +10,7 @@ import { writeFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import { Command } from 'commander';
 import { plotSvg } from '../support/page.ts';
-import { anonymousMb, cpuSoFar, rounded } from '../support/processes.ts';
+import { anonymousMb, cpuSoFar, pin, processors, rounded } from '../support/processes.ts';
 import { settingNow, writeJson } from '../support/table.ts';
 import { YCSB, failuresIn, percentileMs } from './jobs.ts';
 import type { Job, JobResult } from './jobs.ts';
@@ -62,6 +62,7 @@ const program = new Command('bench:overload')
   .option('--warm <count>', 'closed loops before, three times', Number, 8)
   .option('--keys <count>', 'written before', Number, 20_000)
   .option('--workload <name>', 'a YCSB workload, or get, put', 'a')
+  .option('--pin', 'the generator gets one processor, the servers all others')
   .option('--json <file>', 'also write the results there')
   .option('--svg <file>', 'the curve')
   .parse();
@@ -70,6 +71,7 @@ const flags = program.opts<{
   readonly warm: number;
   readonly keys: number;
   readonly workload: string;
+  readonly pin?: true;
   readonly json?: string;
   readonly svg?: string;
 }>();
@@ -184,6 +186,7 @@ const curve = async (nodes: Nodes, generator: LoadGenerator, most: number) => {
 
 const hotKey = async (nodes: Nodes, generator: LoadGenerator, most: number) => {
   const second = new LoadGenerator();
+  if (cpus !== undefined) pin(second.pid, cpus.generator);
   const memory = (): number => Math.max(...nodes.pids.map((pid) => anonymousMb(pid)));
   try {
     await second.open(nodes.addresses, 8, 'server', 0);
@@ -251,11 +254,26 @@ const hurried = (pid: number): boolean => {
   }
 };
 
+/** Who runs where; undefined: wherever there is room, as the generator finds it too. */
+const cpusOf = () => {
+  if (flags.pin === undefined) return undefined;
+  const [first, ...others] = processors() ?? [];
+  if (first !== undefined && others.length > 0) return { generator: [first], servers: others };
+  const why = first === undefined ? 'there is no taskset' : 'there is but one processor';
+  process.stderr.write(`not pinned: ${why}\n`);
+  return undefined;
+};
+
+const cpus = cpusOf();
 const nodes = await Nodes.start({ nodes: 3 });
 const generator = new LoadGenerator();
 try {
   const beganMs = performance.now();
   const isFirst = hurried(generator.pid);
+  if (cpus !== undefined) {
+    pin(generator.pid, cpus.generator);
+    for (const pid of nodes.pids) pin(pid, cpus.servers);
+  }
   await generator.open(nodes.addresses, CONNECTIONS, 'server', 0);
   await generator.fill(flags.keys, 100);
   await generator.run({ ...job, seconds: flags.warm });
@@ -275,12 +293,14 @@ try {
   const verdict = verdictOf(rows);
   const seconds = Math.round((performance.now() - beganMs) / 1000);
   process.stdout.write(
-    `${verdict.text}\nthe generator ran ${isFirst ? 'before all others' : 'at the priority of all'}; done in ${seconds} s\n`,
+    `${verdict.text}\nthe generator ran ${isFirst ? 'before all others' : 'at the priority of all'}, ${
+      cpus === undefined ? 'on no processor of its own' : 'on a processor of its own'
+    }; done in ${seconds} s\n`,
   );
   const { commit, date, machine, node } = settingNow();
   const setting = `commit ${commit}, ${date}, ${machine}, Node ${node}`;
   if (flags.json !== undefined)
-    writeJson(flags.json, { setting, most, rows, recovery, hot, verdict });
+    writeJson(flags.json, { setting, pinned: cpus ?? 'no', most, rows, recovery, hot, verdict });
   if (flags.svg !== undefined) writeFileSync(flags.svg, svgOf(rows, `Overload, ${setting}`));
 } finally {
   await generator.close();

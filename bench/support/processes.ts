@@ -1,5 +1,6 @@
 /** What the kernel knows of processes: CPU and memory. Linux only. */
 import { readFileSync, readdirSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { constants, loadavg } from 'node:os';
 
@@ -61,6 +62,23 @@ export const mappedMb = (pid: number, file: string): number => {
   const maps = readFileSync(`/proc/${pid}/smaps`, 'utf8').split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m);
   const own = maps.filter((each) => each.split('\n', 1)[0]!.endsWith(file));
   return sum(own.map((each) => Number(/^Rss:\s+(\d+)/m.exec(each)?.[1] ?? 0))) / 1024;
+};
+
+/** The processors that this process may run on; undefined where taskset(1) is missing. */
+export const processors = (): readonly number[] | undefined => {
+  const { status, stdout } = spawnSync('taskset', ['-cp', String(process.pid)]);
+  if (status !== 0) return undefined;
+  const list = String(stdout).slice(String(stdout).lastIndexOf(':') + 1);
+  return list.split(',').flatMap((range) => {
+    const [from, to = from] = range.split('-').map(Number);
+    return Array.from({ length: to! - from! + 1 }, (_, i) => from! + i);
+  });
+};
+
+/** All threads of a process, also those to come, on these processors. Throws what taskset(1) says. */
+export const pin = (pid: number, cpus: readonly number[]): void => {
+  const { status, stderr } = spawnSync('taskset', ['-acp', cpus.join(','), String(pid)]);
+  if (status !== 0) throw new Error(`taskset: ${stderr}`);
 };
 
 /** Processes that want to run, in the mean of the last minute. */

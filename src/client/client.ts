@@ -191,7 +191,7 @@ export class Client {
           this.#executor.run(build, options, deadlineMs, { part, tries: 'one' }),
         // One that is behind is left to be read again by itself.
         notice: ({ key }, values) => this.#reader.notice(key, values),
-        single: ({ key }) => this.#reader.read(key, options, deadlineMs),
+        single: ({ key }, earlier) => this.#reader.read(key, options, deadlineMs, earlier),
       },
     );
     return runMany(plan, (index, values) => ({ index, values }));

@@ -26,7 +26,7 @@ export type ClientParts = {
 
 /** The request of one try, from the time the node may take (ms) and the number of the try. */
 export type BuildRequest = (timeoutMs: number, attempt: number) => HandledRequest;
-export type RunMore = Pick<OperationPlan, 'part' | 'unknown'> & { readonly tries?: 'one' };
+export type RunMore = Pick<OperationPlan, 'part' | 'earlier'> & { readonly tries?: 'one' };
 
 const TIMEOUT_MS = 5000;
 /** With doubling jittered pauses about 3 s: longer than a failure needs to be noticed. */
@@ -95,7 +95,8 @@ export class Executor {
     };
     const { clock, random, events } = this;
     const [transport, budget] = [this.#transport, this.#budget];
-    budget.earn();
+    // What goes on with an earlier try began with that.
+    if (more.earlier === undefined) budget.earn();
     return this.#counted(() => runOperation({ transport, clock, random, budget, events }, plan));
   }
 

@@ -34,13 +34,13 @@ export type OperationPlan = {
   readonly build: (timeoutMs: number, attempt: number) => HandledRequest;
   /** On the monotonic clock. */
   readonly deadlineMs: number;
-  /** How often a failure that was answered is tried again. */
+  /** How often a failure that was answered is tried again; those that say when to come back aside. */
   readonly retriesMax: number;
   /** As that, for a quorum refused because too few nodes can be reached. */
   readonly quorumRetriesMax: number;
   readonly signal?: AbortSignal;
-  /** The unknown outcome of a try before this operation. */
-  readonly unknown?: CoterieError | undefined;
+  /** How a try before this operation failed. */
+  readonly earlier?: CoterieError | undefined;
   /** Hears the answers to a request for many. */
   readonly part?: (part: PartReply) => void;
 };
@@ -74,6 +74,8 @@ class Operation {
   #sent = 0;
   #current: 'unsent' | 'sent' = 'unsent';
   #failures = 0;
+  /** Whether a retry was taken from the budget. */
+  #budgeted = false;
   #last: CoterieError | undefined;
   /** The newest failure after which the write may have happened. */
   #unknown: CoterieError | undefined;
@@ -86,18 +88,19 @@ class Operation {
   ) {
     this.#parts = parts;
     this.#plan = plan;
-    this.#unknown = plan.unknown;
+    if (plan.earlier?.outcome === 'unknown') this.#unknown = plan.earlier;
     this.#resolve = resolve;
     this.#reject = reject;
   }
 
   start(): void {
-    const { signal } = this.#plan;
+    const { signal, earlier } = this.#plan;
     if (signal?.aborted === true) return this.#onAbort();
     signal?.addEventListener('abort', this.#onAbort, { once: true });
     const { clock } = this.#parts;
     this.#deadline = clock.setTimeout(() => this.#expired(), Math.max(0, this.#leftMs()));
-    this.#try();
+    if (earlier?.details['retryAfterMs'] === undefined) this.#try();
+    else this.#failed(earlier);
   }
 
   #leftMs(): number {
@@ -139,27 +142,31 @@ class Operation {
       }
       case 'replied':
         if (ending.reply.type !== 'failed') {
+          if (this.#budgeted) this.#parts.budget.giveBack();
           this.#stop();
           return this.#resolve(ending.reply);
         }
-        return this.#failed(ending.reply);
+        const { code, message, details } = ending.reply;
+        return this.#failed(new CoterieError(code, message, details));
     }
   }
 
-  #failed({ code, message, details }: FailedReply): void {
-    const error = new CoterieError(code, message, details);
+  #failed(error: CoterieError): void {
+    const { code, details } = error;
     this.#last = error;
     if (error.outcome === 'unknown') this.#unknown = error;
-    this.#failures += 1;
     // A node may be newer than this client: its own word about its codes goes first.
     const { retryable = error.retryable, retryAfterMs } = details;
     const refusedQuorum = code === 'QUORUM_NOT_MET' && error.outcome === 'refused';
     const { retriesMax, quorumRetriesMax } = this.#plan;
+    // Whoever is told when to come back is in a queue: its end is the deadline, not a count.
+    const isAskedBack = typeof retryAfterMs === 'number' && retriesMax > 0;
+    if (!isAskedBack) this.#failures += 1;
     if (retryable !== true || this.#failures > (refusedQuorum ? quorumRetriesMax : retriesMax)) {
       return this.#fail(this.#withEarlier(error));
     }
     this.#parts.events.emit({ type: 'retrying', attempt: this.#sent, code });
-    this.#rest(typeof retryAfterMs === 'number' ? retryAfterMs : 0, 'budgeted');
+    this.#rest(isAskedBack ? retryAfterMs : 0, 'budgeted');
   }
 
   /** A lost connection costs no node a request, so its retry is free of the budget. */
@@ -168,9 +175,13 @@ class Operation {
     const { clock, random, budget } = this.#parts;
     const pauseMs = leastMs + jitteredMs(random, failures);
     // A pause beyond the deadline could only end in the answer we have now.
-    if (pauseMs >= this.#leftMs() && this.#sent > 0) return this.#expired();
+    if (pauseMs >= this.#leftMs() && this.#last !== undefined) return this.#expired();
     this.#pause = clock.setTimeout(() => {
-      if (retry === 'free' || budget.spend(clock.monotonicMs()) === 'granted') return this.#try();
+      if (retry === 'free') return this.#try();
+      if (budget.spend(clock.monotonicMs()) === 'granted') {
+        this.#budgeted = true;
+        return this.#try();
+      }
       this.#parts.events.emit({ type: 'retry-held-back', attempt: this.#sent });
       this.#rest(0, retry, Infinity);
     }, pauseMs);
@@ -178,7 +189,7 @@ class Operation {
 
   #expired(): void {
     const waited = 'before the deadline of the operation';
-    if (this.#sent === 0) {
+    if (this.#sent === 0 && this.#last === undefined) {
       const problem = this.#parts.transport.problem() ?? 'no connection was ready';
       return this.#fail(
         new CoterieError('UNREACHABLE', `no node could be asked ${waited} (${problem})`),

@@ -61,7 +61,10 @@ export type Applied = {
 export type ClientOptions = {
   /** Deadline of an operation that names none, ms. */
   readonly timeoutMs?: number;
-  /** How often a failure that a node answered is tried again, within the deadline. */
+  /**
+   * How often a failure that a node answered is tried again, within the deadline; 0: never. A node
+   * that says when to come back (OVERLOADED) is asked again until the deadline, however often.
+   */
   readonly retriesMax?: number;
   /**
    * As `retriesMax`, for a quorum that a node refused because too few nodes can be reached. People

@@ -21,13 +21,20 @@ export class Reader {
     this.#session = session;
   }
 
-  async read(key: Key, options: GetOptions, deadlineMs: number): Promise<Values> {
+  /** `earlier`: how a try before this read failed. */
+  async read(
+    key: Key,
+    options: GetOptions,
+    deadlineMs: number,
+    earlier?: CoterieError,
+  ): Promise<Values> {
     const get = newGet(key, options);
     for (let round = 1; ; round++) {
       const reply = await this.#executor.run(
         (timeoutMs) => ({ ...get, timeoutMs }),
         options,
         deadlineMs,
+        round === 1 ? { earlier } : {},
       );
       const values = valuesOf(reply);
       if (this.notice(key, values) === 'fresh') return values;

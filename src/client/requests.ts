@@ -11,7 +11,7 @@ import { Values } from './values.ts';
 /** A put but for what differs from try to try. */
 export type NewPut = Omit<PutRequest, 'timeoutMs' | 'attempt'>;
 /** What came of a put before the operation that goes on with it. */
-export type Earlier = { readonly attempts: number; readonly unknown?: CoterieError | undefined };
+export type Earlier = { readonly attempts: number; readonly error?: CoterieError | undefined };
 
 export const newGet = (
   key: Key,

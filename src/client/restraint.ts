@@ -54,4 +54,9 @@ export class RetryBudget {
     this.#tokens -= 1;
     return 'granted';
   }
+
+  /** A retry was served: what it asked for is done, so that it was no load in vain. */
+  giveBack(): void {
+    this.#tokens = Math.min(RESERVE, this.#tokens + 1);
+  }
 }

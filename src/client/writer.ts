@@ -64,13 +64,14 @@ export class Writer {
     deadlineMs: number,
     earlier: Earlier = { attempts: 0 },
   ): Promise<Applied> {
-    const { attempts, unknown } = earlier;
+    const { attempts, error } = earlier;
     const build = (timeoutMs: number, attempt: number): HandledRequest => ({
       ...put,
       timeoutMs,
       attempt: attempts + attempt,
     });
-    return this.applied(put, await this.#executor.run(build, options, deadlineMs, { unknown }));
+    const reply = await this.#executor.run(build, options, deadlineMs, { earlier: error });
+    return this.applied(put, reply);
   }
 
   /** What a put became; remembered, so that this client's reads do not go back behind it. */

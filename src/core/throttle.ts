@@ -4,7 +4,7 @@
  * is in time and the room is used, more, step by step. What is beyond is refused at once, so that those
  * who are let in are answered about as soon as ever.
  *
- *   late, 900 of 1,000 waiting ─▶ 630 ─late▶ 441 ─▶ … ─in time, room used▶ 485 ─▶ …
+ *   late, 900 of 1,000 waiting ─▶ 630 ─late▶ 441 ─▶ … ─in time, room used▶ 450 ─▶ …
  */
 export type ThrottleLimits = {
   /** So many are always let in. */
@@ -20,7 +20,10 @@ export type Seen = { readonly peak: number; readonly lateMs: number };
 /** So many at once are no queue yet: only being late again and again leaves room for fewer, for now. */
 const BURST = 128;
 const SHRINK = 0.7;
-const GROW = 1.1;
+/** Of room that is used: what comes next to a late turn is often a short one, and tells little. */
+const GROW = 1.02;
+/** Of room that nobody needs now, up to a burst. */
+const RECOVER = 1.1;
 /** Room that nobody needs says nothing about how much there could be. */
 const USED = 0.8;
 
@@ -28,6 +31,6 @@ export const nextRoom = (room: number, { peak, lateMs }: Seen, limits: ThrottleL
   const within = (wanted: number): number =>
     Math.min(limits.waitingMax, Math.max(limits.waitingMin, Math.round(wanted)));
   if (lateMs > limits.lateMs) return within(Math.min(room, Math.max(peak, BURST)) * SHRINK);
-  const wanted = peak >= room * USED || room < BURST ? Math.max(room + 1, room * GROW) : room;
-  return within(wanted);
+  if (peak >= room * USED) return within(Math.max(room + 1, room * GROW));
+  return within(room < BURST ? Math.max(room + 1, room * RECOVER) : room);
 };

@@ -106,12 +106,12 @@ export const LIMITS = {
   ),
   throttle: {
     waitingMin: live.count(
-      128,
+      32,
       [1, 1_000_000],
       'Requests that may wait at this node at once, however late it is; one more is OVERLOADED. Less: those let in wait shorter, and bursts are refused.',
     ),
     lateMs: live.ms(
-      50,
+      25,
       [1, 10_000],
       'A timer that rings so much too late tells of more work than this process can do: fewer may wait.',
     ),

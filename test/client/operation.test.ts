@@ -3,6 +3,7 @@ import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { encodeCbor } from '../../src/wire/cbor.ts';
 import { OPS } from '../../src/wire/client-messages.ts';
+import type { ServerReply } from '../../src/wire/client-messages.ts';
 import {
   bytes,
   promises,
@@ -217,6 +218,93 @@ operation('retries within a budget: beyond it a retry waits, and nothing fails e
   await clock.advance(10_000);
   for (const each of reading) assert.ok(['OVERLOADED', 'TIMEOUT'].includes((await each).code));
 });
+
+operation(
+  'comes back to a node that says when, until the deadline and not so many times',
+  async () => {
+    const { client: store, clock, dialled } = world(['ws://a:1'], { retriesMax: 2 });
+    const refuse = async (times: number): Promise<void> => {
+      for (let i = 0; i < times; i++) {
+        await clock.advance(700);
+        answer(dialled[0], failed('OVERLOADED', { retryAfterMs: 100 }));
+      }
+    };
+    const writing = store.put('cart', 'milk', { timeoutMs: 20_000 });
+    await refuse(12);
+    await clock.advance(700);
+    assert.equal(dialled[0]!.heard.length, 13);
+    answer(dialled[0], APPLIED);
+    assert.equal((await writing).outcome, 'applied');
+
+    const inVain = errorOf(store.get('cart', { timeoutMs: 20_000 }));
+    await refuse(28);
+    await clock.advance(400);
+    const { code, details } = await inVain;
+    assert.deepEqual([code, details['retryAfterMs']], ['OVERLOADED', 100]);
+    assert.equal(clock.pending, 0);
+  },
+);
+
+operation('does not come back where nothing is to be tried again', async () => {
+  const { client: store, clock, dialled } = world(['ws://a:1'], { retriesMax: 0 });
+  const reading = errorOf(store.get('cart'));
+  await clock.advance(0);
+  answer(dialled[0], failed('OVERLOADED', { retryAfterMs: 100 }));
+  assert.equal((await reading).code, 'OVERLOADED');
+  assert.equal(clock.pending, 0);
+});
+
+operation(
+  'gets all of many from a node with room for few, which it leaves in peace meanwhile',
+  async () => {
+    const { client: store, clock, dialled } = world(['ws://a:1'], { timeoutMs: 20_000 });
+    const [keys, room, takesMs, retryAfterMs] = [100, 4, 20, 400];
+    let [waiting, refused] = [0, 0];
+    let served: number | undefined;
+    const results = (async () => {
+      const all = [];
+      for await (const one of store.getMany(Array.from({ length: keys }, (_, i) => `k${i}`)))
+        all.push(one);
+      served = clock.monotonicMs();
+      return all;
+    })();
+    /** A node of that room; told at once, or after a time. */
+    const take = (say: (reply: ServerReply) => void): void => {
+      if (waiting === room) {
+        refused += 1;
+        return say(failed('OVERLOADED', { retryAfterMs }));
+      }
+      waiting += 1;
+      clock.setTimeout(() => {
+        waiting -= 1;
+        say(value('x'));
+      }, takesMs);
+    };
+    const alone: number[] = [];
+    for (let ms = 0; ms < 20_000 && served === undefined; ms += 5) {
+      await clock.advance(5);
+      for (const { id, request } of dialled[0]!.heard.splice(0)) {
+        if (request.type === 'get') {
+          alone.push(ms);
+          take((reply) => dialled[0]!.say(id, reply));
+        } else if (request.type === 'get-many') {
+          let left = keys;
+          request.requests.forEach((_, index) =>
+            take((reply) => {
+              assert.ok(reply.type === 'value' || reply.type === 'failed');
+              dialled[0]!.say(id, { type: 'part', index, answer: reply });
+              if (--left === 0) dialled[0]!.say(id, { type: 'done' });
+            }),
+          );
+        }
+      }
+    }
+    assert.ok((await results).every(({ error }) => error === undefined));
+    // Without giving back what served retries took from the budget it takes 11.6 s.
+    assert.ok(served! < 10_000, `done after ${served} ms, ${refused} refused`);
+    assert.ok(alone[0]! >= retryAfterMs, `the first asks again after ${alone[0]} ms`);
+  },
+);
 
 operation('tells a refused quorum after as many looks as it is told to make', async () => {
   const { client: store, clock, dialled } = world(undefined, { quorumRetriesMax: 1 });

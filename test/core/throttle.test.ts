@@ -9,9 +9,9 @@ const LIMITS = { waitingMin: 64, waitingMax: 4096, lateMs: 25 };
 
 throttle('shrinks from what waits, not from what might; grows where the room is used', () => {
   for (const [room, peak, lateMs, expected] of [
-    [256, 1000, 0, 282],
+    [256, 1000, 0, 261],
     [256, 100, 0, 256],
-    [256, 210, 25, 282],
+    [256, 210, 25, 261],
     [256, 250, 26, 175],
     [4000, 300, 26, 210],
     // A pause of an idle process is no queue: it takes several.
@@ -61,12 +61,43 @@ throttle('while it is late ever fewer are let in, down to some; then more again'
   }
   assert.equal(state.waiting, 64);
   state.lateBy = 0;
-  for (let look = 0; look < 200; look++) {
+  for (let look = 0; look < 400; look++) {
     advance(120);
     state.waiting = 0;
     fill();
   }
   assert.equal(state.waiting, 4096);
+});
+
+throttle('stays small while short turns come next to late ones, and grows soon when calm', () => {
+  let room = 256;
+  for (let i = 0; i < 20; i++) {
+    for (const lateMs of [0, 0, 0, 0, 100]) room = nextRoom(room, { peak: room, lateMs }, LIMITS);
+  }
+  assert.equal(room, 64);
+  for (let i = 0; i < 4; i++) room = nextRoom(room, { peak: room, lateMs: 0 }, LIMITS);
+  assert.equal(room, 68);
+  for (let i = 0; i < 10; i++) room = nextRoom(room, { peak: 10, lateMs: 0 }, LIMITS);
+  assert.ok(room >= 128, `${room} after ten looks at ten who wait`);
+});
+
+throttle('begins anew when nobody has waited for a second', () => {
+  const { one, state, fill, advance } = world();
+  state.lateBy = 100;
+  for (let look = 0; look < 20; look++) {
+    fill();
+    advance(120);
+  }
+  assert.equal(one.room, 64);
+  state.waiting = 0;
+  advance(240);
+  state.lateBy = 0;
+  advance(500);
+  assert.equal(one.refusal(), undefined);
+  assert.equal(one.room, 64);
+  advance(2000);
+  assert.equal(one.refusal(), undefined);
+  assert.equal(one.room, 256);
 });
 
 throttle('says when to come back, later the later it is itself', () => {

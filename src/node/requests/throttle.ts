@@ -9,6 +9,8 @@ import { failed } from './refusals.ts';
 const LOOK_MS = 20;
 /** A room to begin with: enough for many clients, little enough for a flood from the first moment. */
 const ROOM_AT_START = 256;
+/** Nobody waited for so long: what was seen before tells nothing any more. */
+const CALM_MS = 1000;
 const RETRY_MS_MIN = 100;
 const RETRY_MS_MAX = 1000;
 
@@ -25,10 +27,15 @@ export class Throttle {
   #peak = 0;
   #lateMs = 0;
   #isLooking = false;
+  #lookedMs = 0;
 
   constructor(parts: ThrottleParts) {
     this.#parts = parts;
-    this.#room = Math.min(ROOM_AT_START, parts.config.coordinatorsMax);
+    this.#room = this.#roomAtStart;
+  }
+
+  get #roomAtStart(): number {
+    return Math.min(ROOM_AT_START, this.#parts.config.coordinatorsMax);
   }
 
   /** How many requests may wait now. */
@@ -40,11 +47,17 @@ export class Throttle {
   refusal(): FailedReply | undefined {
     const waiting = this.#parts.waiting();
     if (waiting >= this.#peak) this.#peak = waiting + 1;
-    if (!this.#isLooking) this.#look();
+    if (!this.#isLooking) this.#wake();
     if (waiting < this.#room) return undefined;
     const retryAfterMs = Math.min(RETRY_MS_MAX, Math.max(RETRY_MS_MIN, 4 * this.#lateMs));
     const message = `${waiting} requests wait at this node, and it is ${this.#lateMs} ms late`;
     return failed('OVERLOADED', message, { retryAfterMs });
+  }
+
+  #wake(): void {
+    const calmMs = this.#parts.clock.monotonicMs() - this.#lookedMs;
+    if (calmMs > CALM_MS) this.#room = Math.max(this.#room, this.#roomAtStart);
+    this.#look();
   }
 
   #look(): void {
@@ -53,7 +66,8 @@ export class Throttle {
     const dueMs = clock.monotonicMs() + LOOK_MS;
     clock.setTimeout(() => {
       this.#isLooking = false;
-      this.#lateMs = Math.max(0, Math.round(clock.monotonicMs() - dueMs));
+      this.#lookedMs = clock.monotonicMs();
+      this.#lateMs = Math.max(0, Math.round(this.#lookedMs - dueMs));
       const { waitingMin, lateMs } = config.throttle;
       const waitingMax = config.coordinatorsMax;
       const limits = { waitingMin: Math.min(waitingMin, waitingMax), waitingMax, lateMs };
