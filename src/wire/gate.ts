@@ -230,13 +230,13 @@ class Walk {
     return Object.hasOwn(map, key) ? 'a duplicate map key' : undefined;
   }
 
-  /** Counts are refused before they are believed: an item needs a byte. */
+  /** Counts are refused before they are believed: each item needs a byte, those of all containers too. */
   #enter(depth: number, items: number): string | undefined {
     const left = this.#bytes.length - this.#next;
     if (items > left) return `${items} items where ${left} bytes are left`;
     if (depth > this.#limits.depthMax) return `nested deeper than ${this.#limits.depthMax}`;
     this.#items += items;
-    const { itemsMax } = this.#limits;
+    const itemsMax = Math.min(this.#limits.itemsMax, this.#bytes.length);
     return this.#items > itemsMax ? `more than ${itemsMax} items` : undefined;
   }
 }

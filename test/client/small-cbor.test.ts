@@ -83,4 +83,12 @@ small('throws on what is cut short, and on what no encoder of ours would have wr
   }
 });
 
+small('makes no room for more than the bytes can hold, however deep the counts stand', () => {
+  const heads = new Uint8Array(65_536);
+  for (let depth = 0; depth < 100; depth++) {
+    heads.set([0x9a, 0, 0, 0xf0, 0], 5 * depth);
+  }
+  assert.throws(() => new Decoder().decode(heads), /more than 65536 items at offset 5$/);
+});
+
 small.run();
