@@ -155,7 +155,8 @@ repair('a damaged row is given up, refilled from the others and never read as no
   hurt.disk.damage('records', (key) => Buffer.from(key).toString('latin1').endsWith('k7'));
   c.world.start(hurt);
   c.world.clock.advance(3000);
-  assert.deepEqual(c.get(2, 2, 'k7').texts, ['sound of k7']);
+  // It asks itself first, and one answer is enough.
+  assert.deepEqual(c.get(2, 1, 'k7').texts, ['sound of k7']);
   until(c.world, 'repaired', () => {
     const record = hurt.node!.recordOf(name);
     return record !== undefined && hurt.node!.status().incomplete === 0;
