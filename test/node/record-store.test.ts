@@ -8,7 +8,7 @@ import type { Key } from '../../src/core/ids.ts';
 import { LEAVES } from '../../src/core/merkle.ts';
 import { hashOfRecord } from '../../src/node/store/stored.ts';
 import { randomStream } from '../../src/sim/random.ts';
-import { PARTS, StoreBench, recordOf } from './store-bench.ts';
+import { BUFFERED_MAX, PARTS, StoreBench, recordOf } from './store-bench.ts';
 
 const stores = suite('the record store');
 
@@ -46,6 +46,43 @@ stores(
     );
   },
 );
+
+stores('tells the write buffer while no commit is under way, and has it find the rest', () => {
+  const bench = new StoreBench();
+  const { store, told } = bench;
+  const [a, b] = names as [Key, Key];
+  const done: string[] = [];
+  const under = (task: () => void): void => {
+    const before = told.length;
+    store.commit(() => done.push('commit'));
+    assert.equal(store.waiting, 'nothing');
+    task();
+    bench.clock.advance(100);
+    store.releaseDurable();
+    assert.equal(told.length, before, 'nothing while it commits');
+  };
+  bench.put(a, recordOf(1));
+  store.whenDurable(a, () => done.push('a'));
+  assert.deepEqual(told, ['buffer.filled', 'sync.wanted']);
+  under(() => bench.put(b, recordOf(2)));
+  assert.equal(store.waiting, 'writes');
+  under(() => {
+    bench.put(a, recordOf(3));
+    store.whenDurable(a, () => done.push('a again'));
+  });
+  assert.equal(store.waiting, 'hurry');
+  under(() => store.wantCommit());
+  assert.equal(store.waiting, 'writes', 'no change, and yet a commit');
+  under(() => {
+    for (let i = 0; i < BUFFERED_MAX; i++) bench.put(keyOfText(`of many ${i}`), recordOf(4));
+  });
+  assert.equal(store.waiting, 'hurry', 'it is too much');
+  under(() => undefined);
+  assert.equal(store.waiting, 'nothing');
+  assert.deepEqual(done, ['commit', 'a', 'commit', 'commit', 'a again', 'commit', 'commit']);
+  store.wantCommit();
+  assert.deepEqual(told.slice(2), ['buffer.filled']);
+});
 
 stores('hashes of a leaf include what is buffered and exclude what is being removed', () => {
   const bench = new StoreBench();

@@ -1,5 +1,6 @@
 /** One node's disk in the simulator, and the record store that the present life has on it. */
 import * as assert from 'node:assert/strict';
+import type { BufferEvent } from '../../actors/write-buffer.ts';
 import { nodeDigest } from '../../src/adapters/node-digest.ts';
 import { actorId, nodeId, partitionId, startId } from '../../src/core/ids.ts';
 import type { Key, PutId } from '../../src/core/ids.ts';
@@ -17,12 +18,15 @@ import { randomStream } from '../../src/sim/random.ts';
 
 const SELF = nodeId('n1');
 export const PARTITIONS = 4;
+export const BUFFERED_MAX = 1000;
 export const PARTS = [0, 1, 2, 3].map(partitionId);
 const ACTOR = actorId(startId('00000000000000aa'), 1);
 
 export class StoreBench {
   readonly clock = new WorldClock();
   readonly disk = new SimDisk();
+  /** What the write buffer was told. */
+  readonly told: BufferEvent[] = [];
   storage!: Storage;
   store!: RecordStore;
 
@@ -40,9 +44,9 @@ export class StoreBench {
       digest: nodeDigest,
       trace: { log: () => undefined },
       ring: new RingView(SELF, nodeDigest, ring),
-      limits: { bufferedObjectsMax: 1000, hintsMax: 100, freeBytesMin: 0 },
+      limits: { bufferedObjectsMax: BUFFERED_MAX, hintsMax: 100, freeBytesMin: 0 },
       changed: () => undefined,
-      tellBuffer: () => undefined,
+      tellBuffer: (event) => this.told.push(event),
     });
   }
 

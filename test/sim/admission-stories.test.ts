@@ -235,4 +235,27 @@ stories('a move waits for disks and wires, and does not rest for having waited',
   assert.ok(seconds <= 8, `${seconds} s`);
 });
 
+stories('owners rest, too, when a node that leaves gives them what it holds', () => {
+  const { world } = cluster(4, 1);
+  for (let i = 0; i < 200; i++) {
+    ask(world, i);
+    if (i % 100 === 0) world.clock.advance(100);
+  }
+  world.network.faults.delayMs = [30, 40];
+  const leaver = world.hosts[3]!;
+  assert.equal(leaver.node!.changeMembership({ type: 'leave', node: leaver.id }), undefined);
+  for (let seconds = 0; leaver.node!.state !== 'left'; seconds++) {
+    assert.ok(seconds < 60, 'it comes to an end');
+    for (let i = 0; i < 5; i++) {
+      ask(world, seconds);
+      world.clock.advance(200);
+    }
+  }
+  for (const { id, node } of world.hosts.slice(0, 3)) {
+    const { tasks } = node!.status().admission;
+    const { steps, restedMs } = tasks.find(({ task }) => task === 'transfer')!;
+    assert.ok(steps > 0 && restedMs > 0, `${id}: ${steps} steps, ${restedMs} ms`);
+  }
+});
+
 stories.run();
