@@ -2,15 +2,7 @@
 import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { actorId, putId, startId } from '../../src/core/ids.ts';
-import {
-  asAnswer,
-  decodeForm,
-  decodeRecord,
-  encodeForm,
-  encodeRecord,
-  headerOf,
-  isHeaderOf,
-} from '../../src/core/record-bytes.ts';
+import { decodeRecord, encodeForm, encodeRecord, headerOf } from '../../src/core/record-bytes.ts';
 import {
   contextOf,
   expired,
@@ -54,21 +46,6 @@ expiry('drops the bytes of what is due and nothing else', () => {
     record.siblings.map((each) => expired(each, 150)),
     [true, false, false],
   );
-});
-
-expiry('is left out of an answer made of the bytes at hand', () => {
-  const held = encodeRecord(record, 'with-values');
-  assert.equal(asAnswer(held, 'with-values', 99), held, 'the very bytes while nothing is due');
-  for (const nowMs of [99, 100, 200]) {
-    for (const want of ['with-values', 'header'] as const) {
-      const answer = encodeRecord(withoutExpired(record, nowMs), want);
-      assert.deepEqual(asAnswer(held, want, nowMs), answer);
-    }
-  }
-  // A clock that is behind: the same history, and yet not the same to a reader.
-  const { form } = decodeForm(held);
-  assert.equal(isHeaderOf(asAnswer(held, 'header', 99), form, record), true);
-  assert.equal(isHeaderOf(asAnswer(held, 'header', 100), form, record), false);
 });
 
 expiry(

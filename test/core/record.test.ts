@@ -2,17 +2,8 @@
 import * as assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { suite } from 'uvu';
-import { actorId, putId, startId } from '../../src/core/ids.ts';
-import type { ActorId, PutId } from '../../src/core/ids.ts';
-import {
-  asAnswer,
-  decodeForm,
-  decodeRecord,
-  encodeForm,
-  encodeRecord,
-  headerOf,
-  isHeaderOf,
-} from '../../src/core/record-bytes.ts';
+import type { PutId } from '../../src/core/ids.ts';
+import { encodeRecord } from '../../src/core/record-bytes.ts';
 import {
   BLIND,
   EMPTY_RECORD,
@@ -23,52 +14,16 @@ import {
   sameRecord,
   write,
 } from '../../src/core/record.ts';
-import type { CausalContext, RecordLimits, RecordOfKey } from '../../src/core/record.ts';
+import type { CausalContext, RecordOfKey } from '../../src/core/record.ts';
 import { covers } from '../../src/core/vector.ts';
+import { LIMITS, actor, bytes, play, put, steps, wrote } from './histories.ts';
 
 const records = suite('records (RULES A)');
 
-const start = startId('00000000000000aa');
-const actor = (birth: number): ActorId => actorId(start, birth);
-const put = (n: number): PutId => putId(n.toString(16).padStart(16, '0'));
-const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const texts = (record: RecordOfKey): string[] =>
   liveSiblings(record)
     .map(({ value }) => (value instanceof Uint8Array ? new TextDecoder().decode(value) : value))
     .sort();
-
-type Draft = {
-  by: number;
-  id: number;
-  text?: string;
-  at?: number;
-  lww?: boolean;
-  isRetry?: boolean;
-};
-
-const wrote = (
-  record: RecordOfKey,
-  context: CausalContext,
-  { by, id, text, at = 1000, lww, isRetry = false }: Draft,
-  limits?: RecordLimits,
-): RecordOfKey => {
-  const result = write(
-    record,
-    context,
-    {
-      actor: actor(by),
-      putId: put(id),
-      value: text === undefined ? 'tombstone' : bytes(text),
-      writtenAt: at,
-      nowMs: 1000,
-      mode: lww === true ? 'last-write-wins' : 'causal',
-      isRetry,
-    },
-    limits,
-  );
-  if (result.type === 'reused') throw new Error('reused');
-  return result.record;
-};
 
 records('follow Fig. 3 of the paper', () => {
   const [x, y, z] = [1, 2, 3];
@@ -239,60 +194,7 @@ records('a delete hides what it saw and nothing else', () => {
   assert.deepEqual(texts(merge(gone, other)), ['concurrent']);
 });
 
-/** A step of a random history over three replicas; steps that do not apply are ignored. */
-const steps = fc.array(
-  fc.oneof(
-    fc.record({
-      kind: fc.constant('write' as const),
-      at: fc.nat(2),
-      seesWhat: fc.nat(3),
-      retry: fc.boolean(),
-    }),
-    fc.record({ kind: fc.constant('meet' as const), at: fc.nat(2), other: fc.nat(2) }),
-  ),
-  { maxLength: 40 },
-);
-
-/** Plays a history; each replica mints as A4 demands: with an actor of its own, a new one once the
- * record has forgotten what the old one wrote last. */
-const play = (history: readonly Step[], limits: RecordLimits) => {
-  const replicas = [EMPTY_RECORD, EMPTY_RECORD, EMPTY_RECORD];
-  const contexts: CausalContext[] = [BLIND];
-  const writes: { id: number; context: CausalContext }[] = [];
-  const mes = [0, 1, 2].map((birth) => ({ birth, n: 0 }));
-  let born = mes.length;
-  const nOf = (record: RecordOfKey, birth: number): number =>
-    record.vector.find((dot) => dot.actor === actor(birth))?.n ?? 0;
-  for (const step of history) {
-    const here = replicas[step.at]!;
-    if (step.kind === 'meet') {
-      replicas[step.at] = merge(here, replicas[step.other]!, limits);
-      contexts.push(contextOf(replicas[step.at]!));
-      continue;
-    }
-    const retried = step.retry ? writes.at(-1) : undefined;
-    const { id, context } = retried ?? {
-      id: writes.length + 1,
-      context: contexts[contexts.length - 1 - (step.seesWhat % contexts.length)]!,
-    };
-    if (retried === undefined) writes.push({ id, context });
-    const me = mes[step.at]!;
-    if (nOf(here, me.birth) !== me.n) me.birth = born++;
-    const draft = { by: me.birth, id, text: `w${id}`, at: 1000 + id };
-    const now = wrote(here, context, draft, limits);
-    // Forgotten at once, perhaps: then what it wrote last is not known, and never 0.
-    me.n = nOf(now, me.birth) || -1;
-    replicas[step.at] = now;
-    if (step.seesWhat === 0) contexts.push(contextOf(now));
-  }
-  return { replicas: replicas as [RecordOfKey, RecordOfKey, RecordOfKey], writes };
-};
-type Step = NonNullable<ReturnType<typeof steps.generate>['value']>[number];
-
-for (const [name, limits] of [
-  ['untruncated', { vectorEntriesMax: 64, seenPutsMax: 64 }],
-  ['truncated to two entries', { vectorEntriesMax: 2, seenPutsMax: 2 }],
-] as const) {
+for (const [name, limits] of LIMITS) {
   records(`A1, A6: merge is commutative and idempotent, ${name}`, () => {
     fc.assert(
       fc.property(steps, (history) => {
@@ -307,29 +209,6 @@ for (const [name, limits] of [
       }),
       { numRuns: 2000 },
     );
-  });
-
-  records(`an answer is made, and known for the same, by its bytes alone, ${name}`, () => {
-    let [same, different] = [0, 0];
-    fc.assert(
-      fc.property(steps, (history) => {
-        const [a, b] = play(history, limits).replicas;
-        for (const want of ['with-values', 'header'] as const) {
-          assert.deepEqual(
-            asAnswer(encodeRecord(a, 'with-values'), want, Infinity),
-            encodeRecord(a, want),
-          );
-        }
-        const { record, form } = decodeForm(encodeRecord(a, 'with-values'));
-        assert.ok(isHeaderOf(encodeRecord(a, 'header'), form, record));
-        const isSame = isHeaderOf(encodeRecord(b, 'header'), form, record);
-        assert.equal(isSame, sameRecord(a, b));
-        if (isSame) same += 1;
-        else different += 1;
-      }),
-      { numRuns: 1000 },
-    );
-    assert.ok(same > 10 && different > 10, `${same} equal pairs, ${different} others`);
   });
 
   records(`A6: replicas that keep meeting become equal, ${name}`, () => {
@@ -402,35 +281,6 @@ records('no false sibling: none lies in the past of another, untruncated', () =>
     }),
     { numRuns: 2000 },
   );
-});
-
-records('the binary form gives back what went in, with values and as a header', () => {
-  fc.assert(
-    fc.property(steps, (history) => {
-      const [a, b] = play(history, { vectorEntriesMax: 8, seenPutsMax: 4 }).replicas;
-      const record = merge(a, b);
-      assert.deepEqual(decodeRecord(encodeRecord(record, 'with-values')), plain(record));
-      const header = decodeRecord(encodeRecord(record, 'header'));
-      assert.ok(sameRecord(header, record));
-      const form = encodeForm(record, 'with-values');
-      const causalPart = headerOf(form);
-      assert.deepEqual(decodeForm(form.bytes).form, form);
-      assert.deepEqual(headerOf(encodeForm(header, 'header')), causalPart);
-      assert.ok(header.siblings.every(({ value }) => typeof value === 'string'));
-    }),
-    { numRuns: 500 },
-  );
-});
-
-/** The same record with its values as plain views, for deep comparison. */
-const plain = (record: RecordOfKey): RecordOfKey => ({ ...record, siblings: [...record.siblings] });
-
-records('damaged bytes are refused, never misread quietly past their end', () => {
-  const good = encodeRecord(wrote(EMPTY_RECORD, BLIND, { by: 1, id: 1, text: 'v' }), 'with-values');
-  for (let end = 0; end < good.length; end++) {
-    assert.throws(() => decodeRecord(good.subarray(0, end)), RangeError);
-  }
-  assert.throws(() => decodeRecord(new Uint8Array([...good, 0])), RangeError);
 });
 
 records.run();
