@@ -16,7 +16,7 @@ import {
 import { dirname, join } from 'node:path';
 import { open } from 'lmdb';
 import type { Database, RootDatabase } from 'lmdb';
-import { kept } from '../core/bytes.ts';
+import { kept, plainView } from '../core/bytes.ts';
 import { LOG_TABLE, STORAGE_KEY_BYTES_MAX, STORAGE_TABLES } from '../ports/storage.ts';
 import type { CommitResult, Storage, StorageOp, StorageTable } from '../ports/storage.ts';
 import { DataDirectoryError } from './data-lock.ts';
@@ -52,7 +52,7 @@ export const openLmdbStorage = (
       checkKey(key);
       // A view on what the next read writes over.
       const value = tables[name].getBinaryFast(key);
-      return value === undefined ? undefined : kept(plain(value));
+      return value === undefined ? undefined : kept(plainView(value));
     },
     range: (name, { from, to, limit }) => {
       if (to?.length === 0) return [];
@@ -280,10 +280,6 @@ const applyAll = (tables: Readonly<Record<StorageTable, Table>>, ops: readonly S
     else void tables[op.table].remove(op.key);
   }
 };
-
-/** Slices of a Buffer would be Buffers, which cost more. */
-const plain = ({ buffer, byteOffset, length }: Uint8Array): Uint8Array =>
-  new Uint8Array(buffer, byteOffset, length);
 
 const checkKey = ({ length }: Uint8Array): void => {
   if (length === 0 || length > STORAGE_KEY_BYTES_MAX) {

@@ -176,6 +176,10 @@ export class ByteWriter {
   }
 }
 
+/** The same bytes as no Buffer: slices of a Buffer would be Buffers, which cost more. */
+export const plainView = ({ buffer, byteOffset, length }: Uint8Array): Uint8Array =>
+  new Uint8Array(buffer, byteOffset, length);
+
 /** A copy of a part of `bytes`, for keeps. */
 export const kept = (bytes: Uint8Array, from = 0, to = bytes.length): Uint8Array => {
   const length = to - from;

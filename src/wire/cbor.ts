@@ -5,6 +5,7 @@
  * Bytes from strangers are read by `readCbor` (gate.ts): the decoder here accepts too much.
  */
 import { Decoder, Encoder, setSizeLimits } from 'cbor-x';
+import { plainView } from '../core/bytes.ts';
 
 // A count is never believed beyond these, even from a peer whose bytes skip the gate.
 setSizeLimits({ maxArraySize: 1_000_000, maxMapSize: 100_000, maxObjectSize: 100_000 });
@@ -31,5 +32,5 @@ export const encodeCbor = (value: unknown): Uint8Array => encoder.encode(value);
 
 /** Throws on what is not CBOR. Bytes in the result are copies; 64-bit integers are bigints. */
 export const decodeCbor = (bytes: Uint8Array): unknown =>
-  // A plain view: slices of a Buffer would be Buffers, and cbor-x leaves a property on its input.
-  decoder.decode(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+  // A view, for cbor-x leaves a property on its input.
+  decoder.decode(plainView(bytes));

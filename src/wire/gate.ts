@@ -8,7 +8,7 @@
  *
  * Time is linear in the size, whatever the bytes. Byte strings of what is read are copies.
  */
-import { kept } from '../core/bytes.ts';
+import { kept, plainView } from '../core/bytes.ts';
 
 export type GateLimits = {
   /** Containers within containers, the outermost counting as 1: bounds the stack. */
@@ -46,9 +46,7 @@ export const readCbor = (
   limits: GateLimits = GATE_LIMITS,
   copy: CopyOf = kept,
 ): GateResult => {
-  // A plain view: parts of a Buffer would be Buffers.
-  const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const walk = new Walk(plain, limits, copy);
+  const walk = new Walk(plainView(bytes), limits, copy);
   const reason = walk.item(1) ?? walk.end();
   if (reason !== undefined) return { type: 'malformed', offset: walk.at, reason };
   return { type: 'ok', item: walk.read };

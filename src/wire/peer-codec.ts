@@ -8,7 +8,7 @@
  * A new message goes to the end of the table, a new field to the end of its message and optional:
  * older nodes skip what they do not know.
  */
-import { ByteReader, ByteWriter } from '../core/bytes.ts';
+import { ByteReader, ByteWriter, plainView } from '../core/bytes.ts';
 import { isErrorCode } from '../core/errors.ts';
 import type { ErrorDetails } from '../core/errors.ts';
 import { isPutId, isStartId } from '../core/ids.ts';
@@ -236,8 +236,7 @@ export const encodePeerFrame = (messages: readonly PeerMessage[]): readonly Uint
 
 /** Throws RangeError on anything that is no frame of this protocol; bytes in the result are copies. */
 export const decodePeerFrame = (frame: Uint8Array): readonly PeerMessage[] => {
-  // A plain view: slices of a Buffer would be Buffers.
-  const reader = new ByteReader(new Uint8Array(frame.buffer, frame.byteOffset, frame.byteLength));
+  const reader = new ByteReader(plainView(frame));
   const messages: PeerMessage[] = [];
   while (!reader.atEnd) {
     const length = reader.uint32();
