@@ -1,14 +1,15 @@
 /**
  * The writer of the memory buffer (paper § 6.1): decides when what the replica has buffered is
- * committed, and stops the node if a commit fails. The buffered objects themselves are a value the
- * replica reads first; this actor only knows that there are some.
+ * committed. The buffered objects themselves are a value the replica reads first; this actor only
+ * knows that there are some.
  *
- * (It begins in `resuming`: after a crash of this actor the buffer may hold something already.)
+ * (It begins in `resuming`: after a crash of this actor the buffer may hold something already, and
+ * a commit may have become durable that nobody was told of.)
  *
  *   empty ──buffered──▶ gathering ──interval / buffer full──▶ committing ──▶ empty
- *                           └──sync wanted──▶ grouping ──window──▶ │  ▲        or gathering,
+ *                           └──sync wanted──▶ grouping ──window──▶ │  ▲        or gathering / committing,
  *                                                                  └──┘        as came in meanwhile
- *                                           committing ──failed──▶ failed
+ *                                           committing ──failed──▶ failed: the process ends
  *
  * While a commit is under way nobody has to tell it anything: it looks afterwards what came in.
  */
@@ -22,7 +23,8 @@ export type WriteBufferEvent =
   /** Somebody waits for what is buffered to be durable. */
   | { readonly type: 'sync.wanted' }
   | { readonly type: 'commit.done' }
-  | { readonly type: 'commit.failed'; readonly reason: string };
+  /** The node stops of itself: that must not hang on this actor. */
+  | { readonly type: 'commit.failed' };
 
 /** What the store tells it. */
 export type BufferEvent = Exclude<WriteBufferEvent['type'], `commit.${string}`>;
@@ -34,10 +36,8 @@ export type WriteBufferPorts = {
   waiting(): Waiting;
   /** Begins one commit of all that is buffered; answers with `commit.done` or `commit.failed`. */
   commit(): void;
-  /** The last commit is durable: whoever waited for it may be told. */
+  /** Whoever waits for what is durable by now may be told. */
   committed(): void;
-  /** No more acks, and the process ends (DESIGN: fail-stop). */
-  failStop(reason: string): void;
 };
 
 export type WriteBufferInput = {
@@ -65,9 +65,6 @@ export const writeBufferMachine = setup({
   actions: {
     commit: ({ context }) => context.ports.commit(),
     tellCommitted: ({ context }) => context.ports.committed(),
-    failStop: ({ context, event }) => {
-      if (event.type === 'commit.failed') context.ports.failStop(event.reason);
-    },
   },
 }).createMachine({
   id: 'write-buffer',
@@ -76,10 +73,11 @@ export const writeBufferMachine = setup({
   on: {
     // In every state: it may be of a commit that was under way when this actor crashed and began anew.
     'commit.done': { target: '.committed', actions: 'tellCommitted' },
-    'commit.failed': { target: '.failed', actions: 'failStop' },
+    'commit.failed': { target: '.failed' },
   },
   states: {
     resuming: {
+      entry: 'tellCommitted',
       always: [{ guard: 'somethingWaits', target: 'committing' }, { target: 'empty' }],
     },
     empty: {

@@ -47,16 +47,14 @@ export const superviseOrgans = (
         ports: {
           waiting: () => store.waiting,
           commit: () =>
-            store.commit((failure) =>
-              tell(
-                'writeBuffer',
-                failure === undefined
-                  ? { type: 'commit.done' }
-                  : { type: 'commit.failed', reason: failure },
-              ),
-            ),
+            store.commit((failure) => {
+              tell('writeBuffer', {
+                type: failure === undefined ? 'commit.done' : 'commit.failed',
+              });
+              // Fail-stop: no more acks, and the process ends.
+              if (failure !== undefined) failed(`commit failed: ${failure}`);
+            }),
           committed: () => store.releaseDurable(),
-          failStop: (reason) => failed(`commit failed: ${reason}`),
         },
       },
       handoff: {
