@@ -10,6 +10,7 @@ import type {
 } from '../../src/node/membership/membership-commands.ts';
 import type { RepairStatus } from '../../src/node/healing/repair-commands.ts';
 import type { Status } from '../../src/node/status.ts';
+import { keyOf } from '../cluster/jobs.ts';
 import type { Nodes } from '../cluster/nodes.ts';
 
 /** Records that nodes took from one another, and their bytes; what clients write is not counted. */
@@ -143,7 +144,7 @@ export class Moves {
     const read = async (): Promise<void> => {
       while (next < this.#keys && performance.now() < deadlineMs) {
         try {
-          const { state } = await client.get(`user${next++}`, { r: 3 });
+          const { state } = await client.get(keyOf(next++), { r: 3 });
           if (state !== 'found') missing += 1;
         } catch {
           unread += 1;
@@ -207,7 +208,7 @@ export class Moves {
     if (this.#keysIn.length === partitions) return this.#keysIn;
     const keysIn = Array.from({ length: partitions }, () => 0);
     for (let i = 0; i < this.#keys; i++) {
-      const position = nodeDigest.md5(new TextEncoder().encode(`user${i}`));
+      const position = nodeDigest.md5(new TextEncoder().encode(keyOf(i)));
       keysIn[partitionOf(position, partitions)]! += 1;
     }
     return (this.#keysIn = keysIn);

@@ -45,6 +45,13 @@ export const impossibleIn = (config: Config): string | undefined => {
       'links.peerFrameBytesMax',
       config.links.peerFrameBytesMax,
     ),
+    // The owner of a batch rests ahead of it and behind it.
+    notAbove(
+      'twice admission.restMaxMs',
+      2 * config.admission.restMaxMs,
+      'exchangeRepairTimeoutMs',
+      config.exchangeRepairTimeoutMs,
+    ),
   ];
   return must.find(([holds]) => !holds)?.[1];
 };

@@ -136,8 +136,10 @@ export class Node {
     });
     saveBook(storage, this.#organs.map.book, (result) => {
       if (result.type === 'failed') return this.#fail(`commit failed: ${result.reason}`);
-      this.#supervisor.start();
+      // Before an actor opens a row: a damaged one would be the first to vouch for this file.
       this.#organs.completeness.begin();
+      this.#supervisor.start();
+      if (this.#organs.completeness.isCopy) this.#tell('antiEntropy', { type: 'exchange.wanted' });
       links.listen((connection, purpose) =>
         purpose === 'peer'
           ? this.#organs.peers.accept(connection)

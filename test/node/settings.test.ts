@@ -108,6 +108,7 @@ settings('a combination that cannot be is refused with both names', () => {
     [{ patienceMs: 6000 }, /patienceMs .* requestTimeoutMs/],
     [{ redialMinMs: 2000 }, /redialMinMs .* redialMaxMs/],
     [{ suspicion: { suspectAfterMs: 2000 } }, /suspectAfterMs .* suspicion\.downAfterMs/],
+    [{ admission: { restMaxMs: 5001 } }, /restMaxMs .* exchangeRepairTimeoutMs/],
     [{ valueBytesMax: 8 * 2 ** 20 }, /valueBytesMax .* replica\.recordBytesMax/],
     [{ valueBytesMax: 2 ** 21 }, /links\.clientFrameBytesMax .* no room for valueBytesMax/],
     [{ links: { peerFrameBytesMax: 2 ** 21 } }, /peerFrameBytesMax .* replica\.recordBytesMax/],
