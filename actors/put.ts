@@ -27,8 +27,17 @@ import {
 import type { Placement, WriteTally } from '../src/core/quorum.ts';
 import type { FailedReply, PutCommand, PutReply, RequestId } from '../src/wire/peer-messages.ts';
 
+/** The put as this node's replica has written it. */
+export type Minted = {
+  readonly record: Uint8Array;
+  /** The hash of what it was made of, if that was at hand: other replicas may hold the very same. */
+  readonly over?: bigint | undefined;
+  /** For the client: all that the put has seen, and itself. */
+  readonly context: Uint8Array;
+};
+
 export type PutEvent =
-  | { readonly type: 'replica.minted'; readonly record: Uint8Array; readonly context: Uint8Array }
+  | ({ readonly type: 'replica.minted' } & Minted)
   | { readonly type: 'mint.refused'; readonly failure: FailedReply }
   | { readonly type: 'replica.acked'; readonly node: NodeId; readonly durable: boolean }
   | { readonly type: 'replica.refused'; readonly node: NodeId };
@@ -40,7 +49,7 @@ export type PutPorts = {
   write(
     request: RequestId,
     put: PutCommand,
-    record: Uint8Array,
+    minted: Minted,
     to: Placement,
     durable: boolean,
     /** Only under this version of the register (strict). */
@@ -69,8 +78,7 @@ export type PutInput = {
 type PutContext = {
   readonly input: PutInput;
   readonly tally: WriteTally;
-  readonly record: Uint8Array | undefined;
-  readonly token: Uint8Array | undefined;
+  readonly minted: Minted | undefined;
   readonly replied: boolean;
 };
 
@@ -95,11 +103,7 @@ export const putMachine = setup({
     mint: ({ context: { input } }) => input.ports.mint(input.request, input.put),
     recordMint: assign(({ context, event }) => {
       if (event.type !== 'replica.minted') return {};
-      return {
-        record: event.record,
-        token: event.context,
-        tally: recordAck(context.tally, context.input.self, false),
-      };
+      return { minted: event, tally: recordAck(context.tally, context.input.self, false) };
     }),
     sendWrites: ({ context }) => {
       // Max(1, dw) of the N replica writes are marked durable; the minting one is the first.
@@ -136,9 +140,9 @@ export const putMachine = setup({
       }
     },
     replyApplied: ({ context }) => {
-      const { input, tally, token } = context;
+      const { input, tally, minted } = context;
       const { acked, durable } = tally;
-      const reply = { type: 'applied', acks: acked, durable, context: token! } as const;
+      const reply = { type: 'applied', acks: acked, durable, context: minted!.context } as const;
       input.ports.reply(input.request, reply);
     },
     replyUnknown: ({ context }) => {
@@ -162,8 +166,7 @@ export const putMachine = setup({
   context: ({ input }) => ({
     input,
     tally: input.tally,
-    record: undefined,
-    token: undefined,
+    minted: undefined,
     replied: false,
   }),
   initial: 'minting',
@@ -223,10 +226,10 @@ export const putMachine = setup({
 });
 
 const sendTo = (context: PutContext, to: Placement, durable: boolean): void => {
-  const { input, record, tally } = context;
+  const { input, minted, tally } = context;
   const { ports, request, put } = input;
-  if (record === undefined) return;
-  ports.write(request, put, record, to, durable, tally.register);
+  if (minted === undefined) return;
+  ports.write(request, put, minted, to, durable, tally.register);
 };
 
 const unknownReply = ({ tally }: PutContext): PutReply => ({

@@ -70,6 +70,32 @@ export const decodeForm = (
 };
 
 /**
+ * The form in `bytes` as it can be kept at `nowMs` without decoding the record; undefined if there is
+ * anything to be done about it: values that have expired or are withheld, or bytes that are no
+ * record. Throws RangeError where they end too soon or too late.
+ */
+export const formToKeep = (bytes: Uint8Array, nowMs: number): RecordForm | undefined => {
+  const reader = new ByteReader(bytes);
+  if (reader.byte() !== FORMAT) return undefined;
+  const actors = skipVector(reader);
+  const siblings = reader.varint();
+  for (let left = siblings; left > 0; left--) {
+    if (reader.varint() >= actors || hasExpired(skipHead(reader), nowMs)) return undefined;
+  }
+  skipSeen(reader);
+  const headerEnd = reader.offset;
+  let valueBytes = 0;
+  for (let left = siblings; left > 0; left--) {
+    const kind = reader.byte();
+    if (kind === KINDS.value) valueBytes += reader.varint();
+    else if (kind !== KINDS.tombstone && kind !== KINDS.expired) return undefined;
+  }
+  reader.skip(valueBytes);
+  reader.end();
+  return { bytes, headerEnd };
+};
+
+/**
  * The record in `bytes` as a replica answers a reader at `nowMs`: without the values that have expired,
  * or without any. Mostly that is what is there, or the first part of it, and nothing is decoded.
  */
@@ -80,28 +106,16 @@ export const asAnswer = (
 ): Uint8Array => {
   const reader = new ByteReader(bytes);
   reader.skip(FORMAT_BYTES);
-  for (let left = reader.varint(); left > 0; left--) {
-    reader.skip(ACTOR_BYTES);
-    reader.varint();
-    reader.varint();
-  }
+  skipVector(reader);
   const siblings = reader.varint();
   for (let left = siblings; left > 0; left--) {
     reader.varint();
-    reader.varint();
-    reader.varint();
-    reader.skip(PUT_ID_BYTES);
-    reader.varint();
-    const expiry = reader.varint();
-    if (expiry !== 0 && expiry - 1 <= nowMs) {
+    if (hasExpired(skipHead(reader), nowMs)) {
       return encodeRecord(withoutExpired(decodeRecord(bytes), nowMs), want);
     }
   }
   if (want === 'with-values') return bytes;
-  for (let left = reader.varint(); left > 0; left--) {
-    reader.skip(PUT_ID_BYTES);
-    reader.varint();
-  }
+  skipSeen(reader);
   const writer = new ByteWriter();
   writer.raw(bytes.subarray(0, reader.offset));
   for (let left = siblings; left > 0; left--) {
@@ -125,6 +139,36 @@ export const isHeaderOf = (
     if (header[at++] !== (typeof value === 'string' ? KINDS[value] : KINDS.withheld)) return false;
   }
   return true;
+};
+
+/** Passes over a vector; how many actors it has. */
+const skipVector = (reader: ByteReader): number => {
+  const actors = reader.varint();
+  for (let left = actors; left > 0; left--) {
+    reader.skip(ACTOR_BYTES);
+    reader.varint();
+    reader.varint();
+  }
+  return actors;
+};
+
+/** Passes over the head of a sibling behind its actor; when it expires, as it is written. */
+const skipHead = (reader: ByteReader): number => {
+  reader.varint();
+  reader.varint();
+  reader.skip(PUT_ID_BYTES);
+  reader.varint();
+  return reader.varint();
+};
+
+/** By an expiry as it is written: 0 is never. */
+const hasExpired = (expiry: number, nowMs: number): boolean => expiry !== 0 && expiry - 1 <= nowMs;
+
+const skipSeen = (reader: ByteReader): void => {
+  for (let left = reader.varint(); left > 0; left--) {
+    reader.skip(PUT_ID_BYTES);
+    reader.varint();
+  }
 };
 
 export const writeVector = (writer: ByteWriter, vector: VersionVector): void => {

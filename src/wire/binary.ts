@@ -29,6 +29,12 @@ export const uint: Form<number> = {
   read: (reader) => reader.varint(),
 };
 
+/** 64 bits. */
+export const uint64: Form<bigint> = {
+  write: (writer, value) => writer.uint64(value),
+  read: (reader) => reader.uint64(),
+};
+
 /** Any finite number, 8 bytes. */
 export const finite: Form<number> = {
   write: (writer, value) => writer.float64(value),

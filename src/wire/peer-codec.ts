@@ -27,6 +27,7 @@ import {
   text,
   textOf,
   uint,
+  uint64,
   variants,
 } from './binary.ts';
 import type { Form } from './binary.ts';
@@ -160,6 +161,7 @@ const message = variants<PeerMessage>({
     hintFor: optional(node),
     cause,
     register: optional(uint),
+    over: optional(uint64),
   },
   sync: { request: uint, key, cause, putId: optional(putId) },
   read: { request: uint, key, want: oneOf('with-values', 'header'), cause },

@@ -46,6 +46,11 @@ export type ReplicaRequest = Caused &
         readonly hintFor?: NodeId;
         /** Strict: acknowledge only under this version of the partition's register (RULES C2). */
         readonly register?: number;
+        /**
+         * The hash of all that the coordinator held when it made this record of it: a replica that
+         * holds the very same only replaces it.
+         */
+        readonly over?: bigint;
       }
     /** Make durable what you hold of this put, and say so. */
     | {

@@ -8,6 +8,7 @@ import {
   decodeRecord,
   encodeForm,
   encodeRecord,
+  formToKeep,
   headerOf,
   isHeaderOf,
 } from '../../src/core/record-bytes.ts';
@@ -45,6 +46,55 @@ forms('that are damaged are refused, never misread quietly past their end', () =
   }
   assert.throws(() => decodeRecord(new Uint8Array([...good, 0])), RangeError);
 });
+
+forms('are kept as they are, unless something is to be done about them first', () => {
+  fc.assert(
+    fc.property(steps, (history) => {
+      const [record] = play(history, { vectorEntriesMax: 8, seenPutsMax: 4 }).replicas;
+      const form = encodeForm(record, 'with-values');
+      assert.deepEqual(formToKeep(form.bytes, Infinity), form);
+      const hasValue = record.siblings.some(({ value }) => typeof value !== 'string');
+      const header = encodeRecord(record, 'header');
+      if (hasValue) assert.equal(formToKeep(header, Infinity), undefined, 'values are missing');
+      const [first] = record.siblings;
+      if (first === undefined) return;
+      const mortal = { ...record, siblings: [{ ...first, expiresAt: 2000 }] };
+      const bytes = encodeRecord(mortal, 'with-values');
+      assert.ok(formToKeep(bytes, 1999) !== undefined, 'it has not expired');
+      assert.equal(formToKeep(bytes, 2000), undefined);
+    }),
+    { numRuns: 200 },
+  );
+});
+
+forms('that nobody could decode are not kept either', () => {
+  let refused = 0;
+  const damage = fc.record({ at: fc.nat(), byte: fc.nat(255) });
+  fc.assert(
+    fc.property(steps, damage, (history, { at, byte }) => {
+      const [record] = play(history, { vectorEntriesMax: 8, seenPutsMax: 4 }).replicas;
+      const bytes = encodeRecord(record, 'with-values');
+      bytes[at % bytes.length] = byte;
+      const kept = doing(() => formToKeep(bytes, -Infinity));
+      const decoded = doing(() => decodeForm(bytes));
+      if (decoded === 'refused') refused += 1;
+      if (kept !== 'refused' && kept !== undefined) {
+        assert.deepEqual(decoded === 'refused' ? decoded : decoded.form, kept);
+      }
+    }),
+    { numRuns: 2000 },
+  );
+  assert.ok(refused > 100, `${refused} of them could not be decoded`);
+});
+
+const doing = <T>(task: () => T): T | 'refused' => {
+  try {
+    return task();
+  } catch (error) {
+    assert.ok(error instanceof RangeError, String(error));
+    return 'refused';
+  }
+};
 
 for (const [name, limits] of LIMITS) {
   forms(`make an answer, and tell whether it is the same, and nothing is decoded, ${name}`, () => {

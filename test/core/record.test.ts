@@ -254,6 +254,22 @@ const overwrittenBy = (
     return saw && put(id) !== lost && (held.has(put(id)) || overwrittenBy(put(id), writes, held));
   });
 
+records('A1: untruncated, what is written over a record says all that the record did', () => {
+  fc.assert(
+    fc.property(steps, fc.boolean(), fc.boolean(), (history, sees, lww) => {
+      const limits = { vectorEntriesMax: 64, seenPutsMax: 64 };
+      const [a, b] = play(history, limits).replicas;
+      const context = sees ? contextOf(b) : BLIND;
+      const written = wrote(a, context, { by: 99, id: 999, text: 'new', at: 1003, lww }, limits);
+      assert.deepEqual(
+        encodeRecord(merge(a, written, limits), 'with-values'),
+        encodeRecord(written, 'with-values'),
+      );
+    }),
+    { numRuns: 2000 },
+  );
+});
+
 records('A1: untruncated, merge is associative', () => {
   fc.assert(
     fc.property(steps, (history) => {

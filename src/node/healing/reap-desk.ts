@@ -286,7 +286,8 @@ export class ReapDesk implements ReapPorts {
           trace.log('debug', 'delete.forgotten', { key: showKey(slot.key), puts });
           this.#reaped += 1;
         } else {
-          store.put(slot, { ...slot.held, record: pruned(slot.held.record) });
+          const { record, me } = slot.held;
+          store.put(slot, { record: pruned(record), me });
           this.#pruned += 1;
         }
       }

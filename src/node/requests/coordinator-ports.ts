@@ -72,14 +72,13 @@ export class CoordinatorPorts {
         nursery.deliver(request, { type: 'mint.refused', failure });
         return;
       }
-      const { record, context } = minted;
-      nursery.deliver(request, { type: 'replica.minted', record, context });
+      nursery.deliver(request, { ...minted, type: 'replica.minted' });
       // With dw = 0 nobody waits for the one durable write: it shares the next flush.
       const strict = put.strict ? put.key : undefined;
       const when = put.dw === 0 ? 'in-time' : 'hurried';
       store.whenDurable(put.key, this.#ackOf(request, strict), when);
     },
-    write: (request, { key }, record, { node, hintFor }, durable, register) =>
+    write: (request, { key }, { record, over }, { node, hintFor }, durable, register) =>
       this.#ask(node, {
         type: 'write',
         request,
@@ -89,6 +88,7 @@ export class CoordinatorPorts {
         round: this.#parts.rounds.ofRequest(request),
         ...(hintFor === undefined ? {} : { hintFor }),
         ...(register === undefined ? {} : { register }),
+        ...(over === undefined ? {} : { over }),
       }),
     sync: (request, { key, putId }, to) => this.#ask(to, { type: 'sync', request, key, putId }),
     keepHint: ({ key }, owner) => this.#parts.replica.keepHint(key, owner),

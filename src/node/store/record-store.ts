@@ -9,11 +9,9 @@
 import type { BufferEvent, Waiting } from '../../../actors/write-buffer.ts';
 import type { Key, PartitionId } from '../../core/ids.ts';
 import { showKey } from '../../core/ids.ts';
-import { compareBytes } from '../../core/key-page.ts';
 import { NO_HASH, leafOf } from '../../core/merkle.ts';
 import { encodeRecord } from '../../core/record-bytes.ts';
 import type { RecordForm } from '../../core/record-bytes.ts';
-import type { RecordOfKey } from '../../core/record.ts';
 import type { Digest } from '../../ports/digest.ts';
 import type { Storage, StorageOp } from '../../ports/storage.ts';
 import type { Trace } from '../../ports/trace.ts';
@@ -24,6 +22,8 @@ import { rowsOfLeaves } from './leaf-rows.ts';
 import type { LeafRows } from './leaf-rows.ts';
 import { Memtable } from './memtable.ts';
 import type { Layer, Place, RecordChange, StoredRecord } from './memtable.ts';
+import { pageOf } from './record-pages.ts';
+import type { RecordPage } from './record-pages.ts';
 import type { RingView } from '../membership/ring-view.ts';
 import type { Witness } from './witness.ts';
 import {
@@ -232,6 +232,13 @@ export class RecordStore {
       : (hash as bigint);
   }
 
+  /** The same if it is at hand, before the slot's record is replaced; else undefined. */
+  knownHashOf({ key, hash }: Slot): bigint | undefined {
+    const change = this.#memtable.record(key);
+    const isOpen = change !== undefined && change.hash === undefined;
+    return isOpen || hash === 'unknown' ? undefined : hash;
+  }
+
   /** Nothing lies here at all. */
   get isEmpty(): boolean {
     return this.partitionsHeld().size === 0;
@@ -281,44 +288,9 @@ export class RecordStore {
     return { kept: this.forest.tree(partition).root, rebuilt: leafHash(hashes) };
   }
 
-  /**
-   * Records of a partition behind a place in it, in the order in which they lie, as buffered right
-   * now; `next` is how far was looked, absent at the end. A place is a position and the key.
-   */
-  recordsFrom(
-    partition: PartitionId,
-    after: Uint8Array | undefined,
-    limit: number,
-  ): {
-    readonly entries: readonly {
-      readonly place: Uint8Array;
-      readonly record: RecordOfKey | 'corrupt';
-    }[];
-    readonly next?: Uint8Array;
-  } {
-    const { storage, digest } = this.#parts;
-    const bounds = partitionRange(partition);
-    const from =
-      after === undefined ? bounds.from! : new Uint8Array([...bounds.from!, ...after, 0]);
-    const rows = storage.range('records', { ...bounds, from, limit });
-    const found = new Map<string, { name: Uint8Array; record: RecordOfKey | 'corrupt' }>();
-    for (const { key: name, value } of rows) {
-      const row = decodeStored(digest, value);
-      found.set(name.join(), { name, record: row === 'corrupt' ? row : row.stored.record });
-    }
-    for (const [, { place, stored }] of this.#memtable.records()) {
-      if (place.partition !== partition || compareBytes(place.name, from) < 0) continue;
-      if (stored === 'removed') found.delete(place.name.join());
-      else found.set(place.name.join(), { name: place.name, record: stored.record });
-    }
-    const lastRow = rows.length < limit ? undefined : rows.at(-1)!.key;
-    const sorted = [...found.values()]
-      .filter(({ name }) => lastRow === undefined || compareBytes(name, lastRow) <= 0)
-      .sort((a, b) => compareBytes(a.name, b.name));
-    const page = sorted.slice(0, limit);
-    const last = sorted.length > limit ? page.at(-1)!.name : lastRow;
-    const entries = page.map(({ name, record }) => ({ place: name.subarray(2), record }));
-    return last === undefined ? { entries } : { entries, next: last.subarray(2) };
+  /** Records of a partition behind a place in it, as buffered right now (record-pages.ts). */
+  recordsFrom(partition: PartitionId, after: Uint8Array | undefined, limit: number): RecordPage {
+    return pageOf({ ...this.#parts, memtable: this.#memtable }, partition, after, limit);
   }
 
   #placeOf(key: Key): Place {

@@ -3,12 +3,14 @@
  * "durable" only after a commit (paper §§ 4.5, 4.6, 6.1; RULES A). What it holds lies in the
  * record store; here is what that means.
  */
+import type { Minted } from '../../../actors/put.ts';
 import { openContext, sealContext } from '../../core/context.ts';
 import { CoterieError } from '../../core/errors.ts';
 import type { ErrorCode } from '../../core/errors.ts';
 import { actorId, showKey, startOf } from '../../core/ids.ts';
 import type { ActorId, Key, NodeId, StartId } from '../../core/ids.ts';
-import { asAnswer, decodeForm, encodeForm } from '../../core/record-bytes.ts';
+import { asAnswer, decodeForm, encodeForm, formToKeep } from '../../core/record-bytes.ts';
+import type { RecordForm } from '../../core/record-bytes.ts';
 import {
   BLIND,
   EMPTY_RECORD,
@@ -21,7 +23,7 @@ import {
   withoutExpired,
   write,
 } from '../../core/record.ts';
-import type { CausalContext, RecordOfKey } from '../../core/record.ts';
+import type { CausalContext, RecordLimits, RecordOfKey } from '../../core/record.ts';
 import { entryOf } from '../../core/vector.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Digest } from '../../ports/digest.ts';
@@ -37,6 +39,7 @@ import type { ReplicaLimits } from '../config.ts';
 import type { Hint, StoredRecord } from './memtable.ts';
 import { conditionRefusal, refuse, siblingRefusal, timeRefusal } from './mint-refusals.ts';
 import type { MintRefusal } from './mint-refusals.ts';
+import { FormedRecord } from './stored.ts';
 import type { RecordStore, Slot } from './record-store.ts';
 import type { RingView } from '../membership/ring-view.ts';
 import type { Rounds } from '../healing/rounds.ts';
@@ -57,9 +60,7 @@ export type ReplicaParts = {
   readonly limits: ReplicaLimits;
 };
 
-export type MintReply =
-  | { readonly type: 'minted'; readonly record: Uint8Array; readonly context: Uint8Array }
-  | MintRefusal;
+export type MintReply = ({ readonly type: 'minted' } & Minted) | MintRefusal;
 
 /** `record`: as `encodeRecord` makes it; undefined: it holds nothing of the key. */
 export type ReadAnswer = {
@@ -116,6 +117,8 @@ export class Replica {
       if (refusal !== undefined) return refusal;
     }
     const form = encodeForm(result.record, 'with-values');
+    const isMadeOfHeld = result.type === 'minted' && known === EMPTY_RECORD;
+    const over = isMadeOfHeld ? store.knownHashOf(slot) : undefined;
     // A dot that only `known` holds is to be held here too: this node is about to acknowledge it.
     if (result.type === 'minted' || !sameRecord(result.record, held.record)) {
       const owners = ring.ownersOf(put.key);
@@ -133,6 +136,7 @@ export class Replica {
     return {
       type: 'minted',
       record: form.bytes,
+      over,
       context: this.sealContext(put.key, contextAfter(past, putId, time, limits.record), self),
     };
   }
@@ -146,7 +150,7 @@ export class Replica {
       case 'write': {
         // Read before the fence (A9): what it would bring back may be forgotten since.
         if (message.round < this.#parts.rounds.floor) return;
-        const refusal = this.#merge(key, message.record, message.hintFor);
+        const refusal = this.#merge(key, message.record, message.hintFor, message.over);
         if (refusal !== undefined) {
           reply({ type: 'refused', request, code: refusal });
           return;
@@ -253,7 +257,12 @@ export class Replica {
     });
   }
 
-  #merge(key: Key, bytes: Uint8Array, hintFor: NodeId | undefined): ErrorCode | undefined {
+  #merge(
+    key: Key,
+    bytes: Uint8Array,
+    hintFor: NodeId | undefined,
+    over?: bigint,
+  ): ErrorCode | undefined {
     const { ring, clock, limits, store } = this.#parts;
     if (store.spaceIsLow) return 'INSUFFICIENT_STORAGE';
     const { partition } = ring.placeOf(key);
@@ -262,25 +271,26 @@ export class Replica {
     const unhinted = isStray ? ring.ownersOf(key) : [];
     const targets = hintFor === undefined ? unhinted : [hintFor];
     if (!store.hints.hasRoomFor(targets, key)) return 'OVERLOADED';
-    let decoded: ReturnType<typeof decodeForm>;
+    const nowMs = clock.wallMs();
+    const slot = this.#open(key);
+    const stored = slot.held === 'nothing' ? NOTHING : slot.held;
+    // What was made of the very record that lies here says all that this does.
+    const isNext = over !== undefined && over === store.knownHashOf(slot);
+    let incoming: Incoming;
     try {
-      decoded = decodeForm(bytes);
+      incoming = (isNext ? formToKeep(bytes, nowMs) : undefined) ?? decodeForm(bytes);
     } catch {
       return 'BAD_ARGUMENT';
     }
-    const incoming = withoutExpired(decoded.record, clock.wallMs());
     // A header is no record: what it withholds could never be read here.
-    if (incoming.siblings.some(({ value }) => value === 'withheld')) return 'BAD_ARGUMENT';
-    const slot = this.#open(key);
-    const stored = slot.held === 'nothing' ? NOTHING : slot.held;
-    const record = merge(stored.record, incoming, limits.record);
+    if ('record' in incoming && isHeader(incoming.record)) return 'BAD_ARGUMENT';
+    const merged =
+      'record' in incoming
+        ? mergedWith(stored, incoming, limits.record, nowMs)
+        : { stored: new FormedRecord(bytes, stored.me), form: incoming };
     store.change(() => {
-      if (!sameRecord(stored.record, record)) {
-        // Mostly it only replaces what is here.
-        const form = isJust(record, decoded.record) ? decoded.form : undefined;
-        store.put(slot, { record, me: stored.me }, form);
-      }
-      for (const target of targets) store.hints.keep(target, key, clock.wallMs());
+      if (merged !== 'the same') store.put(slot, merged.stored, merged.form);
+      for (const target of targets) store.hints.keep(target, key, nowMs);
     });
     return undefined;
   }
@@ -344,6 +354,30 @@ export class Replica {
     };
   }
 }
+
+type Decoded = ReturnType<typeof decodeForm>;
+/** What comes to be merged; only its form if it merely replaces what is here. */
+type Incoming = Decoded | RecordForm;
+/** `form`: if it is at hand. */
+type Merged = { readonly stored: StoredRecord; readonly form: RecordForm | undefined };
+
+const isHeader = ({ siblings }: RecordOfKey): boolean =>
+  siblings.some(({ value }) => value === 'withheld');
+
+const mergedWith = (
+  { record: held, me }: StoredRecord,
+  incoming: Decoded,
+  limits: RecordLimits,
+  nowMs: number,
+): Merged | 'the same' => {
+  const record = merge(held, withoutExpired(incoming.record, nowMs), limits);
+  if (sameRecord(held, record)) return 'the same';
+  // Mostly it only replaces what is here.
+  return {
+    stored: { record, me },
+    form: isJust(record, incoming.record) ? incoming.form : undefined,
+  };
+};
 
 /** Whether `record` is `other` to the last byte: its very values, and all that goes with them. */
 const isJust = (record: RecordOfKey, other: RecordOfKey): boolean =>

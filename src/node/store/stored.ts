@@ -131,9 +131,28 @@ export const decodeStored = (digest: Digest, row: Uint8Array): StoredRow | 'corr
   const opened = openRow(digest, row);
   if (opened === 'corrupt') return 'corrupt';
   const { reader, body, hash, me } = opened;
-  const record = decodeRecord(body.subarray(reader.offset));
-  return { stored: { record, me }, hash };
+  return { stored: new FormedRecord(body.subarray(reader.offset), me), hash };
 };
+
+/**
+ * A record that is decoded when somebody looks into it: most are replaced, or passed on, as they
+ * are. Looking throws RangeError if the bytes are no record.
+ */
+export class FormedRecord implements StoredRecord {
+  readonly me: StoredRecord['me'];
+  readonly #bytes: Uint8Array;
+  #record: RecordOfKey | undefined;
+
+  constructor(bytes: Uint8Array, me: StoredRecord['me']) {
+    this.#bytes = bytes;
+    this.me = me;
+  }
+
+  get record(): RecordOfKey {
+    return (this.#record ??= decodeRecord(this.#bytes));
+  }
+}
+
 export type StoredRow = { readonly stored: StoredRecord; readonly hash: bigint };
 
 /** Only the form of the record in a row, checked. */

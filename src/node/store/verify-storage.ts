@@ -87,13 +87,13 @@ export const verifyStorage = (storage: Storage, digest: Digest): StorageReport =
         wrong(`${showKey(key)} does not lie where its MD5 says`);
         continue;
       }
-      const row = attempt(showKey(key), () => decodeStored(digest, value));
-      if (row === undefined) continue;
+      const row = decodeStored(digest, value);
       if (row === 'corrupt') {
         wrong(`${showKey(key)}: the checksum of its row does not fit`);
         continue;
       }
-      const { record } = row.stored;
+      const record = attempt(showKey(key), () => row.stored.record);
+      if (record === undefined) continue;
       if (hashOfRecord(digest, key, record) !== row.hash) {
         wrong(`${showKey(key)}: its hash is not that of its record`);
       }
