@@ -3,8 +3,8 @@
  * 99.9th percentile; this is about what is left of it). An open loop at rising multiples of what a
  * closed loop reaches, then half of it again: how soon is all as before? And one hot key: nine requests
  * of ten for it from one generator, the tenth for all other keys from another, whose latency counts.
- * Clients do not retry: what a node refuses is counted. At the end the ratio that is aimed at, and
- * whether the generator was quick enough for it to mean anything. Two to three minutes.
+ * Clients do not retry, so that what a node refuses is counted; then some that do. At the end the ratio that is aimed at, and
+ * whether the generator was quick enough for it to mean anything. Three minutes.
  */
 import { writeFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
@@ -20,6 +20,7 @@ import { Nodes } from './nodes.ts';
 const SHARES = [0.25, 0.5, 0.75, 1, 1.5, 2, 3];
 const CONNECTIONS = 48;
 const RECOVERY_SECONDS = 12;
+const RETURNING_SHARES = [1, 1.5, 3];
 /** What the better of two closed loops reaches is the knee: more in flight, larger batches. */
 const IN_FLIGHT = [64, 192];
 /** If more of it is accepted, so many times the knee were not. */
@@ -184,6 +185,25 @@ const curve = async (nodes: Nodes, generator: LoadGenerator, most: number) => {
   return { rows, recovery };
 };
 
+/** As much too much once more, from clients that come back as they do by default. */
+const returning = async (nodes: Nodes, generator: LoadGenerator, most: number) => {
+  await generator.open(nodes.addresses, CONNECTIONS, 'server');
+  const rows = [];
+  for (const of of RETURNING_SHARES) {
+    const result = await generator.run({ ...job, pace: open(most * of), seed: 50 });
+    rows.push({
+      of,
+      offered: result.targetPerSecond,
+      accepted: Math.round(acceptedIn(result) / flags.seconds),
+      failed: failuresIn(result),
+      p50Ms: at(result, 50),
+      p99Ms: at(result, 99),
+    });
+  }
+  await generator.open(nodes.addresses, CONNECTIONS, 'server', 0);
+  return rows;
+};
+
 const hotKey = async (nodes: Nodes, generator: LoadGenerator, most: number) => {
   const second = new LoadGenerator();
   if (cpus !== undefined) pin(second.pid, cpus.generator);
@@ -283,11 +303,14 @@ try {
     most = Math.max(most, (await generator.run({ ...job, pace, seconds: flags.warm })).perSecond);
   }
   const { rows, recovery } = await curve(nodes, generator, most);
+  const comeBack = await returning(nodes, generator, most);
   const hot = await hotKey(nodes, generator, most);
   process.stdout.write(`a closed loop reaches ${Math.round(most)} a second\n`);
   console.table(rows);
   process.stdout.write('half of it, straight after three times too much:\n');
   console.table(recovery);
+  process.stdout.write(`clients that come back, deadline ${TIMEOUT_MS} ms:\n`);
+  console.table(comeBack);
   process.stdout.write(`one hot key, ${hot.perSecond} a second in all:\n`);
   console.table(hot.result);
   const verdict = verdictOf(rows);
@@ -300,7 +323,16 @@ try {
   const { commit, date, machine, node } = settingNow();
   const setting = `commit ${commit}, ${date}, ${machine}, Node ${node}`;
   if (flags.json !== undefined)
-    writeJson(flags.json, { setting, pinned: cpus ?? 'no', most, rows, recovery, hot, verdict });
+    writeJson(flags.json, {
+      setting,
+      pinned: cpus ?? 'no',
+      most,
+      rows,
+      recovery,
+      comeBack,
+      hot,
+      verdict,
+    });
   if (flags.svg !== undefined) writeFileSync(flags.svg, svgOf(rows, `Overload, ${setting}`));
 } finally {
   await generator.close();

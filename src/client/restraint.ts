@@ -24,8 +24,8 @@ export const failed = (breaker: BreakerState, nowMs: number): BreakerState => {
 export const isOpen = (breaker: BreakerState, nowMs: number): boolean =>
   nowMs < breaker.openUntilMs;
 
-/** Retries a client may make at once after a quiet time. */
-const RESERVE = 500;
+/** Retries a client may make at once after a quiet time; many clients may have had a quiet one. */
+const RESERVE = 50;
 /** What each operation earns towards retries: under steady trouble load grows by a fifth at most. */
 const EARNED = 0.2;
 /** What time alone earns, each second: a client that does little may still try again. */

@@ -1,11 +1,11 @@
 /**
- * The way of one client request: validate, find the preference list, then let a coordinator be born
- * here or hand the put to one of the key's owners (paper §§ 4.5, 4.6, 6.4). Nothing is born for a
- * request that cannot succeed.
+ * The way of one client request: ask for room, validate, find the preference list, then let a
+ * coordinator be born here or hand the put to one of the key's owners (paper §§ 4.5, 4.6, 6.4).
+ * Nothing is born for a request that cannot succeed.
  *
- *   put ─▶ valid? ─▶ enough reachable? ─▶ owner here ─────────▶ put coordinator
- *                                      └▶ owner elsewhere ─────▶ forward
- *   get ─▶ valid? ─▶ enough reachable? ─▶ get coordinator, whoever we are
+ *   put ─▶ room? ─▶ valid? ─▶ enough reachable? ─▶ owner here ─────────▶ put coordinator
+ *                                               └▶ owner elsewhere ─────▶ forward
+ *   get ─▶ room? ─▶ valid? ─▶ enough reachable? ─▶ get coordinator, whoever we are
  */
 import type { GetReply } from '../../../actors/get.ts';
 import { getMachine } from '../../../actors/get.ts';
@@ -65,6 +65,9 @@ export class Router {
   }
 
   put(put: ClientPut, reply: (reply: PutReply) => void): void {
+    // Before all else: whoever refuses many has no time to look at each.
+    const overload = this.#overload();
+    if (overload !== undefined) return reply(overload);
     const { ring, prefixDefaults } = this.#parts;
     const n = ring.ownersOf(put.key).length;
     this.#route(resolved(put, defaultsOf(prefixDefaults, put.key), n), 'client', reply);
@@ -84,7 +87,9 @@ export class Router {
     if (this.#taken.has(name)) return;
     this.#taken.add(name);
     if (this.#taken.size > TAKEN_MAX) this.#taken.delete(this.#taken.values().next().value!);
-    this.#route(put, 'node', reply);
+    const overload = this.#overload();
+    if (overload !== undefined) reply(overload);
+    else this.#route(put, 'node', reply);
   }
 
   /** Requests of clients that are not answered yet. */
@@ -122,8 +127,6 @@ export class Router {
       quorumRefusal({ w, dw }, owners.length, put.strict) ??
       reachRefusal(reachableIn(list, put.strict), Math.max(w, dw));
     if (refusal !== undefined) return reply(refusal);
-    const overload = this.#overload();
-    if (overload !== undefined) return reply(overload);
 
     const mayForward = from === 'client' && !owners.some(({ node }) => node === self);
     const coordinators = mayForward ? this.#coordinatorsOf(put, owners) : [];
@@ -211,6 +214,8 @@ export class Router {
   }
 
   get(get: GetCommand, reply: (reply: GetReply) => void): void {
+    const overload = this.#overload();
+    if (overload !== undefined) return reply(overload);
     const { config, ring, nursery, admission, ports } = this.#parts;
     const n = ring.ownersOf(get.key).length;
     const { r: prefixR = config.defaultR } = defaultsOf(this.#parts.prefixDefaults, get.key);
@@ -219,8 +224,6 @@ export class Router {
     const candidates = ring.readersOf(get.key, counting);
     const refusal = quorumRefusal({ r }, n, false) ?? reachRefusal(candidates, r);
     if (refusal !== undefined) return reply(refusal);
-    const overload = this.#overload();
-    if (overload !== undefined) return reply(overload);
     const request = ports.gets.expect(admission.timed('read', reply));
     const input = {
       request,
