@@ -3,7 +3,7 @@ import { getMachine } from '../../actors/get.ts';
 import { putMachine } from '../../actors/put.ts';
 import { systemClock } from '../../src/adapters/system-clock.ts';
 import { actorId, keyOfText, nodeId, putId, startId } from '../../src/core/ids.ts';
-import { startWrite } from '../../src/core/quorum.ts';
+import { planWrite, startWrite } from '../../src/core/quorum.ts';
 import { startRead } from '../../src/core/read-tally.ts';
 import { BLIND, EMPTY_RECORD, RECORD_LIMITS, write } from '../../src/core/record.ts';
 import { Nursery } from '../../src/node/requests/nursery.ts';
@@ -42,7 +42,7 @@ export const cradle = (host: CoordinatorHost, alive: number): Cradle => {
   const nursery = new Nursery(systemClock, { log: nothing }, 100_000, 0, undefined, host);
   const bearPut = (): number => {
     const request = nursery.nextRequest();
-    const tally = startWrite(owners, [], { w: 2, dw: 1, counting: 'anyone' });
+    const tally = startWrite(planWrite(owners, []), { w: 2, dw: 1, counting: 'anyone' });
     const input = { request, self: a, put, ports: putPorts, tally, ...waits };
     nursery.bear(request, { logic: putMachine, input, onCrash: nothing });
     return request;

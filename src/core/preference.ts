@@ -6,6 +6,8 @@
 import type { NodeId, PartitionId } from './ids.ts';
 import type { Member } from './members.ts';
 import type { OwnerTable } from './placement.ts';
+import { planWrite } from './quorum.ts';
+import type { WritePlan } from './quorum.ts';
 import type { Health } from './suspicion.ts';
 
 export type PreferenceEntry = {
@@ -36,6 +38,27 @@ export const readersIn = (
   const rank = ({ node, role, health }: PreferenceEntry): number =>
     (role === 'owner' ? 0 : 4) + (health === 'suspect' ? 2 : 0) + (node === self ? 0 : 1);
   return list.filter(({ health }) => health !== 'down').sort((a, b) => rank(a) - rank(b));
+};
+
+/** Where a put goes first that `self` coordinates; newcomers fill themselves to become owners (C2). */
+export const writesIn = (
+  list: readonly PreferenceEntry[],
+  newcomers: readonly NodeId[],
+  self: NodeId,
+): WritePlan => {
+  const arriving = newcomers.filter((node) => node !== self);
+  const owners = list.filter(({ role }) => role === 'owner');
+  const others = list.filter(
+    ({ node, role, health }) =>
+      role === 'fallback' && health !== 'down' && node !== self && !arriving.includes(node),
+  );
+  const spares = others.map(({ node }) => node);
+  return planWrite(
+    owners.map(({ node, health }) => ({ node, reachable: health !== 'down' })),
+    // A coordinator that is no owner holds the record: it is the first to stand in for one.
+    owners.some(({ node }) => node === self) ? spares : [self, ...spares],
+    arriving,
+  );
 };
 
 /** Members that own nothing here, in the order in which a clockwise walk first meets them. */

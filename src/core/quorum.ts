@@ -29,7 +29,7 @@ export type WriteTally = {
   /** Strict only: W of these must have it too, so that it holds across a move (C2). */
   readonly target: readonly NodeId[];
   /** Strict only: of the register these owners are of; a replica under another one does not count (C2). */
-  readonly register?: number;
+  readonly register?: number | undefined;
 };
 
 /** A write to be sent: to `node`, with a hint when it stands in for `hintFor`. */
@@ -37,20 +37,43 @@ export type Placement = { readonly node: NodeId; readonly hintFor?: NodeId };
 
 export type WriteWish = Pick<WriteTally, 'w' | 'dw' | 'counting'>;
 
+/** Where a write of some partition goes first: the same for all, until ring or health change. */
+export type WritePlan = Pick<WriteTally, 'slots' | 'spares' | 'newcomers'>;
+
 /** Each owner in its slot, unhealthy ones replaced by the first spares while there are any. */
-export const startWrite = (
+export const planWrite = (
   owners: readonly { readonly node: NodeId; readonly reachable: boolean }[],
   spares: readonly NodeId[],
-  wish: WriteWish,
-  moving: Pick<WriteTally, 'newcomers' | 'target' | 'register'> = { newcomers: [], target: [] },
-): WriteTally => {
+  newcomers: readonly NodeId[] = [],
+): WritePlan => {
   const rest = [...spares];
   const slots = owners.map(({ node, reachable }): WriteSlot => {
     const standIn = reachable ? node : rest.shift();
     return { owner: node, asked: standIn === undefined ? [] : [standIn] };
   });
-  return { slots, spares: rest, acked: [], durable: [], refused: [], ...moving, ...wish };
+  return { slots, spares: rest, newcomers };
 };
+
+export const startWrite = (
+  { slots, spares, newcomers }: WritePlan,
+  { w, dw, counting }: WriteWish,
+  { target, register }: Pick<WriteTally, 'target' | 'register'> = ANY_REGISTER,
+): WriteTally => ({
+  slots,
+  newcomers,
+  spares,
+  acked: NOBODY,
+  durable: NOBODY,
+  refused: NOBODY,
+  w,
+  dw,
+  counting,
+  target,
+  register,
+});
+
+const NOBODY: readonly NodeId[] = [];
+const ANY_REGISTER = { target: NOBODY };
 
 /** Who holds the write, by slot, and the newcomers: what is to be sent at the start. */
 export const placements = (tally: WriteTally): readonly Placement[] => {

@@ -5,7 +5,7 @@ import { createActor } from 'xstate';
 import { putMachine } from '../../actors/put.ts';
 import type { PutEvent } from '../../actors/put.ts';
 import { keyOfText, nodeId, putId } from '../../src/core/ids.ts';
-import { startWrite } from '../../src/core/quorum.ts';
+import { planWrite, startWrite } from '../../src/core/quorum.ts';
 import { xstateClock } from '../../src/node/requests/nursery.ts';
 import { LifeClock, WorldClock } from '../../src/sim/clock.ts';
 import type { PutReply } from '../../src/wire/peer-messages.ts';
@@ -42,7 +42,7 @@ const coordinator = (wish: { w: number; dw: number }, down: readonly unknown[] =
         strict: false,
         timeoutMs: 5000,
       },
-      tally: startWrite(owners, [d!], { ...wish, counting: 'anyone' }),
+      tally: startWrite(planWrite(owners, [d!]), { ...wish, counting: 'anyone' }),
       ports: {
         mint: () => log.push('mint'),
         write: (_request, _put, _record, { node, hintFor }, durable) =>

@@ -11,7 +11,7 @@ import { forwardMachine } from '../../actors/forward.ts';
 import { getMachine } from '../../actors/get.ts';
 import { putMachine } from '../../actors/put.ts';
 import { keyOfText, nodeId, putId } from '../../src/core/ids.ts';
-import { startWrite } from '../../src/core/quorum.ts';
+import { planWrite, startWrite } from '../../src/core/quorum.ts';
 import { startRead } from '../../src/core/read-tally.ts';
 import { EMPTY_RECORD, RECORD_LIMITS } from '../../src/core/record.ts';
 import { chartOf } from '../../src/node/requests/chart.ts';
@@ -120,8 +120,10 @@ const putSubject = (w: number, dw: number, reachable: readonly boolean[]): Subje
   input: (effects) => ({
     ...{ request: 1, self: a, put, ...waits },
     tally: startWrite(
-      [a!, b!, c!].map((node, at) => ({ node, reachable: reachable[at] ?? true })),
-      [d!],
+      planWrite(
+        [a!, b!, c!].map((node, at) => ({ node, reachable: reachable[at] ?? true })),
+        [d!],
+      ),
       { w, dw, counting: 'anyone' },
     ),
     ports: {

@@ -4,7 +4,7 @@ import { suite } from 'uvu';
 import { nodeId, partitionId } from '../../src/core/ids.ts';
 import type { NodeId } from '../../src/core/ids.ts';
 import type { Member } from '../../src/core/members.ts';
-import { preferenceList, readersIn } from '../../src/core/preference.ts';
+import { preferenceList, readersIn, writesIn } from '../../src/core/preference.ts';
 import type { Health } from '../../src/core/suspicion.ts';
 
 const preference = suite('preference lists');
@@ -46,6 +46,27 @@ preference(
       ['g', { a: 'suspect', b: 'suspect', c: 'suspect', e: 'down' }, 'abcgdf'],
     ] as const) {
       assert.equal(namesIn(readersIn(listAt(0, health), nodeId(self))), expected, self);
+    }
+  },
+);
+
+preference(
+  'a put goes to the owners, to who stands in for one that is down, and to newcomers',
+  () => {
+    for (const [self, health, newcomers, asked, spares, arriving] of [
+      ['a', {}, '', 'a b c', 'defg', ''],
+      ['a', { b: 'suspect', d: 'suspect' }, '', 'a b c', 'defg', ''],
+      ['a', { b: 'down', d: 'down' }, '', 'a e c', 'fg', ''],
+      ['e', {}, '', 'a b c', 'edfg', ''],
+      ['e', { a: 'down', c: 'down' }, '', 'e b d', 'fg', ''],
+      ['a', { c: 'down' }, 'de', 'a b f', 'g', 'de'],
+      ['d', {}, 'de', 'a b c', 'dfg', 'e'],
+    ] as const) {
+      const plan = writesIn(listAt(0, health), named(newcomers), nodeId(self));
+      assert.equal(plan.slots.map((slot) => slot.asked.join('')).join(' '), asked, self);
+      assert.equal(plan.slots.map(({ owner }) => owner).join(''), 'abc');
+      assert.equal(plan.spares.join(''), spares, self);
+      assert.equal(plan.newcomers.join(''), arriving, self);
     }
   },
 );

@@ -9,6 +9,7 @@ import {
   recordAck,
   recordRefusal,
   replaceSilent,
+  planWrite,
   startWrite,
   toSync,
   writeVerdict,
@@ -36,32 +37,36 @@ const up = [a, b, c].map((node) => ({ node, reachable: true }));
 const wish = { w: 2, dw: 1, counting: 'anyone' } as const;
 
 const verdicts: readonly [string, WriteTally, 'pending' | 'won' | 'lost'][] = [
-  ['nobody answered yet', startWrite(up, [], wish), 'pending'],
-  ['one ack of two', recordAck(startWrite(up, [], wish), a, true), 'pending'],
+  ['nobody answered yet', startWrite(planWrite(up, []), wish), 'pending'],
+  ['one ack of two', recordAck(startWrite(planWrite(up, []), wish), a, true), 'pending'],
   [
     'one ack twice is one',
-    recordAck(recordAck(startWrite(up, [], wish), a, true), a, true),
+    recordAck(recordAck(startWrite(planWrite(up, []), wish), a, true), a, true),
     'pending',
   ],
   [
     'two acks, none durable',
-    recordAck(recordAck(startWrite(up, [], wish), a, false), b, false),
+    recordAck(recordAck(startWrite(planWrite(up, []), wish), a, false), b, false),
     'pending',
   ],
   [
     'two acks, one durable',
-    recordAck(recordAck(startWrite(up, [], wish), a, false), b, true),
+    recordAck(recordAck(startWrite(planWrite(up, []), wish), a, false), b, true),
     'won',
   ],
   [
     'dw = 0 wants no disk',
-    recordAck(recordAck(startWrite(up, [], { ...wish, dw: 0 }), a, false), b, false),
+    recordAck(recordAck(startWrite(planWrite(up, []), { ...wish, dw: 0 }), a, false), b, false),
     'won',
   ],
-  ['two refusals leave one', recordRefusal(recordRefusal(startWrite(up, [], wish), b), c), 'lost'],
+  [
+    'two refusals leave one',
+    recordRefusal(recordRefusal(startWrite(planWrite(up, []), wish), b), c),
+    'lost',
+  ],
   [
     'a spare may still answer',
-    recordRefusal(recordRefusal(startWrite(up, [d], wish), b), c),
+    recordRefusal(recordRefusal(startWrite(planWrite(up, [d]), wish), b), c),
     'pending',
   ],
 ];
@@ -71,7 +76,7 @@ for (const [name, tally, expected] of verdicts) {
 
 quorum('strict counts real owners only, in acks and on disk', () => {
   const some = [a, b, c].map((node) => ({ node, reachable: node !== c }));
-  const tally = startWrite(some, [d], { w: 2, dw: 2, counting: 'real-owners' });
+  const tally = startWrite(planWrite(some, [d]), { w: 2, dw: 2, counting: 'real-owners' });
   const withFallback = recordAck(recordAck(tally, a, true), d, true);
   assert.equal(writeVerdict(withFallback), 'pending');
   assert.equal(writeVerdict(recordAck(withFallback, b, true)), 'won');
@@ -79,7 +84,7 @@ quorum('strict counts real owners only, in acks and on disk', () => {
 
 quorum('an unreachable owner is replaced at once, with a hint that names it', () => {
   const some = [a, b, c].map((node) => ({ node, reachable: node !== b }));
-  assert.deepEqual(placements(startWrite(some, [d, e], wish)), [
+  assert.deepEqual(placements(startWrite(planWrite(some, [d, e]), wish)), [
     { node: a },
     { node: d, hintFor: b },
     { node: c },
@@ -89,7 +94,7 @@ quorum('an unreachable owner is replaced at once, with a hint that names it', ()
 quorum(
   'who is silent is replaced by the next spare, who refused at once, and no spare serves twice',
   () => {
-    const tally = recordAck(startWrite(up, [d, e], wish), a, false);
+    const tally = recordAck(startWrite(planWrite(up, [d, e]), wish), a, false);
     const silent = replaceSilent(tally, 'all-silent');
     assert.deepEqual(silent.placed, [
       { node: d, hintFor: b },
@@ -102,7 +107,10 @@ quorum(
 );
 
 quorum('a write is settled when each owner or a stand-in for it has it', () => {
-  let tally = replaceSilent(recordAck(startWrite(up, [d], wish), a, true), 'all-silent').tally;
+  let tally = replaceSilent(
+    recordAck(startWrite(planWrite(up, [d]), wish), a, true),
+    'all-silent',
+  ).tally;
   tally = recordAck(tally, c, false);
   assert.deepEqual(ownersWithout(tally), [b]);
   assert.equal(isSettled(tally), false);

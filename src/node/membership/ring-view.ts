@@ -5,8 +5,9 @@
  */
 import { bytesOfKey, partitionId } from '../../core/ids.ts';
 import type { Key, NodeId, PartitionId } from '../../core/ids.ts';
-import { preferenceList, readersIn } from '../../core/preference.ts';
+import { preferenceList, readersIn, writesIn } from '../../core/preference.ts';
 import type { PreferenceEntry } from '../../core/preference.ts';
+import type { WritePlan } from '../../core/quorum.ts';
 import { partitionOf } from '../../core/ring.ts';
 import { isRemoved } from '../../core/members.ts';
 import type { History, Member, Membership } from '../../core/members.ts';
@@ -73,6 +74,8 @@ type Preference = {
   /** Those that a read from here asks, in their order; the owners among them. */
   readonly readers: readonly NodeId[];
   readonly readingOwners: readonly NodeId[];
+  /** Of a put that is coordinated here. */
+  readonly writes: WritePlan;
 };
 
 /** Places of keys that are remembered: more than there are requests between the first look and the last. */
@@ -219,6 +222,11 @@ export class RingView {
     return counting === 'anyone' ? readers : readingOwners;
   }
 
+  /** Where a put of `key` that is coordinated here goes first. */
+  writePlanOf(key: Key): WritePlan {
+    return this.#preferenceAt(this.placeOf(key).partition).writes;
+  }
+
   #preferenceAt(partition: PartitionId): Preference {
     const known = this.#preferences.get(partition);
     if (known !== undefined) return known;
@@ -227,7 +235,9 @@ export class RingView {
     const asked = readersIn(list, this.#self);
     const readers = asked.map(({ node }) => node);
     const readingOwners = asked.filter(({ role }) => role === 'owner').map(({ node }) => node);
-    const preference = { list, readers, readingOwners };
+    const newcomers = this.newcomersOf(partition);
+    const writes = writesIn(list, newcomers, this.#self);
+    const preference = { list, readers, readingOwners, writes };
     this.#preferences.set(partition, preference);
     return preference;
   }

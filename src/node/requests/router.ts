@@ -163,34 +163,18 @@ export class Router {
   ): void {
     const { self, config, ring, nursery, admission, ports } = this.#parts;
     const { partition } = ring.placeOf(put.key);
-    const arriving = ring.newcomersOf(partition).filter((node) => node !== self);
-    const slots: { readonly node: NodeId; readonly reachable: boolean }[] = [];
-    const others: NodeId[] = [];
-    for (const { node, role, health } of ring.preferenceOf(put.key)) {
-      const reachable = health !== 'down';
-      if (role === 'owner') slots.push({ node, reachable });
-      else if (reachable && node !== self && !arriving.includes(node)) others.push(node);
-    }
-    // A coordinator that is no owner holds the record: it is the first to stand in for one.
-    const isOwner = slots.some(({ node }) => node === self);
-    const spares = isOwner ? others : [self, ...others];
     const counting = put.strict ? ('real-owners' as const) : ('anyone' as const);
+    // C2: counted under this register alone, and W of those that are to own it later have it too.
+    const strictly = put.strict
+      ? { target: ring.ring.target[partition] ?? [], register: ring.versionOf(partition) }
+      : undefined;
     const request = ports.puts.expect(admission.timed('write', reply));
     if (known !== EMPTY_RECORD) ports.know(request, known);
     const input = {
       request,
       self,
       put: { ...put, ...wish },
-      tally: startWrite(
-        slots,
-        spares,
-        { ...wish, counting },
-        {
-          newcomers: arriving,
-          target: put.strict ? (ring.ring.target[partition] ?? []) : [],
-          ...(put.strict ? { register: ring.versionOf(partition) } : {}),
-        },
-      ),
+      tally: startWrite(ring.writePlanOf(put.key), { ...wish, counting }, strictly),
       ports: ports.put,
       patienceMs: config.patienceMs,
       lingerMs: config.lingerMs,
