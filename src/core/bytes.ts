@@ -245,13 +245,9 @@ export class ByteReader {
   }
 
   uint32(): number {
-    const bytes = this.#bytes;
     const at = this.#offset;
-    if (at + 4 > this.#end) throw new RangeError(`4 bytes wanted at ${at}`);
-    this.#offset = at + 4;
-    return (
-      ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0
-    );
+    this.skip(4);
+    return uint32At(this.#bytes, at);
   }
 
   float64(): number {
@@ -330,6 +326,10 @@ export class ByteReader {
     if (!this.atEnd) throw new RangeError(`${this.#bytes.length - this.#offset} bytes too many`);
   }
 }
+
+/** The number that `ByteWriter.uint32` has written at `at`. */
+export const uint32At = (bytes: Uint8Array, at: number): number =>
+  ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
 
 export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => {
   if (a.length !== b.length) return false;

@@ -36,8 +36,14 @@ export type DiskFaults = {
   failing: boolean;
 };
 
-/** Commits of one process life; those of an ended one change nothing any more. */
-type Life = { underWay: (readonly StorageOp[])[]; closing: (() => void) | undefined };
+type Commit = {
+  readonly ops: readonly StorageOp[];
+  readonly tookMs: number;
+  readonly done: (result: CommitResult) => void;
+};
+
+/** Commits of one process life, the oldest first; those of an ended one change nothing any more. */
+type Life = { readonly underWay: Commit[]; closing: (() => void) | undefined };
 
 export class SimDisk {
   readonly faults: DiskFaults = { commitMs: [0.2, 3], freeBytes: 2 ** 40, failing: false };
@@ -59,6 +65,23 @@ export class SimDisk {
     this.#life = life;
     let lastDue = 0;
     let failure: string | undefined;
+    const endOldest = (): void => {
+      const oldest = life.underWay.shift();
+      if (this.#life !== life || oldest === undefined) return;
+      const { ops, tookMs, done } = oldest;
+      const failedBefore = failure !== undefined;
+      failure ??= this.#failureOf(ops, tookMs);
+      let result: CommitResult = { type: 'durable' };
+      if (failure === undefined) this.#apply(ops);
+      else {
+        result = { type: 'failed', reason: failure };
+        // Failed is not undone: the next process may find it. What came after was never tried.
+        if (!failedBefore && random.fraction() < 0.5) this.#pageCache.push(ops);
+      }
+      this.observe?.(ops, result);
+      done(result);
+      if (life.underWay.length === 0) life.closing?.();
+    };
     return {
       get: (table, key) => {
         checkKey(key);
@@ -68,30 +91,14 @@ export class SimDisk {
       commit: (ops, done) => {
         for (const { key } of ops) checkKey(key);
         if (this.#life !== life) return;
-        const copies = ops.map(copyOf);
         this.commits += 1;
-        life.underWay.push(copies);
         const [least, most] = this.faults.commitMs;
         const begunMs = clock.monotonicMs();
-        const due = begunMs + least + random.fraction() * (most - least);
-        // In the order of the commits, whatever each of them takes.
-        lastDue = Math.max(lastDue, Math.min(due, begunMs + COMMIT_DEADLINE_MS));
-        clock.setTimeout(() => {
-          if (this.#life !== life) return;
-          const failedBefore = failure !== undefined;
-          failure ??= this.#failureOf(copies, due - begunMs);
-          let result: CommitResult = { type: 'durable' };
-          if (failure === undefined) this.#apply(copies);
-          else {
-            result = { type: 'failed', reason: failure };
-            // Failed is not undone: the next process may find it. What came after was never tried.
-            if (!failedBefore && random.fraction() < 0.5) this.#pageCache.push(copies);
-          }
-          life.underWay = life.underWay.filter((each) => each !== copies);
-          this.observe?.(copies, result);
-          done(result);
-          if (life.underWay.length === 0) life.closing?.();
-        }, lastDue - begunMs);
+        const tookMs = least + random.fraction() * (most - least);
+        life.underWay.push({ ops: ops.map(copyOf), tookMs, done });
+        lastDue = Math.max(lastDue, begunMs + Math.min(tookMs, COMMIT_DEADLINE_MS));
+        // In order, whatever each of them takes: the clock rounds, so it is not asked which one is due.
+        clock.setTimeout(endOldest, lastDue - begunMs);
       },
       birthmark: () => String(this.#births),
       usage: () => ({ fileBytes: this.#fileBytes(), freeBytes: this.faults.freeBytes }),
@@ -121,7 +128,7 @@ export class SimDisk {
   crash(random: Random): void {
     const { underWay } = this.#life;
     const made = random.integer(underWay.length + 1);
-    this.#pageCache.push(...underWay.slice(0, made));
+    this.#pageCache.push(...underWay.slice(0, made).map(({ ops }) => ops));
     this.#endLife();
   }
 
@@ -136,7 +143,7 @@ export class SimDisk {
     this.#births += 1;
     this.#tables = new Map();
     this.#pageCache = [];
-    this.#life.underWay = [];
+    this.#life.underWay.length = 0;
   }
 
   /** Flips a bit in each value whose key is `chosen`, or loses it: the disk gives back something else. */

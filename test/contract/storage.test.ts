@@ -325,6 +325,24 @@ platter('a crash keeps what was answered, and of the rest a beginning of whole c
   assert.equal(survivors.size, 4, 'each possible number of survivors was seen');
 });
 
+platter('commits end in the order of their beginning, by a clock of any rate', () => {
+  for (let seed = 1; seed <= 300; seed++) {
+    const { world, random, start } = bench(seed);
+    const { storage, clock } = start();
+    const ended: number[] = [];
+    for (let i = 0; i < 50; i++) {
+      if (i % 10 === 0) clock.drift(0.9 + random.fraction() / 5);
+      storage.commit(numbered(i), () => ended.push(i));
+      world.advance(random.fraction() * 2);
+    }
+    world.advance(100);
+    assert.deepEqual(
+      ended,
+      Array.from({ length: 50 }, (_, i) => i),
+    );
+  }
+});
+
 platter('a power loss takes what was not synced, also what a crash had left in the cache', () => {
   for (let seed = 1; seed <= 20; seed++) {
     const { world, disk, random, start } = bench(seed);

@@ -18,5 +18,9 @@ export const CORPUS: readonly { readonly seed: number; readonly found: string }[
   },
   { seed: 451000520, found: 'a node on an old copy of its directory took itself for whole' },
   { seed: 460001374, found: 'a node whose removal the history made void took no part for ever' },
+  {
+    seed: 480000142,
+    found: 'two commits of the simulated disk changed places where a clock began to drift',
+  },
   { seed: 770163, found: 'the judge of conditions took a truncated write that came back for none' },
 ];

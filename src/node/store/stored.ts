@@ -5,7 +5,7 @@
  *   records   partition (2) │ MD5 of the key (16) │ key   →  me │ hash (8) │ record │ CRC-32 (4)
  *   hints     target │ 0 │ key                            →  stamp │ since │ CRC-32 (4) of it all
  */
-import { ByteReader, ByteWriter } from '../../core/bytes.ts';
+import { ByteReader, ByteWriter, uint32At } from '../../core/bytes.ts';
 import { KEY_BYTES_MAX, bytesOfKey, isNodeId, keyOfBytes } from '../../core/ids.ts';
 import type { ActorId, Key, NodeId, PartitionId } from '../../core/ids.ts';
 import { LEAVES, leafStart } from '../../core/merkle.ts';
@@ -175,7 +175,7 @@ const openRow = (digest: Digest, row: Uint8Array) => {
   const end = row.length - CHECKSUM_BYTES;
   if (end < HASH_BYTES) return 'corrupt';
   const body = row.subarray(0, end);
-  if (digest.crc32(body) !== new ByteReader(row.subarray(end)).uint32()) return 'corrupt';
+  if (digest.crc32(body) !== uint32At(row, end)) return 'corrupt';
   const reader = new ByteReader(body);
   const n = reader.varint();
   const me = n === 0 ? undefined : { actor: reader.hex(14) as ActorId, n };
