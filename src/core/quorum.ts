@@ -86,10 +86,19 @@ export const placements = (tally: WriteTally): readonly Placement[] => {
   return placed;
 };
 
+/** Field by field, for every ack of every put makes one: a spread would take ten times as long. */
 export const recordAck = (tally: WriteTally, node: NodeId, durable: boolean): WriteTally => ({
-  ...tally,
+  slots: tally.slots,
+  newcomers: tally.newcomers,
+  spares: tally.spares,
   acked: withNode(tally.acked, node),
   durable: durable ? withNode(tally.durable, node) : tally.durable,
+  refused: tally.refused,
+  w: tally.w,
+  dw: tally.dw,
+  counting: tally.counting,
+  target: tally.target,
+  register: tally.register,
 });
 
 export const recordRefusal = (tally: WriteTally, node: NodeId): WriteTally => ({

@@ -81,7 +81,7 @@ export type GetRequest = {
 export type PutRequest = Omit<PutCommand, 'mode' | 'expiresAt'> & {
   readonly type: 'put';
   readonly mode?: PutCommand['mode'];
-  readonly expiresAt?: number | 'never';
+  readonly expiresAt?: number | 'never' | undefined;
   readonly traceparent?: string;
 };
 export type StatusRequest = { readonly type: 'status' };

@@ -92,11 +92,11 @@ export type PutCommand = {
   readonly attempt: number;
   readonly mode: 'causal' | 'last-write-wins';
   /** Write only where nobody has a value, or only over what the contexts have seen (A12). */
-  readonly onlyIf?: 'absent' | 'seen';
+  readonly onlyIf?: 'absent' | 'seen' | undefined;
   /** Absolute expiry of the value, ms since the epoch. */
-  readonly expiresAt?: number;
-  readonly w?: number;
-  readonly dw?: number;
+  readonly expiresAt?: number | undefined;
+  readonly w?: number | undefined;
+  readonly dw?: number | undefined;
   readonly strict: boolean;
   readonly timeoutMs: number;
 };

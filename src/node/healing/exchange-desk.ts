@@ -251,7 +251,7 @@ export class ExchangeDesk implements AntiEntropyPorts, ExchangePorts {
   #ask(exchange: Exchange, message: Numberless): void {
     const number = ++this.#lastNumber;
     exchange.awaited = number;
-    if (message.type === 'deliver') this.#parts.send(exchange.peer, { ...message, batch: number });
-    else this.#parts.send(exchange.peer, { ...message, request: number });
+    if (message.type === 'deliver') this.#parts.send(exchange.peer, { batch: number, ...message });
+    else this.#parts.send(exchange.peer, { request: number, ...message });
   }
 }

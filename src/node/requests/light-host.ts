@@ -117,8 +117,8 @@ export class LightLife {
           step.call(view, step.params);
           break;
         case 'assign': {
-          const change = step.call(view, step.params) as object;
-          if (!isNothing(change)) view.context = { ...view.context, ...change };
+          const change = step.call(view, step.params);
+          assignTo(view.context as Record<string, unknown>, change as Record<string, unknown>);
           break;
         }
         case 'wait':
@@ -153,7 +153,7 @@ export class LightLife {
   }
 }
 
-const isNothing = (change: object): boolean => {
-  for (const _ in change) return false;
-  return true;
+/** In place, where XState makes a new context each time: here nobody keeps the old one. */
+const assignTo = (context: Record<string, unknown>, change: Record<string, unknown>): void => {
+  for (const name in change) context[name] = change[name];
 };

@@ -33,22 +33,49 @@ const MOST = { r: 16, w: 16, dw: 16, ttl: TTL_MS_MAX } as const;
 export const defaultsOf = (defaults: PrefixDefaults, key: Key): KeyDefaults =>
   defaults.find(({ prefix }) => key.startsWith(prefix)) ?? NONE;
 
-/** `put` with all that `defaults` say; their quorums are cut to `n`, the owners of the key. */
+/**
+ * `put` with all that `defaults` say; their quorums are cut to `n`, the owners of the key. Written
+ * field by field: objects made by several spreads have a hidden class each, and whatever looks at
+ * them later is slow.
+ */
 export const resolved = (put: ClientPut, defaults: KeyDefaults, n: number): PutCommand => {
   const { w, dw, ttlMs } = defaults;
   const { mode = put.onlyIf === undefined ? (defaults.mode ?? 'causal') : 'causal' } = put;
-  const { expiresAt, ...rest } = put;
   // From the first try's time, so that a retry is the same put.
   const dueMs = ttlMs === undefined ? undefined : put.writtenAt + ttlMs;
-  const expiry = expiresAt === 'never' ? undefined : (expiresAt ?? dueMs);
   return {
-    ...(w === undefined ? {} : { w: Math.min(w, n) }),
-    ...(dw === undefined ? {} : { dw: Math.min(dw, n) }),
-    ...rest,
+    key: put.key,
+    value: put.value,
+    contexts: put.contexts,
+    putId: put.putId,
+    writtenAt: put.writtenAt,
+    attempt: put.attempt,
     mode,
-    ...(expiry === undefined ? {} : { expiresAt: expiry }),
+    onlyIf: put.onlyIf,
+    expiresAt: put.expiresAt === 'never' ? undefined : (put.expiresAt ?? dueMs),
+    w: put.w ?? (w === undefined ? undefined : Math.min(w, n)),
+    dw: put.dw ?? (dw === undefined ? undefined : Math.min(dw, n)),
+    strict: put.strict,
+    timeoutMs: put.timeoutMs,
   };
 };
+
+/** The same with other quorums. */
+export const withQuorums = (put: PutCommand, w: number, dw: number): PutCommand => ({
+  key: put.key,
+  value: put.value,
+  contexts: put.contexts,
+  putId: put.putId,
+  writtenAt: put.writtenAt,
+  attempt: put.attempt,
+  mode: put.mode,
+  onlyIf: put.onlyIf,
+  expiresAt: put.expiresAt,
+  w,
+  dw,
+  strict: put.strict,
+  timeoutMs: put.timeoutMs,
+});
 
 /** Each of `texts` is `prefix=item+item`. Throws CoterieError BAD_ARGUMENT that names the text. */
 export const parsePrefixDefaults = (texts: readonly string[]): PrefixDefaults =>

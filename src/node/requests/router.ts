@@ -26,7 +26,7 @@ import type { RingView } from '../membership/ring-view.ts';
 import type { Replica } from '../store/replica.ts';
 import type { CoordinatorPorts } from './coordinator-ports.ts';
 import type { Nursery } from './nursery.ts';
-import { defaultsOf, resolved } from './prefix-defaults.ts';
+import { defaultsOf, resolved, withQuorums } from './prefix-defaults.ts';
 import type { ClientPut, PrefixDefaults } from './prefix-defaults.ts';
 import {
   crashed,
@@ -130,7 +130,7 @@ export class Router {
 
     const mayForward = from === 'client' && !owners.some(({ node }) => node === self);
     const coordinators = mayForward ? this.#coordinatorsOf(put, owners) : [];
-    if (coordinators.length > 0) return this.#forward({ ...put, w, dw }, coordinators, reply);
+    if (coordinators.length > 0) return this.#forward(withQuorums(put, w, dw), coordinators, reply);
     if (!looksFirst(put) || owners.length === 1) {
       return this.#coordinate(put, { w, dw }, EMPTY_RECORD, reply);
     }
@@ -157,7 +157,7 @@ export class Router {
 
   #coordinate(
     put: PutCommand,
-    wish: { readonly w: number; readonly dw: number },
+    { w, dw }: { readonly w: number; readonly dw: number },
     known: RecordOfKey,
     reply: (reply: PutReply) => void,
   ): void {
@@ -173,8 +173,8 @@ export class Router {
     const input = {
       request,
       self,
-      put: { ...put, ...wish },
-      tally: startWrite(ring.writePlanOf(put.key), { ...wish, counting }, strictly),
+      put: withQuorums(put, w, dw),
+      tally: startWrite(ring.writePlanOf(put.key), { w, dw, counting }, strictly),
       ports: ports.put,
       patienceMs: config.patienceMs,
       lingerMs: config.lingerMs,

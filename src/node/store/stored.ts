@@ -85,13 +85,14 @@ export const leafRange = (
 export function* eachEntry(
   storage: Storage,
   table: StorageTable,
-  { from, to }: Bounds,
+  bounds: Bounds,
   pageMax = PAGE,
 ): Generator<StorageEntry> {
-  let next = from;
+  const { to } = bounds;
+  let next = bounds.from;
   for (;;) {
-    const range = { ...(next === undefined ? {} : { from: next }), ...(to ? { to } : {}) };
-    const page = storage.range(table, { ...range, limit: pageMax });
+    const from = next === undefined ? {} : { from: next };
+    const page = storage.range(table, { limit: pageMax, ...from, ...(to ? { to } : {}) });
     yield* page;
     const last = page.at(-1);
     if (last === undefined || page.length < pageMax) return;
@@ -113,9 +114,11 @@ export const hashOf = (digest: Digest, key: Key, header: Uint8Array): bigint => 
 export const encodeStored = (
   digest: Digest,
   key: Key,
-  { record, me }: StoredRecord,
-  form: RecordForm = encodeForm(record, 'with-values'),
+  stored: StoredRecord,
+  // Of a record that nobody has looked into the form is at hand: it is not decoded for this.
+  form: RecordForm = encodeForm(stored.record, 'with-values'),
 ): { readonly row: Uint8Array; readonly hash: bigint } => {
+  const { me } = stored;
   const hash = hashOf(digest, key, headerOf(form));
   const writer = new ByteWriter();
   writer.varint(me === undefined ? 0 : me.n);
