@@ -1,18 +1,24 @@
 /**
- * Records of the write log that are not in their places yet, in groups by the first two bytes of
- * their names: a partition is a group, and only a group that is asked for in order is sorted.
+ * Records of the write log that are not in their places yet. Found by a hash of a few bytes of their
+ * keys; in order by groups of the first two: a partition is a group, and only a group that is asked
+ * for in order is sorted.
  */
+import { compareBytes } from '../../core/key-page.ts';
+import { NumberMap } from '../../core/number-map.ts';
+import type { LogEntry } from './log-rows.ts';
 
-/** A record as the log has it. Its name has one char 0-255 for each byte of its key in storage. */
-export type HeldRow =
-  | { readonly name: string; readonly kind: 'put'; readonly value: Uint8Array }
-  | { readonly name: string; readonly kind: 'removed' };
+/** `isHeld` until something newer takes its place, or it is in its own. */
+export type HeldRow = LogEntry;
 
-type Group = { readonly rows: Map<string, HeldRow>; sorted: readonly string[] | undefined };
+/** `rows` may have some that are held no more. */
+type Group = { rows: HeldRow[]; isSorted: boolean; held: number };
 
-const groupOf = (name: string): number => (name.charCodeAt(0) << 8) | name.charCodeAt(1);
+/** How many rows that are held no more a group may have beside as many as it holds. */
+const LEFT_OVER = 8;
 
 export class HeldRows {
+  /** The first one of each hash. */
+  readonly #found = new NumberMap<HeldRow>();
   readonly #groups = new Map<number, Group>();
   #size = 0;
   #bytes = 0;
@@ -21,101 +27,152 @@ export class HeldRows {
     return this.#size;
   }
 
-  /** Of names and values. */
+  /** Of keys and values. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  get(name: string): HeldRow | undefined {
-    return this.#groups.get(groupOf(name))?.rows.get(name);
-  }
-
-  has(row: HeldRow): boolean {
-    return this.get(row.name) === row;
+  get(key: Uint8Array): HeldRow | undefined {
+    let row = this.#found.get(hashIn(key, 0, key.length));
+    while (row !== undefined && !hasKey(row, key)) row = row.besides;
+    return row;
   }
 
   set(row: HeldRow): void {
-    const prefix = groupOf(row.name);
+    const { keyAt, keyEnd } = row;
+    const before = this.get(row.key);
+    if (before !== undefined) this.forget(before);
+    const hash = hashIn(row.row, keyAt, keyEnd);
+    row.isHeld = true;
+    row.besides = this.#found.get(hash);
+    this.#found.set(hash, row);
+    this.#size += 1;
+    this.#bytes += bytesIn(row);
+    const prefix = groupIn(row.row, keyAt, keyEnd);
     let group = this.#groups.get(prefix);
     if (group === undefined) {
-      group = { rows: new Map(), sorted: undefined };
+      group = { rows: [], isSorted: true, held: 0 };
       this.#groups.set(prefix, group);
     }
-    const before = group.rows.get(row.name);
-    if (before === undefined) {
-      this.#size += 1;
-      group.sorted = undefined;
-    } else this.#bytes -= bytesIn(before);
-    this.#bytes += bytesIn(row);
-    group.rows.set(row.name, row);
+    if (group.rows.length > 2 * group.held + LEFT_OVER) dropLeftOver(group);
+    group.rows.push(row);
+    group.isSorted = false;
+    group.held += 1;
   }
 
-  remove(name: string): void {
-    const prefix = groupOf(name);
-    const group = this.#groups.get(prefix);
-    const row = group?.rows.get(name);
-    if (group === undefined || row === undefined) return;
-    group.rows.delete(name);
-    group.sorted = undefined;
+  remove(key: Uint8Array): void {
+    const row = this.get(key);
+    if (row !== undefined) this.forget(row);
+  }
+
+  /** Removes `row`, unless it is held no more. */
+  forget(row: HeldRow): void {
+    if (!row.isHeld) return;
+    row.isHeld = false;
     this.#size -= 1;
     this.#bytes -= bytesIn(row);
-    if (group.rows.size === 0) this.#groups.delete(prefix);
+    this.#unlink(row);
+    const prefix = groupIn(row.row, row.keyAt, row.keyEnd);
+    const group = this.#groups.get(prefix)!;
+    group.held -= 1;
+    if (group.held === 0) this.#groups.delete(prefix);
   }
 
-  /** Removes `row`, unless something newer is held in its stead. */
-  forget(row: HeldRow): void {
-    if (this.has(row)) this.remove(row.name);
+  #unlink(row: HeldRow): void {
+    const hash = hashIn(row.row, row.keyAt, row.keyEnd);
+    let before = this.#found.get(hash)!;
+    if (before === row) {
+      if (row.besides === undefined) this.#found.delete(hash);
+      else this.#found.set(hash, row.besides);
+    } else {
+      while (before.besides !== row) before = before.besides!;
+      before.besides = row.besides;
+    }
+    row.besides = undefined;
   }
 
   /** The groups in order. */
   groups(): number[] {
-    return [...this.#groups.keys()].sort(ascending);
+    return [...this.#groups.keys()].sort((a, b) => a - b);
   }
 
   /** The rows of a group in order. */
   inGroup(prefix: number): readonly HeldRow[] {
     const group = this.#groups.get(prefix);
-    return group === undefined ? [] : sortedNames(group).map((name) => group.rows.get(name)!);
+    return group === undefined ? [] : sorted(group);
   }
 
-  /** The rows from one name, inclusive, to another, exclusive, in order; nothing may change meanwhile. */
-  *between(from: string | undefined, to: string | undefined): Generator<HeldRow, void> {
+  /** The rows from one key, inclusive, to another, exclusive, in order; nothing may change meanwhile. */
+  *between(from: Uint8Array | undefined, to: Uint8Array | undefined): Generator<HeldRow, void> {
     for (const prefix of this.#groupsBetween(from, to)) {
-      const group = this.#groups.get(prefix)!;
-      const names = sortedNames(group);
-      for (let at = from === undefined ? 0 : placeIn(names, from); at < names.length; at++) {
-        const name = names[at]!;
-        if (to !== undefined && name >= to) return;
-        yield group.rows.get(name)!;
+      const rows = this.inGroup(prefix);
+      for (let at = from === undefined ? 0 : placeIn(rows, from); at < rows.length; at++) {
+        const row = rows[at]!;
+        if (to !== undefined && compareBytes(row.key, to) >= 0) return;
+        yield row;
       }
     }
   }
 
-  #groupsBetween(from: string | undefined, to: string | undefined): readonly number[] {
-    const first = from === undefined ? 0 : groupOf(from);
-    const last = to === undefined ? Infinity : groupOf(to);
+  #groupsBetween(from: Uint8Array | undefined, to: Uint8Array | undefined): readonly number[] {
+    const first = from === undefined ? 0 : groupIn(from, 0, from.length);
+    const last = to === undefined ? Infinity : groupIn(to, 0, to.length);
     if (first === last) return this.#groups.has(first) ? [first] : [];
-    return [...this.#groups.keys()]
-      .filter((prefix) => prefix >= first && prefix <= last)
-      .sort(ascending);
+    return this.groups().filter((prefix) => prefix >= first && prefix <= last);
   }
 }
 
-const ascending = (a: number, b: number): number => a - b;
+const groupIn = (bytes: Uint8Array, from: number, to: number): number =>
+  ((from < to ? bytes[from]! : 0) << 8) | (from + 1 < to ? bytes[from + 1]! : 0);
 
-const sortedNames = (group: Group): readonly string[] =>
-  (group.sorted ??= [...group.rows.keys()].sort());
+/** FNV-1a of the bytes in front: of a record's key its partition and the MD5 that places it. */
+const hashIn = (bytes: Uint8Array, from: number, to: number): number => {
+  let hash = 0x811c9dc5;
+  const end = Math.min(to, from + HASHED_BYTES);
+  for (let at = from; at < end; at++) hash = Math.imul(hash ^ bytes[at]!, 0x01000193);
+  return hash >>> 0;
+};
+const HASHED_BYTES = 10;
 
-const bytesIn = (row: HeldRow): number =>
-  row.name.length + (row.kind === 'put' ? row.value.length : 0);
+const hasKey = ({ row, keyAt, keyEnd }: HeldRow, key: Uint8Array): boolean => {
+  if (keyEnd - keyAt !== key.length) return false;
+  for (let i = 0; i < key.length; i++) if (row[keyAt + i] !== key[i]) return false;
+  return true;
+};
 
-/** The first index whose name is not below `name`. */
-const placeIn = (names: readonly string[], name: string): number => {
+const sorted = (group: Group): readonly HeldRow[] => {
+  if (group.held < group.rows.length) dropLeftOver(group);
+  if (!group.isSorted) group.rows.sort(byKey);
+  group.isSorted = true;
+  return group.rows;
+};
+
+/** As `compareBytes` of their keys would say, without a view for each. */
+const byKey = (a: HeldRow, b: HeldRow): number => {
+  const [lengthOfA, lengthOfB] = [a.keyEnd - a.keyAt, b.keyEnd - b.keyAt];
+  const length = Math.min(lengthOfA, lengthOfB);
+  for (let i = 0; i < length; i++) {
+    const difference = a.row[a.keyAt + i]! - b.row[b.keyAt + i]!;
+    if (difference !== 0) return difference;
+  }
+  return lengthOfA - lengthOfB;
+};
+
+/** A new list: whoever goes through the one before may go on. */
+const dropLeftOver = (group: Group): void => {
+  group.rows = group.rows.filter(({ isHeld }) => isHeld);
+};
+
+const bytesIn = ({ keyAt, keyEnd, valueAt, valueEnd }: HeldRow): number =>
+  keyEnd - keyAt + valueEnd - valueAt;
+
+/** The first index whose key is not below `key`. */
+const placeIn = (rows: readonly HeldRow[], key: Uint8Array): number => {
   let low = 0;
-  let high = names.length;
+  let high = rows.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (names[middle]! < name) low = middle + 1;
+    if (compareBytes(rows[middle]!.key, key) < 0) low = middle + 1;
     else high = middle;
   }
   return low;

@@ -7,11 +7,9 @@
  * record, as it would in its place. In what frames them it could cost all that follow: such a log is
  * refused.
  */
-import { ByteReader, ByteWriter } from '../../core/bytes.ts';
-import { byteString } from '../../core/ids.ts';
+import { ByteReader, ByteWriter, kept } from '../../core/bytes.ts';
 import type { Digest } from '../../ports/digest.ts';
 import type { StorageOp } from '../../ports/storage.ts';
-import type { HeldRow } from './held-rows.ts';
 
 /**
  * Bytes of a log row, if its records let it. LMDB keeps a value of more than half a page in pages of
@@ -21,19 +19,70 @@ import type { HeldRow } from './held-rows.ts';
 const LOG_ROW_BYTES = 1900;
 /** In the log: a record that is gone, one with its value, one that went to its place at once. */
 const KIND = { removed: 0, put: 1, placed: 2 } as const;
+type Kind = (typeof KIND)[keyof typeof KIND];
 
-/** What a log row says of one record. */
-export type LogEntry = HeldRow | { readonly name: string; readonly kind: 'placed' };
+/**
+ * What a log row says of one record, and where in the row it does. Thousands are held for seconds: as
+ * one small object each, without views, for the collector carries them about.
+ */
+export class LogEntry {
+  readonly row: Uint8Array;
+  readonly kind: Kind;
+  readonly keyAt: number;
+  readonly keyEnd: number;
+  readonly valueAt: number;
+  readonly valueEnd: number;
+  /** Whether it is held, and which other one with the same hash is: for held-rows.ts alone. */
+  isHeld = false;
+  besides: LogEntry | undefined = undefined;
+
+  constructor(row: Uint8Array, frame: Frame, valueAt: number) {
+    this.row = row;
+    this.kind = frame.kind;
+    this.keyAt = frame.keyAt;
+    this.keyEnd = frame.keyEnd;
+    this.valueAt = valueAt;
+    this.valueEnd = valueAt + frame.valueBytes;
+  }
+
+  /** Its value is not in the log, but in its place. */
+  get isPlaced(): boolean {
+    return this.kind === KIND.placed;
+  }
+
+  /** A view. */
+  get key(): Uint8Array {
+    return this.row.subarray(this.keyAt, this.keyEnd);
+  }
+
+  /** A view; undefined where the log has no value. */
+  get value(): Uint8Array | undefined {
+    return this.kind === KIND.put ? this.row.subarray(this.valueAt, this.valueEnd) : undefined;
+  }
+
+  /** The value for keeps. */
+  copyOfValue(): Uint8Array | undefined {
+    return this.kind === KIND.put ? kept(this.row, this.valueAt, this.valueEnd) : undefined;
+  }
+}
+
+/** What frames a record in a row. */
+type Frame = {
+  readonly kind: Kind;
+  readonly keyAt: number;
+  readonly keyEnd: number;
+  readonly valueBytes: number;
+};
 
 /** What one commit adds to the log: rows, each with as many records as it takes. */
 export class LogWriter {
   /** Log rows. */
   readonly rows: Uint8Array[] = [];
-  /** What is in them, in order; values are views on the rows. */
+  /** What is in them, in order. */
   readonly entries: LogEntry[] = [];
   readonly #digest: Digest;
-  #open: StorageOp[] = [];
-  #placed = new Set<StorageOp>();
+  #ops: StorageOp[] = [];
+  #kinds: Kind[] = [];
   #bytes = 0;
 
   constructor(digest: Digest) {
@@ -41,67 +90,81 @@ export class LogWriter {
   }
 
   add(op: StorageOp, how: 'logged' | 'placed'): void {
-    const bytes = op.key.length + (op.type === 'put' && how === 'logged' ? op.value.length : 0);
+    const kind = how === 'placed' ? KIND.placed : KIND[op.type === 'put' ? 'put' : 'removed'];
+    const bytes = op.key.length + valueBytesOf(op, kind);
     if (this.#bytes + bytes > LOG_ROW_BYTES) this.end();
     this.#bytes += bytes;
-    this.#open.push(op);
-    if (how === 'placed') this.#placed.add(op);
+    this.#ops.push(op);
+    this.#kinds.push(kind);
   }
 
   /** Ends the row that was begun. */
   end(): void {
-    if (this.#open.length === 0) return;
+    const [ops, kinds] = [this.#ops, this.#kinds];
+    if (ops.length === 0) return;
     const writer = new ByteWriter();
-    writer.varint(this.#open.length);
-    for (const op of this.#open) {
-      const kind = this.#placed.has(op) ? 'placed' : op.type === 'put' ? 'put' : 'removed';
-      writer.byte(KIND[kind]);
+    writer.varint(ops.length);
+    const frames = ops.map((op, i): Frame => {
+      const kind = kinds[i]!;
+      const valueBytes = valueBytesOf(op, kind);
+      writer.byte(kind);
       writer.varint(op.key.length);
       writer.raw(op.key);
-      if (op.type === 'put' && kind === 'put') writer.varint(op.value.length);
-    }
+      const keyEnd = writer.length;
+      if (kind === KIND.put) writer.varint(valueBytes);
+      return { kind, keyAt: keyEnd - op.key.length, keyEnd, valueBytes };
+    });
     writer.uint32(this.#digest.crc32(writer.view()));
-    let valueAt = writer.length;
-    for (const op of this.#open) {
-      if (op.type === 'put' && !this.#placed.has(op)) writer.raw(op.value);
-    }
+    const valuesAt = writer.length;
+    ops.forEach((op, i) => {
+      if (op.type === 'put' && kinds[i] === KIND.put) writer.raw(op.value);
+    });
     const row = writer.take();
     this.rows.push(row);
-    for (const op of this.#open) {
-      const name = byteString(op.key);
-      if (this.#placed.has(op)) this.entries.push({ name, kind: 'placed' });
-      else if (op.type === 'remove') this.entries.push({ name, kind: 'removed' });
-      else {
-        const value = row.subarray(valueAt, (valueAt += op.value.length));
-        this.entries.push({ name, kind: 'put', value });
-      }
-    }
-    this.#open = [];
+    for (const entry of entriesOf(row, frames, valuesAt)) this.entries.push(entry);
+    this.#ops = [];
+    this.#kinds = [];
     this.#bytes = 0;
   }
 }
 
-/** Values are views. Throws RangeError if the row's frame is not what was written. */
+const entriesOf = (
+  row: Uint8Array,
+  frames: readonly Frame[],
+  valuesAt: number,
+): readonly LogEntry[] => {
+  let valueAt = valuesAt;
+  return frames.map((frame) => {
+    const entry = new LogEntry(row, frame, valueAt);
+    valueAt = entry.valueEnd;
+    return entry;
+  });
+};
+
+/** Of the log's. */
+const valueBytesOf = (op: StorageOp, kind: Kind): number =>
+  op.type === 'put' && kind === KIND.put ? op.value.length : 0;
+
+/** Throws RangeError if the row's frame is not what was written. */
 export const decodeLogRow = (digest: Digest, row: Uint8Array): readonly LogEntry[] => {
   const reader = new ByteReader(row);
-  const frames: { readonly name: string; readonly kind: number; readonly bytes: number }[] = [];
-  let valueBytes = 0;
+  const frames: Frame[] = [];
+  let valueBytesInAll = 0;
   for (let left = reader.varint(); left > 0; left--) {
-    const kind = reader.byte();
-    const name = byteString(reader.raw(reader.varint()));
-    const bytes = kind === KIND.put ? reader.varint() : 0;
-    valueBytes += bytes;
-    frames.push({ name, kind, bytes });
+    const kind = reader.byte() as Kind;
+    const keyBytes = reader.varint();
+    reader.skip(keyBytes);
+    const keyEnd = reader.offset;
+    const valueBytes = kind === KIND.put ? reader.varint() : 0;
+    valueBytesInAll += valueBytes;
+    frames.push({ kind, keyAt: keyEnd - keyBytes, keyEnd, valueBytes });
   }
   const checked = row.subarray(0, reader.offset);
   const isWhole = digest.crc32(checked) === reader.uint32();
-  if (!isWhole || row.length !== reader.offset + valueBytes) {
+  if (!isWhole || row.length !== reader.offset + valueBytesInAll) {
     throw new RangeError('a row of the write log is not what was written');
   }
-  return frames.map(({ name, kind, bytes }): LogEntry => {
-    if (kind === KIND.put) return { name, kind: 'put', value: reader.raw(bytes) };
-    return { name, kind: kind === KIND.placed ? 'placed' : 'removed' };
-  });
+  return entriesOf(row, frames, reader.offset);
 };
 
 export const logKey = (sequence: number): Uint8Array => {

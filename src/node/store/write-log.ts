@@ -12,8 +12,9 @@
  * anywhere leaves the state of some prefix of the commits, as the port promises. Only records go
  * this way; the rest of a commit is in its place at once, in the same transaction.
  */
-import { kept } from '../../core/bytes.ts';
-import { byteString as nameOf, bytesOfString as bytesOf } from '../../core/ids.ts';
+import { kept, sameBytes } from '../../core/bytes.ts';
+import { byteString as nameOf } from '../../core/ids.ts';
+import { compareBytes } from '../../core/key-page.ts';
 import type { Digest } from '../../ports/digest.ts';
 import { LOG_TABLE, STORAGE_KEY_BYTES_MAX } from '../../ports/storage.ts';
 import type {
@@ -37,15 +38,15 @@ export type WriteLogLimits = {
   readonly heldBytes: number;
   /** At least this many records make a slice: each commit that carries one costs pages. */
   readonly sliceRows: number;
-  /** A larger record goes to its place at once: to write it twice would cost more. */
+  /** A larger record goes to its place at once: to write it twice costs more than it spares. */
   readonly rowBytesMax: number;
 };
 
 export const WRITE_LOG_LIMITS: WriteLogLimits = {
-  heldRows: 16_384,
-  heldBytes: 8 * 2 ** 20,
+  heldRows: 32_768,
+  heldBytes: 16 * 2 ** 20,
   sliceRows: 512,
-  rowBytesMax: 2000,
+  rowBytesMax: 400,
 };
 
 /** A pass writes so many held records for each one that comes in meanwhile: it comes to an end. */
@@ -91,13 +92,12 @@ export const recordThroughLog = (
   digest: Digest,
   key: Uint8Array,
 ): Uint8Array | undefined => {
-  const name = nameOf(key);
   let newest: LogEntry | undefined;
   for (const { value } of base.range(LOG_TABLE, { limit: Infinity })) {
-    for (const entry of decodeLogRow(digest, value)) if (entry.name === name) newest = entry;
+    for (const entry of decodeLogRow(digest, value)) if (sameBytes(entry.key, key)) newest = entry;
   }
-  if (newest === undefined || newest.kind === 'placed') return base.get('records', key);
-  return valueOf(newest);
+  if (newest === undefined || newest.isPlaced) return base.get('records', key);
+  return newest.copyOfValue();
 };
 
 class WriteLog {
@@ -126,43 +126,41 @@ class WriteLog {
   }
 
   get(table: StorageTable, key: Uint8Array): Uint8Array | undefined {
-    const row = table === 'records' ? this.#held.get(nameOf(key)) : undefined;
-    return row === undefined ? this.#base.get(table, key) : valueOf(row);
+    const row = table === 'records' ? this.#held.get(key) : undefined;
+    return row === undefined ? this.#base.get(table, key) : row.copyOfValue();
   }
 
   range(table: StorageTable, range: StorageRange): readonly StorageEntry[] {
     if (table !== 'records' || this.#held.size === 0) return this.#base.range(table, range);
     const { from, to, limit } = range;
-    const held = this.#held.between(
-      from === undefined ? undefined : nameOf(from),
-      to === undefined ? undefined : nameOf(to),
-    );
+    const held = this.#held.between(from, to);
     let next = held.next();
     const found: StorageEntry[] = [];
-    const takeHeld = (row: HeldRow): void => {
-      const value = valueOf(row);
-      if (value !== undefined) found.push({ key: bytesOf(row.name), value });
+    const takeNext = (): void => {
+      if (next.done === true) return;
+      const value = next.value.copyOfValue();
+      if (value !== undefined) found.push({ key: kept(next.value.key), value });
       next = held.next();
     };
+    /** Where the next of the held stands to `key`: below 0 before it. */
+    const orderTo = (key: Uint8Array): number =>
+      next.done === true ? 1 : compareBytes(next.value.key, key);
     let start = from;
     while (found.length < limit) {
       const wanted = limit - found.length;
       const page = this.#base.range(table, {
+        limit: wanted,
         ...(start === undefined ? {} : { from: start }),
         ...(to === undefined ? {} : { to }),
-        limit: wanted,
       });
       for (const entry of page) {
-        const name = nameOf(entry.key);
-        while (next.done !== true && next.value.name < name && found.length < limit) {
-          takeHeld(next.value);
-        }
+        while (orderTo(entry.key) < 0 && found.length < limit) takeNext();
         if (found.length === limit) return found;
-        if (next.done !== true && next.value.name === name) takeHeld(next.value);
+        if (orderTo(entry.key) === 0) takeNext();
         else found.push(entry);
       }
       if (page.length < wanted) {
-        while (next.done !== true && found.length < limit) takeHeld(next.value);
+        while (next.done !== true && found.length < limit) takeNext();
         return found;
       }
       start = new Uint8Array([...page.at(-1)!.key, 0]);
@@ -190,7 +188,7 @@ class WriteLog {
       return { type: 'put', table: LOG_TABLE, key: logKey(this.#begun), value };
     });
     // Within one commit, too, nothing older may come after what goes to its place.
-    const placed = entries.filter(({ kind }) => kind === 'placed').map(({ name }) => name);
+    const placed = entries.filter(({ isPlaced }) => isPlaced).map(({ key }) => nameOf(key));
     for (const name of placed) this.#countPlaced(name, 1);
     const upTo = this.#begun;
     const slice = this.#slice(entries.length);
@@ -223,7 +221,7 @@ class WriteLog {
   #isWhole(row: Uint8Array, isSound: (value: Uint8Array) => boolean): boolean {
     try {
       const entries = decodeLogRow(this.#digest, row);
-      return entries.every((entry) => entry.kind !== 'put' || isSound(entry.value));
+      return entries.every(({ value }) => value === undefined || isSound(value));
     } catch {
       return false;
     }
@@ -238,7 +236,7 @@ class WriteLog {
     const rows = this.#held
       .groups()
       .flatMap((group) => this.#held.inGroup(group))
-      .filter(({ name }) => !this.#placedUnderWay.has(name));
+      .filter((row) => !this.#isPlacedUnderWay(row));
     const ops = rows.map(opOf);
     for (; this.#first <= upTo; this.#first++) {
       ops.push({ type: 'remove', table: LOG_TABLE, key: logKey(this.#first) });
@@ -251,8 +249,12 @@ class WriteLog {
   }
 
   #learn(entry: LogEntry): void {
-    if (entry.kind === 'placed') this.#held.remove(entry.name);
+    if (entry.isPlaced) this.#held.remove(entry.key);
     else this.#held.set(entry);
+  }
+
+  #isPlacedUnderWay({ key }: HeldRow): boolean {
+    return this.#placedUnderWay.size > 0 && this.#placedUnderWay.has(nameOf(key));
   }
 
   #countPlaced(name: string, by: 1 | -1): void {
@@ -272,7 +274,7 @@ class WriteLog {
     this.#owed = 0;
     pass.slices += 1;
     // What goes to its place by another commit under way, or this one, is newer.
-    const placed = rows.filter(({ name }) => !this.#placedUnderWay.has(name));
+    const placed = rows.filter((row) => !this.#isPlacedUnderWay(row));
     return {
       ops: placed.map(opOf),
       durable: () => {
@@ -336,21 +338,16 @@ const takeFrom = (pass: Pass, held: HeldRows, count: number): readonly HeldRow[]
     }
     const wanted = count - taken.length;
     // What was overwritten meanwhile has a younger log row, and its turn in the next pass.
-    for (const row of pass.rows.slice(0, wanted)) if (held.has(row)) taken.push(row);
+    for (const row of pass.rows.slice(0, wanted)) if (row.isHeld) taken.push(row);
     pass.rows = pass.rows.slice(wanted);
   }
   return taken;
 };
 
-const valueOf = (row: HeldRow): Uint8Array | undefined =>
-  row.kind === 'put' ? kept(row.value) : undefined;
-
-const opOf = (row: HeldRow): StorageOp => {
-  const place = { table: 'records', key: bytesOf(row.name) } as const;
-  return row.kind === 'put'
-    ? { type: 'put', ...place, value: row.value }
-    : { type: 'remove', ...place };
-};
+const opOf = ({ key, value }: HeldRow): StorageOp =>
+  value === undefined
+    ? { type: 'remove', table: 'records', key }
+    : { type: 'put', table: 'records', key, value };
 
 const checkKey = ({ length }: Uint8Array): void => {
   if (length === 0 || length > STORAGE_KEY_BYTES_MAX) {
