@@ -53,7 +53,8 @@ export class MerkleTree {
 
   /** The leaves of one branch as they lie on disk: 32 big-endian integers of 8 bytes. */
   encodeBranch(branch: number): Uint8Array {
-    return encodeHashes(this.leavesOf(branch));
+    const from = branch * LEAVES_PER_BRANCH;
+    return encodeHashes(this.#leaves.subarray(from, from + LEAVES_PER_BRANCH));
   }
 
   /** Throws RangeError on bytes that `encodeBranch` did not make. */
@@ -78,10 +79,10 @@ export const leafOf = (position: Uint8Array, partitions: number): number =>
 export const leafStart = (partition: PartitionId, leaf: number, partitions: number): number =>
   (partition * LEAVES + leaf) * (2 ** 22 / partitions);
 
-export const encodeHashes = (hashes: readonly bigint[]): Uint8Array => {
+export const encodeHashes = (hashes: ArrayLike<bigint>): Uint8Array => {
   const bytes = new Uint8Array(hashes.length * 8);
   const view = new DataView(bytes.buffer);
-  hashes.forEach((hash, i) => view.setBigUint64(i * 8, hash));
+  for (let i = 0; i < hashes.length; i++) view.setBigUint64(i * 8, hashes[i]!);
   return bytes;
 };
 

@@ -2,7 +2,8 @@
  * The Merkle trees of this node's partitions (paper § 4.7), in memory as they will be once the
  * commit under way is done, on disk in the same transactions as the records. A branch is twenty times
  * what changed in it, and lies at a random place: so a commit appends the leaves it changed side by
- * side, and writes only a few of the branches that such notes are about, the oldest first.
+ * side, and now and then writes some of the branches that such notes are about: the oldest, and those
+ * beside it.
  *
  *   partition (2) │ branch            →  its 32 leaves
  *   0xffffff │ sequence (8)           →  partition (2) │ leaf (2) │ hash (8), of each changed leaf
@@ -21,8 +22,10 @@ const NOTE_PREFIX = new Uint8Array([0xff, 0xff, 0xff]);
 /** So that a note is no longer than what LMDB keeps within a page. */
 const LEAVES_PER_NOTE = 150;
 const LEAF_BYTES = 12;
-/** For so many changed leaves one branch is written. */
+/** For so many changed leaves one branch is written … */
 const LEAVES_PER_WRITTEN_BRANCH = 8;
+/** … but together with those beside it, which lie on the same page of the file. */
+const SIDE_BY_SIDE = 16;
 
 export class Forest {
   readonly #trees = new Map<PartitionId, MerkleTree>();
@@ -32,6 +35,8 @@ export class Forest {
   readonly #noted = new Map<number, number>();
   #firstNote = 1;
   #lastNote = 0;
+  /** Branches that should be written by now; below 0 if more of them were. */
+  #owed = 0;
 
   /** Reads what earlier lives left. Throws RangeError if that is not ours. */
   constructor(storage: Storage) {
@@ -72,16 +77,25 @@ export class Forest {
     for (let at = 0; at < changed.length; at += LEAVES_PER_NOTE) {
       ops.push(this.#note(changed.slice(at, at + LEAVES_PER_NOTE)));
     }
-    const branches = Math.ceil(changed.length / LEAVES_PER_WRITTEN_BRANCH);
-    for (const branch of [...take(this.#noted.keys(), branches)]) {
-      this.#noted.delete(branch);
-      ops.push(this.#branchOp(branch));
-    }
+    this.#owed += changed.length / LEAVES_PER_WRITTEN_BRANCH;
+    while (this.#owed >= 1 && this.#noted.size > 0) this.#writeOldest(ops);
+    if (this.#noted.size === 0) this.#owed = 0;
     const [needed = this.#lastNote + 1] = this.#noted.values();
     for (; this.#firstNote < needed; this.#firstNote++) {
       ops.push({ type: 'remove', table: 'merkle', key: noteKey(this.#firstNote) });
     }
     return ops;
+  }
+
+  /** The branch of the oldest note, and those beside it that others are about. */
+  #writeOldest(ops: StorageOp[]): void {
+    const [oldest = 0] = this.#noted.keys();
+    const first = oldest - (oldest % SIDE_BY_SIDE);
+    for (let branch = first; branch < first + SIDE_BY_SIDE; branch++) {
+      if (!this.#noted.delete(branch)) continue;
+      ops.push(this.#branchOp(branch));
+      this.#owed -= 1;
+    }
   }
 
   #note(changed: readonly number[]): StorageOp {
@@ -143,14 +157,6 @@ const noteKey = (sequence: number): Uint8Array => {
   new DataView(key.buffer).setBigUint64(NOTE_PREFIX.length, BigInt(sequence));
   return key;
 };
-
-function* take<T>(from: Iterable<T>, count: number): Generator<T> {
-  let taken = 0;
-  for (const each of from) {
-    if (taken++ === count) return;
-    yield each;
-  }
-}
 
 const EMPTY_TREE = new MerkleTree();
 
