@@ -27,6 +27,7 @@ export const PATHS = [
   'fallback asked',
   'sync asked',
   'read repair',
+  'write of what is held',
   'hint made',
   'hint refused',
   'hint delivered',
@@ -121,6 +122,7 @@ export class Paths {
         if (message.hintFor !== undefined) this.add('fallback asked');
         // Nobody waits for a repair: its request number is nobody's.
         if (message.request === 0) this.add('read repair');
+        if (message.over !== undefined) this.add('write of what is held');
         return;
       case 'sync':
         return this.add('sync asked');

@@ -16,7 +16,7 @@ import { LifeClock, WorldClock } from '../../src/sim/clock.ts';
 import { SimDisk } from '../../src/sim/disk.ts';
 import { randomStream } from '../../src/sim/random.ts';
 
-const SELF = nodeId('n1');
+export const SELF = nodeId('n1');
 export const PARTITIONS = 4;
 export const BUFFERED_MAX = 1000;
 export const PARTS = [0, 1, 2, 3].map(partitionId);
@@ -29,6 +29,7 @@ export class StoreBench {
   readonly told: BufferEvent[] = [];
   storage!: Storage;
   store!: RecordStore;
+  ring!: RingView;
 
   constructor() {
     this.restart();
@@ -39,11 +40,12 @@ export class StoreBench {
     const members = [{ id: SELF, zone: 'default', weight: 1, seat: SELF }] as never;
     const table = PARTS.map(() => [SELF]);
     const ring = { ...NO_RING, table, target: table, members, partitions: PARTITIONS, n: 1 };
+    this.ring = new RingView(SELF, nodeDigest, ring);
     this.store = new RecordStore({
       storage: this.storage,
       digest: nodeDigest,
       trace: { log: () => undefined },
-      ring: new RingView(SELF, nodeDigest, ring),
+      ring: this.ring,
       limits: { bufferedObjectsMax: BUFFERED_MAX, hintsMax: 100, freeBytesMin: 0 },
       changed: () => undefined,
       tellBuffer: (event) => this.told.push(event),

@@ -17,6 +17,7 @@ const ONE_OF_EACH: readonly PeerMessage[] = [
   { type: 'ping' },
   { type: 'write', request: 2 ** 52, key, record: bytes, round: 3, durable: true, hintFor: n1 },
   { type: 'write', request: 1, key, record: new Uint8Array(0), round: 3, durable: false },
+  { type: 'write', request: 1, key, record: bytes, round: 3, durable: false, over: 2n ** 64n - 1n },
   { type: 'sync', request: 7, key },
   { type: 'sync', request: 7, key, putId: putId('00112233445566ff') },
   { type: 'read', request: 7, key, want: 'header' },

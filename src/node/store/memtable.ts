@@ -78,12 +78,18 @@ export class Memtable {
   }
 
   record(key: Key): RecordChange | undefined {
-    return this.#newest(({ records }) => records.get(key));
+    let found = this.#open.records.get(key);
+    for (let at = this.#committing.length - 1; found === undefined && at >= 0; at--) {
+      found = this.#committing[at]!.records.get(key);
+    }
+    return found;
   }
 
   hint(target: NodeId, key: Key): HintChange | undefined {
     const name = hintName(target, key);
-    return this.#newest(({ hints }) => hints.get(name));
+    return this.#layers()
+      .find(({ hints }) => hints.has(name))
+      ?.hints.get(name);
   }
 
   /** Every changed hint, the newest word on each. */
@@ -157,15 +163,6 @@ export class Memtable {
     this.#sequence += 1;
     this.#open.lastSequence = this.#sequence;
     return this.#sequence;
-  }
-
-  /** What the newest layer that has anything to say says. */
-  #newest<T>(find: (layer: Layer) => T | undefined): T | undefined {
-    let found = find(this.#open);
-    for (let at = this.#committing.length - 1; found === undefined && at >= 0; at--) {
-      found = find(this.#committing[at]!);
-    }
-    return found;
   }
 
   /** Newest first. */

@@ -19,11 +19,11 @@ import { Audit } from './audit.ts';
 import { Forest, leafHash } from './forest.ts';
 import { HintStore } from './hint-store.ts';
 import { rowsOfLeaves } from './leaf-rows.ts';
-import type { LeafRows } from './leaf-rows.ts';
+import type { LeafRows, LeafRowsParts } from './leaf-rows.ts';
 import { Memtable } from './memtable.ts';
 import type { Layer, Place, RecordChange, StoredRecord } from './memtable.ts';
 import { pageOf } from './record-pages.ts';
-import type { RecordPage } from './record-pages.ts';
+import type { RecordPage, RecordPagesParts } from './record-pages.ts';
 import type { RingView } from '../membership/ring-view.ts';
 import type { Witness } from './witness.ts';
 import {
@@ -65,7 +65,10 @@ export type Slot = {
   readonly key: Key;
   readonly place: Place;
   readonly held: StoredRecord | 'nothing' | 'corrupt';
+  /** What of it counts in the tree, or did before it was buffered. */
   readonly hash: bigint | 'unknown';
+  /** Its own hash, unless that would have to be made. */
+  readonly ownHash: bigint | undefined;
 };
 
 export class RecordStore {
@@ -75,6 +78,8 @@ export class RecordStore {
   readonly audit: Audit;
   readonly #parts: RecordStoreParts;
   readonly #memtable = new Memtable();
+  /** What those need who look at many records. */
+  readonly #looking: LeafRowsParts & RecordPagesParts;
   readonly #waiting: { readonly sequence: number; readonly task: () => void }[] = [];
   /** The open layer's commit is wanted: the write buffer is told once. */
   #hurried = false;
@@ -87,7 +92,8 @@ export class RecordStore {
     this.#parts = parts;
     this.forest = new Forest(parts.storage);
     this.hints = new HintStore(parts.storage, parts.digest, this.#memtable, parts.limits.hintsMax);
-    this.audit = new Audit({ ...parts, memtable: this.#memtable, forest: this.forest });
+    this.#looking = { ...parts, memtable: this.#memtable };
+    this.audit = new Audit({ ...this.#looking, forest: this.forest });
     this.#lookAtSpace();
   }
 
@@ -126,17 +132,21 @@ export class RecordStore {
     if (change !== undefined) {
       const held = change.stored === 'removed' ? 'nothing' : change.stored;
       // An open change keeps what came before its layer; a sealed one knows its own hash.
-      return { key, place: change.place, held, hash: change.hash ?? change.before };
+      const { place, hash: ownHash, before } = change;
+      return { key, place, held, hash: ownHash ?? before, ownHash };
     }
     const place = this.#placeOf(key);
     const row = this.#parts.storage.get('records', place.name);
-    if (row === undefined) return { key, place, held: 'nothing', hash: NO_HASH };
+    if (row === undefined) return { key, place, held: 'nothing', hash: NO_HASH, ownHash: NO_HASH };
     const found = decodeStored(this.#parts.digest, row);
-    if (found !== 'corrupt') return { key, place, held: found.stored, hash: found.hash };
+    if (found !== 'corrupt') {
+      const { stored, hash } = found;
+      return { key, place, held: stored, hash, ownHash: hash };
+    }
     this.#corruptFound += 1;
     const { trace } = this.#parts;
     trace.log('error', 'record.corrupt', { key: showKey(key), partition: place.partition });
-    return { key, place, held: 'corrupt', hash: 'unknown' };
+    return { key, place, held: 'corrupt', hash: 'unknown', ownHash: undefined };
   }
 
   /** The record of `key` in its binary form, for who only passes it on; `corrupt`: `open` says more. */
@@ -218,8 +228,7 @@ export class RecordStore {
 
   /** Hashes of the records in some leaves of a partition, by key, as buffered right now. */
   hashesIn(partition: PartitionId, leaves: readonly number[], keysMax = Infinity): LeafRows {
-    const parts = { ...this.#parts, memtable: this.#memtable };
-    return rowsOfLeaves(parts, partition, leaves, keysMax);
+    return rowsOfLeaves(this.#looking, partition, leaves, keysMax);
   }
 
   /** The hash of what lies in a slot; NO_HASH for nothing. */
@@ -230,13 +239,6 @@ export class RecordStore {
     return change !== undefined && change.hash === undefined
       ? hashOfRecord(this.#parts.digest, key, held.record)
       : (hash as bigint);
-  }
-
-  /** The same if it is at hand, before the slot's record is replaced; else undefined. */
-  knownHashOf({ key, hash }: Slot): bigint | undefined {
-    const change = this.#memtable.record(key);
-    const isOpen = change !== undefined && change.hash === undefined;
-    return isOpen || hash === 'unknown' ? undefined : hash;
   }
 
   /** Nothing lies here at all. */
@@ -290,7 +292,7 @@ export class RecordStore {
 
   /** Records of a partition behind a place in it, as buffered right now (record-pages.ts). */
   recordsFrom(partition: PartitionId, after: Uint8Array | undefined, limit: number): RecordPage {
-    return pageOf({ ...this.#parts, memtable: this.#memtable }, partition, after, limit);
+    return pageOf(this.#looking, partition, after, limit);
   }
 
   #placeOf(key: Key): Place {

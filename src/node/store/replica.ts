@@ -118,7 +118,7 @@ export class Replica {
     }
     const form = encodeForm(result.record, 'with-values');
     const isMadeOfHeld = result.type === 'minted' && known === EMPTY_RECORD;
-    const over = isMadeOfHeld ? store.knownHashOf(slot) : undefined;
+    const over = isMadeOfHeld ? slot.ownHash : undefined;
     // A dot that only `known` holds is to be held here too: this node is about to acknowledge it.
     if (result.type === 'minted' || !sameRecord(result.record, held.record)) {
       const owners = ring.ownersOf(put.key);
@@ -275,7 +275,7 @@ export class Replica {
     const slot = this.#open(key);
     const stored = slot.held === 'nothing' ? NOTHING : slot.held;
     // What was made of the very record that lies here says all that this does.
-    const isNext = over !== undefined && over === store.knownHashOf(slot);
+    const isNext = over !== undefined && over === slot.ownHash;
     let incoming: Incoming;
     try {
       incoming = (isNext ? formToKeep(bytes, nowMs) : undefined) ?? decodeForm(bytes);
