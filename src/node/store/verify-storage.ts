@@ -5,6 +5,7 @@
 import { leafOf } from '../../core/merkle.ts';
 import { bytesOfKey, partitionId, showKey } from '../../core/ids.ts';
 import type { Key, PartitionId } from '../../core/ids.ts';
+import type { RecordOfKey } from '../../core/record.ts';
 import { foldHistory } from '../../core/members.ts';
 import { partitionOf } from '../../core/ring.ts';
 import { compareBytes } from '../../core/key-page.ts';
@@ -87,20 +88,20 @@ export const verifyStorage = (storage: Storage, digest: Digest): StorageReport =
         wrong(`${showKey(key)} does not lie where its MD5 says`);
         continue;
       }
-      const row = decodeStored(digest, value);
+      const row = attempt(showKey(key), () => lookInto(digest, value));
+      if (row === undefined) continue;
       if (row === 'corrupt') {
         wrong(`${showKey(key)}: the checksum of its row does not fit`);
         continue;
       }
-      const record = attempt(showKey(key), () => row.stored.record);
-      if (record === undefined) continue;
-      if (hashOfRecord(digest, key, record) !== row.hash) {
+      const { record, hash } = row;
+      if (hashOfRecord(digest, key, record) !== hash) {
         wrong(`${showKey(key)}: its hash is not that of its record`);
       }
       counts.siblings += record.siblings.length;
       counts.tombstones += record.siblings.filter((each) => each.value === 'tombstone').length;
       const leaf = leafOf(position, partitions);
-      leaves.set(leaf, (leaves.get(leaf) ?? 0n) ^ row.hash);
+      leaves.set(leaf, (leaves.get(leaf) ?? 0n) ^ hash);
     }
     if (forest !== undefined) compareTree(forest, partition, leaves, wrong);
   }
@@ -130,6 +131,15 @@ export const verifyStorage = (storage: Storage, digest: Digest): StorageReport =
     damaged,
     findings,
   };
+};
+
+/** Throws RangeError if a row whose checksum fits is none all the same. */
+const lookInto = (
+  digest: Digest,
+  value: Uint8Array,
+): { readonly record: RecordOfKey; readonly hash: bigint } | 'corrupt' => {
+  const row = decodeStored(digest, value);
+  return row === 'corrupt' ? row : { record: row.stored.record, hash: row.hash };
 };
 
 const compareTree = (
