@@ -3,8 +3,9 @@
  * 99.9th percentile; this is about what is left of it). An open loop at rising multiples of what a
  * closed loop reaches, then half of it again: how soon is all as before? And one hot key: nine requests
  * of ten for it from one generator, the tenth for all other keys from another, whose latency counts.
- * Clients do not retry, so that what a node refuses is counted; then some that do. At the end the ratio that is aimed at, and
- * whether the generator was quick enough for it to mean anything. Three minutes.
+ * Clients do not retry, so that what a node refuses is counted; then some that do. At the end the
+ * ratio that is aimed at, and whether the generator was quick enough for it to mean anything. Three
+ * minutes.
  */
 import { writeFileSync } from 'node:fs';
 import { setPriority } from 'node:os';

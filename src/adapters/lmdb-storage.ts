@@ -117,8 +117,9 @@ const pagesOf = (stats: Stats): { readonly pages: number; readonly entries: numb
 });
 
 /**
- * Copies the file of `dataDir` without its free pages by way of the folder `draft`, has `check` look at
- * the copy of the file with that birthmark, and puts it in the place of the old one. Whatever fails before that leaves the old one.
+ * Copies the file of `dataDir` without its free pages by way of the folder `draft`, has `check` look
+ * at the copy of the file with that birthmark, and puts it in the place of the old one. Whatever fails
+ * before that leaves the old one.
  */
 export const compactLmdbFile = async (
   dataDir: string,
