@@ -113,6 +113,7 @@ export const PARTITIONS = 8;
 export const HASTY_LOG: WriteLogLimits = {
   heldRows: 4,
   heldBytes: 8000,
+  logRows: 12,
   sliceRows: 2,
   rowBytesMax: 300,
 };

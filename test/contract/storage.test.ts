@@ -105,7 +105,13 @@ const onSimulatedDisk = (over: Over = plain): StorageHarness => {
 };
 
 /** So small that every few commits begin a pass. */
-const HASTY: WriteLogLimits = { heldRows: 8, heldBytes: 9999, sliceRows: 3, rowBytesMax: 1000 };
+const HASTY: WriteLogLimits = {
+  heldRows: 8,
+  heldBytes: 9999,
+  logRows: 20,
+  sliceRows: 3,
+  rowBytesMax: 1000,
+};
 
 const hasty = (storage: Storage): Storage => withWriteLog(storage, nodeDigest, HASTY);
 const logged = (storage: Storage): Storage => withWriteLog(storage, nodeDigest);

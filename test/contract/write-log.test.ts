@@ -12,7 +12,7 @@ import { randomStream } from '../../src/sim/random.ts';
 
 const logs = suite('the write log');
 
-const LIMITS = { heldRows: 10, heldBytes: 2000, sliceRows: 3, rowBytesMax: 100 };
+const LIMITS = { heldRows: 10, heldBytes: 2000, logRows: 16, sliceRows: 3, rowBytesMax: 100 };
 const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 const shown = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 
@@ -99,7 +99,8 @@ const inOrderOfTables = (a: string, b: string): number => {
   return rank(a) - rank(b) || (a < b ? -1 : 1);
 };
 
-logs('a log does not grow beyond what is held and what came since', () => {
+/** What the log and the table have come to after many commits of one record each. */
+const afterMany = (valueBytes: number): { readonly longest: number; readonly placed: number } => {
   const world = new WorldClock();
   const disk = new SimDisk();
   const base = disk.open(new LifeClock(world), randomStream(1, 'disk'));
@@ -107,12 +108,24 @@ logs('a log does not grow beyond what is held and what came since', () => {
   let longest = 0;
   for (let i = 0; i < 500; i++) {
     const key = text(`k${i % 40}`);
-    log.commit([{ type: 'put', table: 'records', key, value: text(`${i}`) }], () => undefined);
+    const value = text(`${i}`.padStart(valueBytes, '.'));
+    log.commit([{ type: 'put', table: 'records', key, value }], () => undefined);
     world.advance(10);
     longest = Math.max(longest, base.range(LOG_TABLE, { limit: 1000 }).length);
   }
+  return { longest, placed: base.range('records', { limit: 1000 }).length };
+};
+
+logs('a log does not grow beyond what is held and what came since', () => {
+  const { longest, placed } = afterMany(3);
   assert.ok(longest < 40, `${longest} log rows`);
-  assert.ok(base.range('records', { limit: 1000 }).length > 20, 'rows reach their places');
+  assert.ok(placed > 20, 'rows reach their places');
+});
+
+logs('nor where every record goes to its place at once', () => {
+  const { longest, placed } = afterMany(LIMITS.rowBytesMax + 1);
+  assert.ok(longest < 40, `${longest} log rows`);
+  assert.equal(placed, 40);
 });
 
 logs('a flipped byte of a value costs that value; a flipped frame is refused', () => {

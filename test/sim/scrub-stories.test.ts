@@ -104,7 +104,7 @@ scrub('an exchange that finds unequal leaves of equal records has them looked at
 });
 
 scrub('what is only logged is written anew before a crash has to rely on it', () => {
-  const hoard = { ...HASTY_LOG, heldRows: 100_000, heldBytes: 2 ** 30 };
+  const hoard = { ...HASTY_LOG, heldRows: 100_000, heldBytes: 2 ** 30, logRows: 100_000 };
   for (const how of ['flip', 'lose'] as const) {
     const c = filled({}, hoard);
     const [, , host] = c.world.hosts as [Host, Host, Host];

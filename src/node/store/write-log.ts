@@ -36,6 +36,8 @@ export type WriteLogLimits = {
   readonly heldRows: number;
   /** Or this many bytes of them. */
   readonly heldBytes: number;
+  /** Or when the log has so many rows: what is placed at once is never held, but leaves its rows, too. */
+  readonly logRows: number;
   /** At least this many records make a slice: each commit that carries one costs pages. */
   readonly sliceRows: number;
   /** A larger record goes to its place at once: to write it twice costs more than it spares. */
@@ -45,6 +47,7 @@ export type WriteLogLimits = {
 export const WRITE_LOG_LIMITS: WriteLogLimits = {
   heldRows: 32_768,
   heldBytes: 16 * 2 ** 20,
+  logRows: 12_288,
   sliceRows: 512,
   rowBytesMax: 400,
 };
@@ -288,8 +291,12 @@ class WriteLog {
   }
 
   #nextPass(): Pass | undefined {
-    const { heldRows, heldBytes } = this.#limits;
-    if (this.#held.size < heldRows && this.#held.bytes < heldBytes) return undefined;
+    const { heldRows, heldBytes, logRows } = this.#limits;
+    const isEnough =
+      this.#held.size >= heldRows ||
+      this.#held.bytes >= heldBytes ||
+      this.#durable - this.#placed >= logRows;
+    if (!isEnough) return undefined;
     this.#owed = 0;
     return { upTo: this.#durable, groups: this.#held.groups(), rows: [], slices: 0 };
   }
