@@ -4,6 +4,12 @@ import { CommanderError } from 'commander';
 import { CommandFailure, EXIT } from './exit.ts';
 import { program } from './program.ts';
 
+// Whoever reads along, `head` say, has seen enough.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
+
 try {
   await program.parseAsync();
 } catch (error) {

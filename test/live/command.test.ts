@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
-import { cli } from './harness.ts';
+import { cli, startCli } from './harness.ts';
 
 const command = suite('the command line');
 const dir = mkdtempSync(join(tmpdir(), 'coterie-command-'));
@@ -47,6 +47,16 @@ command('config --effective says where each value comes from', async () => {
   assert.deepEqual(settings['lingerMs'], { value: 1000, origin: 'default' });
   const table = await cli(args);
   assert.match(table.stdout, /^suspicion\.downAfterMs +2 s +file \(.*node\.json\)$/m);
+});
+
+command('says nothing to a reader that has seen enough, and ends', async () => {
+  const child = startCli(['simulate', '--help']);
+  child.stdout!.destroy();
+  let complaint = '';
+  child.stderr!.on('data', (chunk) => (complaint += String(chunk)));
+  const code = await new Promise((resolve) => child.once('close', resolve));
+  assert.equal(complaint, '');
+  assert.equal(code, 0);
 });
 
 command.run();
