@@ -37,8 +37,6 @@ const FORGETTING_MS = 12_000;
 const LINGER_MS = 3000;
 /** A read in calm, and what it repairs when it has answered. */
 const READ_MS = 1500;
-/** Reading all keys takes no longer. */
-const READING_MS = 10_000;
 
 /** Some nodes never come back: as much of the durability budget as a lost disk each. */
 export const killForGood = (world: World, { leftDead }: Scenario): void => {
@@ -86,10 +84,11 @@ export const settle = (
     watch.advance(FORGETTING_MS);
     watch.advanceUntil('owners become equal again', () => rootsAreEqual(world));
   }
+  const readFromMs = earliestMs(world);
   const values = readAll(watch, scenario, (key, found) => workload.checkFinal(key, found));
   checkHistory(world, scenario, history, values);
   checkConvergence(world, scenario.keys);
-  scanAll(watch, scenario, history, values);
+  scanAll(watch, scenario, history, { values, readFromMs });
   checkIdle(world);
   checkTrees(world);
   // What is forgotten meanwhile is no reader's doing.
@@ -239,17 +238,19 @@ const readAll = (
   return values;
 };
 
+/** By the clock that is behind all others. */
+const earliestMs = (world: World): number =>
+  Math.min(...servingHosts(world).map(({ clock }) => clock.wallMs()));
+
 /** Lists every partition once: exactly the keys that have a value, as far as none can expire now. */
 const scanAll = (
   { world }: Watch,
   { keys, config }: Scenario,
   history: History,
-  values: FinalValues,
+  { values, readFromMs }: { readonly values: FinalValues; readonly readFromMs: number },
 ): void => {
   const listed = new Map<PartitionId, readonly string[]>();
   const living = servingHosts(world);
-  // What had expired by every clock before the keys were read has no value in either.
-  const earliestMs = Math.min(...living.map(({ clock }) => clock.wallMs())) - READING_MS;
   const partitions = [...new Set(keys.map((key) => world.partitionOf(key)))];
   for (const [i, partition] of partitions.entries()) {
     const request = { type: 'scan', partition, limit: keys.length, timeoutMs: 5000 } as const;
@@ -263,9 +264,10 @@ const scanAll = (
     const found = listed.get(world.partitionOf(key));
     const lists = Math.min(config.defaultR, ownersOf(world, key).length);
     if (livingOwners(world, key).length < lists) continue;
+    // What had expired by every clock before the keys were read has no value in either.
     const mayExpire = history
       .ofKey(key)
-      .some(({ expiresAt }) => isFinite(expiresAt) && expiresAt > earliestMs);
+      .some(({ expiresAt }) => isFinite(expiresAt) && expiresAt > readFromMs);
     const isThere = values.get(key)!.length > 0;
     demand(
       found !== undefined && (mayExpire || found.includes(key) === isThere),

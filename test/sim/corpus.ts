@@ -22,5 +22,9 @@ export const CORPUS: readonly { readonly seed: number; readonly found: string }[
     seed: 480000142,
     found: 'two commits of the simulated disk changed places where a clock began to drift',
   },
+  {
+    seed: 600000984,
+    found: 'two living nodes took longer to read all keys than the check of scans thought',
+  },
   { seed: 770163, found: 'the judge of conditions took a truncated write that came back for none' },
 ];
