@@ -52,8 +52,8 @@ export type PutPorts = {
     minted: Minted,
     to: Placement,
     durable: boolean,
-    /** Only under this version of the register (strict). */
-    register: number | undefined,
+    /** Only where the owners, now and later, are known to be those of the tally (strict). */
+    under: { readonly register: number; readonly target: readonly NodeId[] } | undefined,
   ): void;
   sync(request: RequestId, put: PutCommand, to: NodeId): void;
   /** Keeps a hint for `owner` here: a reference to the key, no ack to anybody. */
@@ -229,7 +229,9 @@ const sendTo = (context: PutContext, to: Placement, durable: boolean): void => {
   const { input, minted, tally } = context;
   const { ports, request, put } = input;
   if (minted === undefined) return;
-  ports.write(request, put, minted, to, durable, tally.register);
+  const { register, target } = tally;
+  const under = register === undefined ? undefined : { register, target };
+  ports.write(request, put, minted, to, durable, under);
 };
 
 const unknownReply = ({ tally }: PutContext): PutReply => ({

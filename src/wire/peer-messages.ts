@@ -44,8 +44,10 @@ export type ReplicaRequest = Caused &
         readonly round: Round;
         /** The owner this replica stands in for (paper § 4.6). */
         readonly hintFor?: NodeId;
-        /** Strict: acknowledge only under this version of the partition's register (RULES C2). */
+        /** Strict: acknowledge only under this version of the partition's register … (RULES C2) */
         readonly register?: number;
+        /** … and if these are to own it later. */
+        readonly target?: readonly NodeId[];
         /**
          * The hash of all that the coordinator held when it made this record of it: a replica that
          * holds the very same only replaces it.

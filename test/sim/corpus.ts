@@ -23,6 +23,10 @@ export const CORPUS: readonly { readonly seed: number; readonly found: string }[
     found: 'two commits of the simulated disk changed places where a clock began to drift',
   },
   {
+    seed: 600000928,
+    found: 'a leaver that had not heard of it counted a strict put that its heir never saw',
+  },
+  {
     seed: 600000984,
     found: 'two living nodes took longer to read all keys than the check of scans thought',
   },

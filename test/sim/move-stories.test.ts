@@ -175,6 +175,48 @@ moves('a strict put counts only replicas that see the same owners', () => {
   assert.equal(codeOf(answers.at(-1)!), 'applied', 'once they agree');
 });
 
+// Seed 600000928.
+moves('nor one that knows who is to come while its coordinator does not', () => {
+  const c = cluster(4, 11);
+  const { network, hosts } = c.world;
+  const viewOf = (i: number) => hosts[i]!.node!.ringView;
+  const cutOff = (at: number): void => {
+    for (const other of [0, 1, 2, 3]) {
+      const [a, b] = [hosts[at]!.address.slice(5), hosts[other]!.address.slice(5)];
+      if (other !== at) (network.cut(a, b), network.cut(b, a));
+    }
+  };
+  const key = KEYS.map(keyOfText).find((each) => {
+    const owners = viewOf(0).ownersOf(each);
+    return owners.includes(nodeId('n1')) && !owners.includes(n4);
+  });
+  assert.ok(key !== undefined);
+  const { partition } = viewOf(0).placeOf(key);
+  // The leaver has not heard that it is to go, its heir not that it is to come: registers stay.
+  cutOff(0);
+  cutOff(3);
+  change(c, 1, { type: 'leave', node: nodeId('n1') });
+  c.world.clock.advance(1000);
+  const isBehind = (): boolean =>
+    viewOf(0).ownersOf(key).includes(nodeId('n1')) &&
+    viewOf(0).versionOf(partition) === viewOf(1).versionOf(partition) &&
+    viewOf(0).ring.target[partition]!.includes(nodeId('n1')) &&
+    viewOf(1).ring.target[partition]!.includes(n4);
+  assert.ok(isBehind());
+  network.heal();
+  const strict = { key, strict: true, w: 2, dw: 2, timeoutMs: 90 };
+  let uncounted = 0;
+  for (let i = 0; i < 60; i++) {
+    const reply = c.put(0, `strict ${i}`, strict, 100);
+    if (!isBehind()) continue;
+    assert.equal(reply.type, 'failed', JSON.stringify(reply));
+    if (reply.details['outcome'] === 'unknown') uncounted += 1;
+  }
+  assert.ok(uncounted > 0, 'it asked, and was not counted');
+  assert.ok(!isBehind());
+  assert.equal(codeOf(c.put(1, 'at last', { ...strict, timeoutMs: 3000 })), 'applied');
+});
+
 // Seed 460001374.
 moves('a node that was replaced in one half of the cluster only serves again', () => {
   const c = cluster(4, 12, {}, 3);

@@ -78,7 +78,7 @@ export class CoordinatorPorts {
       const when = put.dw === 0 ? 'in-time' : 'hurried';
       store.whenDurable(put.key, this.#ackOf(request, strict), when);
     },
-    write: (request, { key }, { record, over }, { node, hintFor }, durable, register) =>
+    write: (request, { key }, { record, over }, { node, hintFor }, durable, under) =>
       this.#ask(node, {
         type: 'write',
         request,
@@ -87,7 +87,7 @@ export class CoordinatorPorts {
         durable,
         round: this.#parts.rounds.ofRequest(request),
         ...(hintFor === undefined ? {} : { hintFor }),
-        ...(register === undefined ? {} : { register }),
+        ...(under === undefined ? {} : under),
         ...(over === undefined ? {} : { over }),
       }),
     sync: (request, { key, putId }, to) => this.#ask(to, { type: 'sync', request, key, putId }),
