@@ -30,5 +30,6 @@ export const CORPUS: readonly { readonly seed: number; readonly found: string }[
     seed: 600000984,
     found: 'two living nodes took longer to read all keys than the check of scans thought',
   },
+  { seed: 620000073, found: 'a long frame after a lost hello counted as a malformed one' },
   { seed: 770163, found: 'the judge of conditions took a truncated write that came back for none' },
 ];

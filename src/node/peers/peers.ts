@@ -219,11 +219,13 @@ export class Peers {
     return {
       opened: () => say(connection, greeting.opening),
       received: (frame) => {
+        // No hello is as long: it is not even read.
+        if (link === undefined && frame.length > GREETING_BYTES_MAX) {
+          connection.close(PEER_CLOSE.malformed, 'hello expected first');
+          return;
+        }
         let messages: readonly PeerMessage[];
         try {
-          if (link === undefined && frame.length > GREETING_BYTES_MAX) {
-            throw new RangeError(`a greeting of ${frame.length} bytes`);
-          }
           messages = decodePeerFrame(frame);
         } catch (error) {
           trace.log('warn', 'peer.malformed', { remote: connection.remote, error: String(error) });
