@@ -9,7 +9,7 @@ import { setFlagsFromString } from 'node:v8';
 export const NODE_FLAGS = ['--max-semi-space-size=32'] as const;
 
 /**
- * For every node, however it is started. V8 looks which places in the code make objects that live on,
+ * For every node of `coterie start`; who runs one in a process of their own decides there. V8 looks which places in the code make objects that live on,
  * and makes those of them at once in the old generation. Of a request that is decided in the first
  * seconds, when many wait: later all that it had is kept until a full collection.
  */

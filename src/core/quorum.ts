@@ -86,7 +86,7 @@ export const placements = (tally: WriteTally): readonly Placement[] => {
   return placed;
 };
 
-/** Field by field, for every ack of every put makes one: a spread would take ten times as long. */
+/** Field by field: every ack of every put makes one, and a spread is no literal to the engine. */
 export const recordAck = (tally: WriteTally, node: NodeId, durable: boolean): WriteTally => ({
   slots: tally.slots,
   newcomers: tally.newcomers,

@@ -203,6 +203,19 @@ export class RingView {
     ));
   }
 
+  /**
+   * C2: whether a strict put's coordinator, which sees this register of `key` and this target, sees
+   * what we do. Not the register alone: who does not know yet who is to come would have its write
+   * acknowledged where those have looked already. `target` undefined: an older node, it does not say.
+   */
+  isSeenAs(key: Key, register: number, target: readonly NodeId[] | undefined): boolean {
+    const { partition } = this.placeOf(key);
+    if (register !== this.versionOf(partition)) return false;
+    const ours = this.#ring.target[partition] ?? [];
+    if (target === undefined) return true;
+    return target.length === ours.length && ours.every((node) => target.includes(node));
+  }
+
   versionOf(partition: PartitionId): number {
     return this.#ring.registers.get(partition)?.version ?? 0;
   }

@@ -33,44 +33,40 @@ const MOST = { r: 16, w: 16, dw: 16, ttl: TTL_MS_MAX } as const;
 export const defaultsOf = (defaults: PrefixDefaults, key: Key): KeyDefaults =>
   defaults.find(({ prefix }) => key.startsWith(prefix)) ?? NONE;
 
-/**
- * `put` with all that `defaults` say; their quorums are cut to `n`, the owners of the key. Written
- * field by field: objects made by several spreads have a hidden class each, and whatever looks at
- * them later is slow.
- */
+/** `put` with all that `defaults` say; their quorums are cut to `n`, the owners of the key. */
 export const resolved = (put: ClientPut, defaults: KeyDefaults, n: number): PutCommand => {
   const { w, dw, ttlMs } = defaults;
-  const { mode = put.onlyIf === undefined ? (defaults.mode ?? 'causal') : 'causal' } = put;
   // From the first try's time, so that a retry is the same put.
   const dueMs = ttlMs === undefined ? undefined : put.writtenAt + ttlMs;
-  return {
-    key: put.key,
-    value: put.value,
-    contexts: put.contexts,
-    putId: put.putId,
-    writtenAt: put.writtenAt,
-    attempt: put.attempt,
-    mode,
-    onlyIf: put.onlyIf,
+  return commandOf(put, {
+    mode: put.mode ?? (put.onlyIf === undefined ? (defaults.mode ?? 'causal') : 'causal'),
     expiresAt: put.expiresAt === 'never' ? undefined : (put.expiresAt ?? dueMs),
     w: put.w ?? (w === undefined ? undefined : Math.min(w, n)),
     dw: put.dw ?? (dw === undefined ? undefined : Math.min(dw, n)),
-    strict: put.strict,
-    timeoutMs: put.timeoutMs,
-  };
+  });
 };
 
 /** The same with other quorums. */
-export const withQuorums = (put: PutCommand, w: number, dw: number): PutCommand => ({
+export const withQuorums = (put: PutCommand, w: number, dw: number): PutCommand =>
+  commandOf(put, { mode: put.mode, expiresAt: put.expiresAt, w, dw });
+
+/**
+ * Field by field: objects made by several spreads have a hidden class each, and whatever looks at
+ * them later is slow.
+ */
+const commandOf = (
+  put: ClientPut | PutCommand,
+  { mode, expiresAt, w, dw }: Pick<PutCommand, 'mode' | 'expiresAt' | 'w' | 'dw'>,
+): PutCommand => ({
   key: put.key,
   value: put.value,
   contexts: put.contexts,
   putId: put.putId,
   writtenAt: put.writtenAt,
   attempt: put.attempt,
-  mode: put.mode,
+  mode,
   onlyIf: put.onlyIf,
-  expiresAt: put.expiresAt,
+  expiresAt,
   w,
   dw,
   strict: put.strict,

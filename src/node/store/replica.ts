@@ -144,7 +144,7 @@ export class Replica {
   /** What another node (or this one's coordinator) asks of this replica. */
   receive(message: ReplicaRequest, reply: (reply: ReplicaReply) => void): void {
     const { request, key } = message;
-    const { rounds } = this.#parts;
+    const { ring, rounds } = this.#parts;
     const round = rounds.current;
     switch (message.type) {
       case 'write': {
@@ -155,7 +155,8 @@ export class Replica {
           reply({ type: 'refused', request, code: refusal });
           return;
         }
-        if (!this.#seesSameOwners(message)) {
+        const { register, target } = message;
+        if (register !== undefined && !ring.isSeenAs(key, register, target)) {
           // Taken, but not counted: the asker, or this node, does not know the owners (C2).
           reply({ type: 'refused', request, code: 'NOT_READY' });
           return;
@@ -254,21 +255,6 @@ export class Replica {
         store.put(slot, 'removed');
       }
     });
-  }
-
-  /**
-   * C2: not the register alone. A coordinator that does not know yet who is to come would have its
-   * write where nobody who comes looks, acknowledged after it was looked through.
-   */
-  #seesSameOwners({ key, register, target }: Extract<ReplicaRequest, { type: 'write' }>): boolean {
-    if (register === undefined) return true;
-    const { ring } = this.#parts;
-    const { partition } = ring.placeOf(key);
-    if (register !== ring.versionOf(partition)) return false;
-    const ours = ring.ring.target[partition] ?? [];
-    // Older nodes do not say.
-    if (target === undefined) return true;
-    return target.length === ours.length && ours.every((node) => target.includes(node));
   }
 
   #merge(
