@@ -8,7 +8,7 @@ import type { LOG_LEVELS } from '../node/operators/options.ts';
 import { configFrom } from '../node/operators/settings.ts';
 import type { Effective } from '../node/operators/settings.ts';
 import { CommandFailure, EXIT, usage } from './exit.ts';
-import { keepRequestsYoung } from './node-flags.ts';
+import { tuneCollector } from './node-flags.ts';
 import { parsePrefixDefaults } from '../node/requests/prefix-defaults.ts';
 import { asUsage, settingsOf, valuesBySetting, withSettings } from './settings.ts';
 
@@ -17,7 +17,7 @@ export const addStartCommand = (program: Command): void => {
     .description('run one node until SIGINT or SIGTERM')
     .addHelpText('after', '\nExample:\n  coterie start --id a --data ./a --bootstrap a\n')
     .action(async (_: unknown, command: Command) => {
-      keepRequestsYoung();
+      tuneCollector();
       await untilSignal(await start(optionsFrom(settingsOf(command))));
     });
 };

@@ -1,7 +1,7 @@
 /**
  * The tally of one read, as a value: which replicas were asked, what they answered, and whether R
  * answers that count are there (paper § 4.5). Every answer asks it several questions, so it is
- * counted in plain loops.
+ * counted in plain loops, and made anew field by field: a spread is no literal to the engine.
  */
 import type { NodeId } from './ids.ts';
 import type { RecordOfKey } from './record.ts';
@@ -33,8 +33,14 @@ export const startRead = (
 /** Moves the next `count` candidates to the asked; they are the last of `asked` in the result. */
 export const askNext = (tally: ReadTally, count: number): ReadTally => {
   const next = tally.candidates.slice(0, count);
-  const asked = tally.asked.length === 0 ? next : [...tally.asked, ...next];
-  return { ...tally, asked, candidates: tally.candidates.slice(count) };
+  return {
+    candidates: tally.candidates.slice(count),
+    asked: tally.asked.length === 0 ? next : [...tally.asked, ...next],
+    answers: tally.answers,
+    refused: tally.refused,
+    r: tally.r,
+    counting: tally.counting,
+  };
 };
 
 /** Records one answer; a second answer of a node replaces its first (values after a header). */
@@ -49,7 +55,14 @@ export const recordAnswer = (
   const others = hasAnswered(tally, node)
     ? tally.answers.filter((earlier) => earlier.node !== node)
     : tally.answers;
-  return { ...tally, answers: [...others, answer] };
+  return {
+    candidates: tally.candidates,
+    asked: tally.asked,
+    answers: [...others, answer],
+    refused: tally.refused,
+    r: tally.r,
+    counting: tally.counting,
+  };
 };
 
 export const recordReadRefusal = (tally: ReadTally, node: NodeId): ReadTally => ({

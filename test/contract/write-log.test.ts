@@ -116,6 +116,29 @@ const afterMany = (valueBytes: number): { readonly longest: number; readonly pla
   return { longest, placed: base.range('records', { limit: 1000 }).length };
 };
 
+logs('what is held comes in the order of its keys, however short they are or alike', () => {
+  const key = fc.uint8Array({ minLength: 1, maxLength: 9, max: 2 });
+  fc.assert(
+    fc.property(fc.array(key, { minLength: 1, maxLength: 40 }), (keys) => {
+      const world = new WorldClock();
+      const base = new SimDisk().open(new LifeClock(world), randomStream(1, 'disk'));
+      const log = withWriteLog(base, nodeDigest);
+      const ops = keys.map((key): StorageOp => ({
+        ...{ type: 'put', table: 'records', key, value: text('v') },
+      }));
+      log.commit(ops, () => undefined);
+      world.advance(10);
+      assert.equal(base.range('records', { limit: 100 }).length, 0, 'held, not in their places');
+      const names = (list: readonly Uint8Array[]): string[] =>
+        list.map((each) => Buffer.from(each).toString('hex'));
+      assert.deepEqual(
+        names(log.range('records', { limit: 100 }).map((entry) => entry.key)),
+        [...new Set(names(keys))].sort(),
+      );
+    }),
+  );
+});
+
 logs('a log does not grow beyond what is held and what came since', () => {
   const { longest, placed } = afterMany(3);
   assert.ok(longest < 40, `${longest} log rows`);

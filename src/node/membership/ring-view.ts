@@ -177,7 +177,11 @@ export class RingView {
 
   /** Whether this node is meant to hold the data of a partition, or only keeps it for others. */
   isHolder(partition: PartitionId): boolean {
-    return this.holdersOf(partition).includes(this.#self);
+    const owners = this.#ring.table[partition];
+    return (
+      (owners !== undefined && owners.includes(this.#self)) ||
+      this.newcomersOf(partition).includes(this.#self)
+    );
   }
 
   /** Partitions whose owners are not those of the target yet. */

@@ -40,6 +40,8 @@ export type CoordinatorPortsParts = {
 };
 
 type Decoded = ReturnType<typeof decodeForm>;
+type WriteRequest = Extract<ReplicaRequest, { type: 'write' }>;
+type Draft<T> = { -readonly [Name in keyof T]: T[Name] };
 
 export class CoordinatorPorts {
   readonly puts: Replies<PutReply>;
@@ -78,18 +80,25 @@ export class CoordinatorPorts {
       const when = put.dw === 0 ? 'in-time' : 'hurried';
       store.whenDurable(put.key, this.#ackOf(request, strict), when);
     },
-    write: (request, { key }, { record, over }, { node, hintFor }, durable, under) =>
-      this.#ask(node, {
+    write: (request, { key }, { record, over }, { node, hintFor }, durable, under) => {
+      const round = this.#parts.rounds.ofRequest(request);
+      // Field by field: with spreads every message of every put would be of a kind of its own.
+      const message: Draft<WriteRequest> = {
         type: 'write',
         request,
         key,
         record,
         durable,
-        round: this.#parts.rounds.ofRequest(request),
-        ...(hintFor === undefined ? {} : { hintFor }),
-        ...(under === undefined ? {} : under),
-        ...(over === undefined ? {} : { over }),
-      }),
+        round,
+      };
+      if (hintFor !== undefined) message.hintFor = hintFor;
+      if (over !== undefined) message.over = over;
+      if (under !== undefined) {
+        message.register = under.register;
+        message.target = under.target;
+      }
+      this.#ask(node, message);
+    },
     sync: (request, { key, putId }, to) => this.#ask(to, { type: 'sync', request, key, putId }),
     keepHint: ({ key }, owner) => this.#parts.replica.keepHint(key, owner),
     reply: (request, reply) => this.puts.answer(request, reply),

@@ -65,7 +65,8 @@ export class LightLife {
   /** Ends where it stands, without a word. */
   stop(): void {
     this.#state = 'over';
-    for (const { timer } of this.#waits.splice(0)) this.#clock.clearTimeout(timer);
+    for (const { timer } of this.#waits) this.#clock.clearTimeout(timer);
+    this.#waits.length = 0;
     this.#mail.length = 0;
   }
 
@@ -143,8 +144,16 @@ export class LightLife {
   }
 
   #takeWait(event: string): Timer | undefined {
-    const at = this.#waits.findIndex((wait) => wait.event === event);
-    return at < 0 ? undefined : this.#waits.splice(at, 1)[0]!.timer;
+    const waits = this.#waits;
+    for (let at = 0; at < waits.length; at++) {
+      const { event: awaited, timer } = waits[at]!;
+      if (awaited !== event) continue;
+      // Their order means nothing.
+      waits[at] = waits.at(-1)!;
+      waits.pop();
+      return timer;
+    }
+    return undefined;
   }
 
   #crash(error: unknown): void {

@@ -40,9 +40,10 @@ export class HeldRows {
 
   set(row: HeldRow): void {
     const { keyAt, keyEnd } = row;
-    const before = this.get(row.key);
-    if (before !== undefined) this.forget(before);
     const hash = hashIn(row.row, keyAt, keyEnd);
+    let before = this.#found.get(hash);
+    while (before !== undefined && !isSameKey(before, row)) before = before.besides;
+    if (before !== undefined) this.forget(before);
     row.isHeld = true;
     row.besides = this.#found.get(hash);
     this.#found.set(hash, row);
@@ -140,6 +141,13 @@ const hasKey = ({ row, keyAt, keyEnd }: HeldRow, key: Uint8Array): boolean => {
   return true;
 };
 
+const isSameKey = (a: HeldRow, b: HeldRow): boolean => {
+  const length = a.keyEnd - a.keyAt;
+  if (b.keyEnd - b.keyAt !== length) return false;
+  for (let i = 0; i < length; i++) if (a.row[a.keyAt + i] !== b.row[b.keyAt + i]) return false;
+  return true;
+};
+
 const sorted = (group: Group): readonly HeldRow[] => {
   if (group.held < group.rows.length) dropLeftOver(group);
   if (!group.isSorted) group.rows.sort(byKey);
@@ -149,6 +157,7 @@ const sorted = (group: Group): readonly HeldRow[] => {
 
 /** As `compareBytes` of their keys would say, without a view for each. */
 const byKey = (a: HeldRow, b: HeldRow): number => {
+  if (a.order !== b.order) return a.order - b.order;
   const [lengthOfA, lengthOfB] = [a.keyEnd - a.keyAt, b.keyEnd - b.keyAt];
   const length = Math.min(lengthOfA, lengthOfB);
   for (let i = 0; i < length; i++) {

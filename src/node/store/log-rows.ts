@@ -7,9 +7,10 @@
  * record, as it would in its place. In what frames them it could cost all that follow: such a log is
  * refused.
  */
-import { ByteReader, ByteWriter, kept } from '../../core/bytes.ts';
+import { ByteReader, ByteWriter, kept, uint32At } from '../../core/bytes.ts';
 import type { Digest } from '../../ports/digest.ts';
 import type { StorageOp } from '../../ports/storage.ts';
+import { POSITION_AT } from './stored.ts';
 
 /**
  * Bytes of a log row, if its records let it. LMDB keeps a value of more than half a page in pages of
@@ -32,6 +33,8 @@ export class LogEntry {
   readonly keyEnd: number;
   readonly valueAt: number;
   readonly valueEnd: number;
+  /** Tells most keys of one partition apart, in their order: what follows that in front. */
+  readonly order: number;
   /** Whether it is held, and which other one with the same hash is: for held-rows.ts alone. */
   isHeld = false;
   besides: LogEntry | undefined = undefined;
@@ -43,6 +46,7 @@ export class LogEntry {
     this.keyEnd = frame.keyEnd;
     this.valueAt = valueAt;
     this.valueEnd = valueAt + frame.valueBytes;
+    this.order = orderIn(row, frame.keyAt + POSITION_AT, frame.keyEnd);
   }
 
   /** Its value is not in the log, but in its place. */
@@ -65,6 +69,14 @@ export class LogEntry {
     return this.kind === KIND.put ? kept(this.row, this.valueAt, this.valueEnd) : undefined;
   }
 }
+
+/** 31 bits, which the engine keeps without an object; bytes that are not there count as zeros. */
+const orderIn = (bytes: Uint8Array, from: number, end: number): number => {
+  if (from + 4 <= end) return uint32At(bytes, from) >>> 1;
+  let order = 0;
+  for (let at = from; at < from + 4; at++) order = (order << 8) | (at < end ? bytes[at]! : 0);
+  return order >>> 1;
+};
 
 /** What frames a record in a row. */
 type Frame = {

@@ -256,8 +256,8 @@ class WriteLog {
     else this.#held.set(entry);
   }
 
-  #isPlacedUnderWay({ key }: HeldRow): boolean {
-    return this.#placedUnderWay.size > 0 && this.#placedUnderWay.has(nameOf(key));
+  #isPlacedUnderWay(row: HeldRow): boolean {
+    return this.#placedUnderWay.size > 0 && this.#placedUnderWay.has(nameOf(row.key));
   }
 
   #countPlaced(name: string, by: 1 | -1): void {
