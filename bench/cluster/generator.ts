@@ -54,12 +54,9 @@ class Generator {
   ): Promise<void> {
     const retries = retriesMax === undefined ? {} : { retriesMax };
     await Promise.all(this.#clients.map((client) => client.close()));
-    // Each connection begins at another node; the rest is where it goes when that one fails.
+    // Each connection begins at another node, and learns there of those to go to when that one fails.
     this.#clients = Array.from({ length: connections }, (_, i) =>
-      connect(
-        addresses.map((_, j) => addresses[(i + j) % addresses.length]!),
-        { coordination, ...retries },
-      ),
+      connect(addresses[i % addresses.length]!, { coordination, ...retries }),
     );
   }
 

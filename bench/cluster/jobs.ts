@@ -42,7 +42,7 @@ export type Job = {
 export const keyOf = (index: number): string => `user${index}`;
 
 /** Who runs the coordinators of reads, and finds an owner for writes. */
-export type Coordination = 'server' | 'client';
+export type Coordination = 'server' | 'owner' | 'client';
 
 export type Order =
   | {

@@ -67,7 +67,9 @@ const program = new Command('bench:cluster')
   .option('--in-flight <count>', 'closed loop: this many at a time', positive, 64)
   .option('--nodes <count>', 'server processes', positive, 3)
   .option('--connections <count>', 'clients of the generator', positive, 8)
-  .addOption(new Option('--coordination <who>').choices(['server', 'client']).default('server'))
+  .addOption(
+    new Option('--coordination <who>').choices(['server', 'owner', 'client']).default('server'),
+  )
   .option('--keys <count>', 'written before anything is measured', positive, 100_000)
   .option('--value-bytes <count>', 'size of a value', positive, 100)
   .option('--seconds <count>', 'how long each measurement lasts', positive)

@@ -1,5 +1,6 @@
 /**
- * The same keys and the same load on 3, 5, 7 and 9 processes. A cluster's nodes also speak when
+ * The same keys on 3, 5, 7 and 9 processes, and as many requests for each: with as many for all of
+ * them fewer would share a turn and a frame the more nodes there are. A cluster's nodes also speak when
  * nobody asks them; at a rate far below what they can do that would count as the price of an
  * operation, so it is measured by itself, and what an operation costs is told with it and without.
  */
@@ -8,7 +9,7 @@ import type { Echo } from '../cluster/echo.ts';
 import { Nodes } from '../cluster/nodes.ts';
 import { LoadGenerator } from '../cluster/load.ts';
 import { rounded } from '../support/processes.ts';
-import { CONNECTIONS, inTurns, middle, restCosts, warmedUp } from './cost.ts';
+import { CONNECTIONS, IN_FLIGHT, inTurns, middle, restCosts, warmedUp } from './cost.ts';
 import type { Bench, Case, Cluster, Sample } from './cost.ts';
 
 export type NodesOptions = {
@@ -38,14 +39,19 @@ const casesOf = (rate: number): readonly Case[] => [
   { name: `put dw=0, ${rate}/s`, workload: 'put', dw: 0, pace: rate },
 ];
 
-/** Whoever knows the owners asks them itself: no more messages, however many other nodes there are. */
-const BY_THE_CLIENT: Case = { name: 'get by the client, closed', workload: 'get', pace: 'closed' };
+/** Whoever knows the owners asks one of them: no more messages, however many other nodes there are. */
+const BY_AN_OWNER: readonly Case[] = [
+  { name: 'get by an owner, closed', workload: 'get', pace: 'closed' },
+  { name: 'put dw=0 by an owner, closed', workload: 'put', dw: 0, pace: 'closed' },
+];
+/** Each with a connection to every node: as many sockets for each node as by way of any. */
+const CLIENTS_OF_OWNERS = CONNECTIONS / 3;
 
 type Sized = Cluster & {
   readonly nodes: Nodes;
   readonly size: number;
-  /** The same servers, asked by a client that coordinates. */
-  readonly direct: Cluster;
+  /** The same servers, asked by clients that know the owners. */
+  readonly owners: Cluster;
   readonly samples: Sample[];
 };
 
@@ -66,15 +72,15 @@ export const byNodes = async (
       common.tell(JSON.stringify({ nodes: size, ...sample }));
     };
     await inTurns(echo, clusters, casesOf(options.rate), options.rounds, keep);
-    const direct = clusters.map((each) => ({ ...each, ...each.direct }));
-    await inTurns(echo, direct, [BY_THE_CLIENT], options.rounds, keep);
+    const owners = clusters.map((each) => ({ ...each, ...each.owners }));
+    await inTurns(echo, owners, BY_AN_OWNER, options.rounds, keep);
     await pause(SETTLE_MS);
     const rest = await restCosts(clusters, options.restSeconds);
     return clusters.map(({ size, samples }, i) => ({ nodes: size, restMs: rest[i]!, samples }));
   } finally {
-    for (const { bench, direct, nodes } of clusters) {
+    for (const { bench, owners, nodes } of clusters) {
       await bench.generator.close();
-      await direct.bench.generator.close();
+      await owners.bench.generator.close();
       await nodes.stop();
     }
   }
@@ -82,21 +88,23 @@ export const byNodes = async (
 
 const opened = async (common: Omit<Bench, 'generator'>, size: number): Promise<Sized> => {
   const nodes = await Nodes.start({ nodes: size });
-  const [bench, direct] = [1, 2].map(() => ({ ...common, generator: new LoadGenerator() }));
-  await bench!.generator.open(nodes.addresses, CONNECTIONS);
-  await direct!.generator.open(nodes.addresses, CONNECTIONS, 'client');
-  await bench!.generator.fill(common.keys, common.valueBytes);
+  const inFlight = (IN_FLIGHT * size) / 3;
+  const benchWith = (): Bench => ({ ...common, inFlight, generator: new LoadGenerator() });
+  const [bench, knowing] = [benchWith(), benchWith()];
+  await bench.generator.open(nodes.addresses, CONNECTIONS);
+  await knowing.generator.open(nodes.addresses, CLIENTS_OF_OWNERS, 'owner');
+  await bench.generator.fill(common.keys, common.valueBytes);
   const pids = (): readonly number[] => nodes.pids;
-  return { bench: bench!, pids, nodes, size, direct: { bench: direct!, pids }, samples: [] };
+  return { bench, pids, nodes, size, owners: { bench: knowing, pids }, samples: [] };
 };
 
 const warm = async (
-  { bench, direct, size }: Sized,
+  { bench, owners, size }: Sized,
   { rate, warmOperations }: NodesOptions,
 ): Promise<void> => {
   const operations = (warmOperations * size) / 3;
   for (const each of casesOf(rate).slice(0, 2)) await warmedUp(bench, each, operations);
-  await warmedUp(direct.bench, BY_THE_CLIENT, operations / 4);
+  for (const each of BY_AN_OWNER) await warmedUp(owners.bench, each, operations / 4);
 };
 
 export const rowsByNodes = (found: readonly AtSize[]): object[] => {

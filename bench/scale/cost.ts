@@ -9,6 +9,7 @@ import type { LoadGenerator, Measured } from '../cluster/load.ts';
 
 /** Two or more for each of nine nodes, and the same for three. */
 export const CONNECTIONS = 18;
+/** Of a closed loop with three nodes. */
 export const IN_FLIGHT = 36;
 const ECHO_SECONDS = 0.8;
 const WARM_MS_MAX = 120_000;
@@ -18,6 +19,8 @@ export type Bench = {
   readonly keys: number;
   readonly valueBytes: number;
   readonly seconds: number;
+  /** Of a closed loop. */
+  readonly inFlight?: number;
   readonly tell: (line: string) => void;
 };
 
@@ -56,7 +59,7 @@ export const jobOf = (bench: Bench, { workload, dw, pace }: Case, seed: number):
   ...{ keys: bench.keys, valueBytes: bench.valueBytes, ...MIXES[workload] },
   pace:
     pace === 'closed'
-      ? { type: 'closed', inFlight: IN_FLIGHT }
+      ? { type: 'closed', inFlight: bench.inFlight ?? IN_FLIGHT }
       : { type: 'open', perSecond: pace, arrivals: 'fixed', inFlightMax: 4096 },
   ...(dw === undefined ? {} : { dw }),
 });

@@ -15,11 +15,12 @@ export type ConnectOptions = ClientOptions & {
   /** Requests that may wait while no node can be reached, or for room on the connection. */
   readonly queueMax?: number;
   /**
-   * Who coordinates: `server`, one node for all requests (default); or `client`, this library, which
-   * then reads from the replicas and hands puts to an owner without a hop. For that it connects to
-   * every node; where it cannot reach them, one node coordinates after all.
+   * Who coordinates: `server`, one node for all requests (default); `owner`, a node that has a copy of
+   * the key, without a hop; or `client`, this library, which then reads from the replicas and hands
+   * puts to an owner. For the last two it connects to every node; where it cannot reach them, one node
+   * coordinates after all.
    */
-  readonly coordination?: 'server' | 'client';
+  readonly coordination?: 'server' | 'owner' | 'client';
   /** `given`: asks nobody but the addresses given, for questions to a certain node. */
   readonly addresses?: 'learnt' | 'given';
 };
@@ -48,8 +49,8 @@ export const connectOn = (
     ...(known === undefined ? {} : { addresses: known }),
   };
   const transport =
-    coordination === 'client'
-      ? ringTransport(addresses, { ...transportOptions, md5 })
-      : socketTransport(addresses, transportOptions);
+    coordination === 'server'
+      ? socketTransport(addresses, transportOptions)
+      : ringTransport(addresses, { ...transportOptions, md5, gets: coordination });
   return createClient(transport, parts, options);
 };

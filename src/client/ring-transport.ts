@@ -1,9 +1,10 @@
 /**
- * A transport that goes to the replicas itself (paper § 6.4): it keeps the ring, one connection to
- * each node, reads from R owners with a budgeted hedge, and hands puts to the owner that answered
- * the read before fastest, else to any. Whatever it cannot do so goes by way of one node, as ever.
+ * A transport that knows the owners of a key (paper § 6.4): it keeps the ring, one connection to each
+ * node, and hands puts to the owner that answered the read before, fastest, else to any. Gets go to an
+ * owner, too, which coordinates them; or this transport coordinates them itself and reads from R owners
+ * with a budgeted hedge. Whatever it cannot do so goes by way of one node, as ever.
  *
- *   get ─▶ ring known, owners connected? ─▶ R replicas ─▶ value
+ *   get ─▶ ring known, owners connected? ─▶ an owner, or R replicas ─▶ value
  *   put ─▶ an owner connected? ───────────▶ that owner
  *          otherwise, or when that failed ─▶ the socket transport, any node coordinates
  */
@@ -23,6 +24,8 @@ import type { Ending, Transport } from './transport.ts';
 export type RingTransportOptions = SocketTransportOptions & {
   /** The position of a key on the ring: MD5, 16 bytes. */
   readonly md5: (bytes: Uint8Array) => Uint8Array;
+  /** Who coordinates gets: an owner of the key, or this client. */
+  readonly gets: 'owner' | 'client';
 };
 
 /** Age at which the ring is asked for anew, ms (paper § 6.4: every 10 seconds). */
@@ -78,8 +81,12 @@ class RingTransport implements Transport {
     // Built here, so it counts as sent even if it goes on by way of a server.
     const request = build();
     const again = (): { cancel(): void } => this.#servers.request(() => request, ended, part);
-    if (request.type === 'get') return this.#get(request, ended, again);
-    if (request.type === 'put') return this.#put(request, ended) ?? again();
+    if (request.type === 'get' && this.#options.gets === 'client') {
+      return this.#get(request, ended, again);
+    }
+    if (request.type === 'get' || request.type === 'put') {
+      return this.#toOwner(request, ended) ?? again();
+    }
     return again();
   }
 
@@ -139,27 +146,38 @@ class RingTransport implements Transport {
   }
 
   /** Undefined if no owner can be asked now. */
-  #put(
-    put: HandledRequest & { readonly type: 'put' },
+  #toOwner(
+    request: Extract<HandledRequest, { type: 'get' | 'put' }>,
     ended: (ending: Ending) => void,
   ): { cancel(): void } | undefined {
-    const owners = this.#ownersOf(put.key).filter((node) => this.#canAsk(node));
-    const fastest = this.#fastest.get(put.key);
+    const { key, type } = request;
+    const owners = this.#ownersOf(key).filter((node) => this.#canAsk(node));
+    // A put goes where the key was read; reads of one key spread.
+    const fastest = type === 'put' ? this.#fastest.get(key) : undefined;
     const chosen =
       fastest !== undefined && owners.includes(fastest) ? fastest : this.#inTurn(owners)[0];
     if (chosen === undefined) return undefined;
     this.#ended.add(ended);
-    const call = this.#askCancellable(chosen, put, (answer) => {
+    const call = this.#askCancellable(chosen, request, (answer) => {
       if (answer.type === 'part' || !this.#ended.delete(ended)) return;
       // Where it failed once it need not go again.
-      if (answer.type === 'lost' || answer.reply.type === 'failed') this.#fastest.delete(put.key);
+      if (answer.type === 'lost' || answer.reply.type === 'failed') this.#fastest.delete(key);
+      else if (type === 'get') this.#remember(key, chosen);
       ended(answer);
     });
     return {
       cancel: () => {
-        if (this.#ended.delete(ended)) call?.cancel();
+        if (!this.#ended.delete(ended)) return;
+        call?.cancel();
+        // Given up while the node was silent: for a while others are asked.
+        this.#failedOnce(chosen);
       },
     };
+  }
+
+  #failedOnce(node: NodeId): void {
+    const before = this.#breakers.get(node) ?? CLOSED;
+    this.#breakers.set(node, failed(before, this.#options.clock.monotonicMs()));
   }
 
   #ask(
@@ -288,7 +306,7 @@ class RingTransport implements Transport {
       pushed: (push) => events?.emit(push.type === 'going-away' ? { ...push, address } : push),
       leaving: gone,
       closed: () => {
-        this.#breakers.set(node, failed(this.#breakers.get(node) ?? CLOSED, clock.monotonicMs()));
+        this.#failedOnce(node);
         gone();
       },
     });

@@ -1,8 +1,10 @@
-/** The client as coordinator (paper § 6.4), on real nodes: no hop, and nothing lost when nodes die. */
+/** Clients that know the owners (paper § 6.4), on real nodes: no hop, and nothing lost when nodes die. */
 import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { connect } from '../../src/client/index.ts';
 import type { Client } from '../../src/client/index.ts';
+import { nodeDigest } from '../../src/adapters/node-digest.ts';
+import { partitionOf } from '../../src/core/ring.ts';
 import { LiveCluster } from './harness.ts';
 
 const coordination = suite('coordination in the client');
@@ -51,6 +53,40 @@ coordination('values, siblings and contexts are what a node would have answered'
   }
 });
 
+coordination('an owner is asked, and none but owners, once the ring is known', async () => {
+  const cluster = await LiveCluster.start(5);
+  try {
+    await cluster.until(({ nodes }) => nodes.every(({ address }) => address !== ''));
+    const client = connect(cluster.urls, { coordination: 'owner', timeoutMs: 20_000 });
+    const { partitions, owners, nodes } = await client.ring();
+    const ownersOf = (key: string): readonly string[] => {
+      const partition = partitionOf(nodeDigest.md5(new TextEncoder().encode(key)), partitions);
+      return owners[partition]!.map((place) => nodes[place]!.id);
+    };
+    const keys = Array.from({ length: 40 }, (_, i) => `key:${i}`);
+    /** Which of the keys a node coordinated that has no copy of them. */
+    const strays = async (): Promise<readonly string[]> => {
+      const found: string[] = [];
+      for (const key of keys) {
+        const { context } = await client.get(key);
+        await client.put(key, 'x', { context });
+        const { node } = await client.get(key);
+        if (node === undefined || !ownersOf(key).includes(node)) found.push(key);
+      }
+      return found;
+    };
+    const deadlineMs = Date.now() + 20_000;
+    while ((await strays()).length > 0) assert.ok(Date.now() < deadlineMs, 'asks owners in time');
+    assert.deepEqual(await strays(), []);
+    const read = new Set<string | undefined>();
+    for (let i = 0; i < 30; i++) read.add((await client.get(keys[0]!)).node);
+    assert.deepEqual([...read].sort(), [...ownersOf(keys[0]!)].sort(), 'reads of one key spread');
+    await client.close();
+  } finally {
+    await cluster.end();
+  }
+});
+
 coordination('owners and nodes that die and return under load cost no operation', async () => {
   const cluster = await LiveCluster.start(3);
   try {
@@ -87,7 +123,7 @@ coordination(
   async () => {
     const cluster = await LiveCluster.start(3);
     try {
-      const ways = ['server', 'client'] as const;
+      const ways = ['server', 'owner', 'client'] as const;
       const clients = ways.map((each) => connect(cluster.urls, { coordination: each }));
       let state: 'changing' | 'calm' = 'changing';
       const changing = (async () => {
@@ -101,7 +137,7 @@ coordination(
           );
         }
       })().finally(() => (state = 'calm'));
-      const worstMs = [0, 0];
+      const worstMs = ways.map(() => 0);
       const timed = async <T>(at: number, task: Promise<T>): Promise<T> => {
         const startMs = performance.now();
         const result = await task;
@@ -118,7 +154,7 @@ coordination(
         assert.deepEqual((await client.get(key, { r: 3 })).texts(), [`${rounds - 1}`]);
         return rounds;
       };
-      const lanes = Array.from({ length: 8 }, (_, lane) => work(lane % 2, lane));
+      const lanes = Array.from({ length: 9 }, (_, lane) => work(lane % ways.length, lane));
       const rounds = await Promise.all(lanes);
       await changing;
       const worst = ways.map((way, at) => `${way} ${Math.round(worstMs[at]!)} ms`).join(', ');
