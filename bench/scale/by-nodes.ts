@@ -44,14 +44,12 @@ const BY_AN_OWNER: readonly Case[] = [
   { name: 'get by an owner, closed', workload: 'get', pace: 'closed' },
   { name: 'put dw=0 by an owner, closed', workload: 'put', dw: 0, pace: 'closed' },
 ];
-/** Each with a connection to every node: as many sockets for each node as by way of any. */
+/** With a connection to every node each: as many sockets for a node as by way of any. */
 const CLIENTS_OF_OWNERS = CONNECTIONS / 3;
 
 type Sized = Cluster & {
   readonly nodes: Nodes;
   readonly size: number;
-  /** The same servers, asked by clients that know the owners. */
-  readonly owners: Cluster;
   readonly samples: Sample[];
 };
 
@@ -72,15 +70,14 @@ export const byNodes = async (
       common.tell(JSON.stringify({ nodes: size, ...sample }));
     };
     await inTurns(echo, clusters, casesOf(options.rate), options.rounds, keep);
-    const owners = clusters.map((each) => ({ ...each, ...each.owners }));
-    await inTurns(echo, owners, BY_AN_OWNER, options.rounds, keep);
+    for (const cluster of clusters) await askOwners(cluster, options);
+    await inTurns(echo, clusters, BY_AN_OWNER, options.rounds, keep);
     await pause(SETTLE_MS);
     const rest = await restCosts(clusters, options.restSeconds);
     return clusters.map(({ size, samples }, i) => ({ nodes: size, restMs: rest[i]!, samples }));
   } finally {
-    for (const { bench, owners, nodes } of clusters) {
+    for (const { bench, nodes } of clusters) {
       await bench.generator.close();
-      await owners.bench.generator.close();
       await nodes.stop();
     }
   }
@@ -89,22 +86,28 @@ export const byNodes = async (
 const opened = async (common: Omit<Bench, 'generator'>, size: number): Promise<Sized> => {
   const nodes = await Nodes.start({ nodes: size });
   const inFlight = (IN_FLIGHT * size) / 3;
-  const benchWith = (): Bench => ({ ...common, inFlight, generator: new LoadGenerator() });
-  const [bench, knowing] = [benchWith(), benchWith()];
-  await bench.generator.open(nodes.addresses, CONNECTIONS);
-  await knowing.generator.open(nodes.addresses, CLIENTS_OF_OWNERS, 'owner');
+  const bench = { ...common, inFlight, generator: new LoadGenerator() };
+  await bench.generator.open(nodes.addresses, (CONNECTIONS * size) / 3);
   await bench.generator.fill(common.keys, common.valueBytes);
-  const pids = (): readonly number[] => nodes.pids;
-  return { bench, pids, nodes, size, owners: { bench: knowing, pids }, samples: [] };
+  return { bench, pids: () => nodes.pids, nodes, size, samples: [] };
 };
 
 const warm = async (
-  { bench, owners, size }: Sized,
+  { bench, size }: Sized,
   { rate, warmOperations }: NodesOptions,
 ): Promise<void> => {
   const operations = (warmOperations * size) / 3;
   for (const each of casesOf(rate).slice(0, 2)) await warmedUp(bench, each, operations);
-  for (const each of BY_AN_OWNER) await warmedUp(owners.bench, each, operations / 4);
+};
+
+/** By the same generator, which knows the newest context of every key. */
+const askOwners = async (
+  { bench, nodes, size }: Sized,
+  { warmOperations }: NodesOptions,
+): Promise<void> => {
+  await bench.generator.open(nodes.addresses, CLIENTS_OF_OWNERS, 'owner');
+  const operations = (warmOperations * size) / 3 / 4;
+  for (const each of BY_AN_OWNER) await warmedUp(bench, each, operations);
 };
 
 export const rowsByNodes = (found: readonly AtSize[]): object[] => {

@@ -15,9 +15,9 @@ export const NODE_FLAGS = ['--max-semi-space-size=32'] as const;
  * old generation. Of a request that is decided in the first seconds, when many wait: later all that it
  * had is kept until a full collection.
  *
- * And it begins a full collection when the old generation has grown by a few MB, which under steady
- * writes is every other second: three times what lived after the last one is some 60 MB, and spares
- * a twentieth of the CPU of a put.
+ * And it begins a full collection when the old generation has grown by some MB, which under steady
+ * writes is every other second. At three times what lived after the last one they are rare; what that
+ * spares is told in bench/README.md.
  */
 export const tuneCollector = (): void => {
   setFlagsFromString('--no-allocation-site-pretenuring');

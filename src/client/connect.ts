@@ -15,10 +15,10 @@ export type ConnectOptions = ClientOptions & {
   /** Requests that may wait while no node can be reached, or for room on the connection. */
   readonly queueMax?: number;
   /**
-   * Who coordinates: `server`, one node for all requests (default); `owner`, a node that has a copy of
-   * the key, without a hop; or `client`, this library, which then reads from the replicas and hands
-   * puts to an owner. For the last two it connects to every node; where it cannot reach them, one node
-   * coordinates after all.
+   * Who coordinates gets and puts of one key: `server`, one node for all (default); `owner`, a node
+   * that has a copy of the key, without a hop; or `client`, this library, which then reads from the
+   * replicas and hands puts to an owner. For the last two it connects to every node; where it cannot
+   * reach them, one node coordinates after all. All else goes by way of one node.
    */
   readonly coordination?: 'server' | 'owner' | 'client';
   /** `given`: asks nobody but the addresses given, for questions to a certain node. */

@@ -6,7 +6,7 @@
  *
  *   get ─▶ ring known, owners connected? ─▶ an owner, or R replicas ─▶ value
  *   put ─▶ an owner connected? ───────────▶ that owner
- *          otherwise, or when that failed ─▶ the socket transport, any node coordinates
+ *          otherwise, or when R did not answer ─▶ the socket transport, any node coordinates
  */
 import { bytesOfKey } from '../core/ids.ts';
 import type { Key, NodeId } from '../core/ids.ts';
@@ -17,7 +17,7 @@ import { NodeConnection } from './node-connection.ts';
 import type { Answer } from './node-connection.ts';
 import { CLOSED, failed, isOpen } from './restraint.ts';
 import type { BreakerState } from './restraint.ts';
-import { socketTransport } from './socket-transport.ts';
+import { socketTransport, verdictOn } from './socket-transport.ts';
 import type { SocketTransportOptions } from './socket-transport.ts';
 import type { Ending, Transport } from './transport.ts';
 
@@ -161,7 +161,7 @@ class RingTransport implements Transport {
     const call = this.#askCancellable(chosen, request, (answer) => {
       if (answer.type === 'part' || !this.#ended.delete(ended)) return;
       // Where it failed once it need not go again.
-      if (answer.type === 'lost' || answer.reply.type === 'failed') this.#fastest.delete(key);
+      if (answer.type === 'lost' || answer.reply.type === 'failed') this.#forget(key, chosen);
       else if (type === 'get') this.#remember(key, chosen);
       ended(answer);
     });
@@ -169,15 +169,22 @@ class RingTransport implements Transport {
       cancel: () => {
         if (!this.#ended.delete(ended)) return;
         call?.cancel();
-        // Given up while the node was silent: for a while others are asked.
-        this.#failedOnce(chosen);
+        this.#forget(key, chosen);
       },
     };
   }
 
-  #failedOnce(node: NodeId): void {
-    const before = this.#breakers.get(node) ?? CLOSED;
-    this.#breakers.set(node, failed(before, this.#options.clock.monotonicMs()));
+  #forget(key: Key, node: NodeId): void {
+    if (this.#fastest.get(key) === node) this.#fastest.delete(key);
+  }
+
+  #failedOnce(node: NodeId, address: string): void {
+    const { clock, events } = this.#options;
+    const nowMs = clock.monotonicMs();
+    const after = failed(this.#breakers.get(node) ?? CLOSED, nowMs);
+    this.#breakers.set(node, after);
+    if (!isOpen(after, nowMs)) return;
+    events?.emit({ type: 'breaker-opened', address, forMs: after.openUntilMs - nowMs });
   }
 
   #ask(
@@ -201,7 +208,8 @@ class RingTransport implements Transport {
       if (answer.type === 'replied') {
         const tookMs = clock.monotonicMs() - fromMs;
         peer.meanMs += (tookMs - peer.meanMs) / 8;
-        this.#breakers.delete(node);
+        if (verdictOn(answer.reply) === 'served') this.#breakers.delete(node);
+        else this.#failedOnce(node, peer.address);
       }
       answered(answer);
     });
@@ -306,7 +314,7 @@ class RingTransport implements Transport {
       pushed: (push) => events?.emit(push.type === 'going-away' ? { ...push, address } : push),
       leaving: gone,
       closed: () => {
-        this.#failedOnce(node);
+        this.#failedOnce(node, address);
         gone();
       },
     });

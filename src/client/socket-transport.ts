@@ -231,7 +231,7 @@ class SocketTransport implements Transport {
 }
 
 /** Whether an answer tells that the node serves: its own bug or its own silence do not. */
-const verdictOn = (reply: FinalReply): 'served' | 'failed' =>
+export const verdictOn = (reply: FinalReply): 'served' | 'failed' =>
   reply.type === 'failed' && (reply.code === 'INTERNAL' || reply.code === 'TIMEOUT')
     ? 'failed'
     : 'served';

@@ -1,7 +1,7 @@
 /**
  * The tally of one read, as a value: which replicas were asked, what they answered, and whether R
  * answers that count are there (paper § 4.5). Every answer asks it several questions, so it is
- * counted in plain loops, and made anew field by field: a spread is no literal to the engine.
+ * counted in plain loops, and what every answer makes anew is made field by field.
  */
 import type { NodeId } from './ids.ts';
 import type { RecordOfKey } from './record.ts';

@@ -5,6 +5,8 @@ import type { Client, ClientOptions } from '../../src/client/client.ts';
 import { clientOver } from '../../src/client/index.ts';
 import { Events } from '../../src/client/events.ts';
 import { socketTransport } from '../../src/client/socket-transport.ts';
+import type { SocketTransportOptions } from '../../src/client/socket-transport.ts';
+import type { Transport } from '../../src/client/transport.ts';
 import { CoterieError } from '../../src/core/errors.ts';
 import type { ErrorCode, ErrorDetails } from '../../src/core/errors.ts';
 import { nodeId } from '../../src/core/ids.ts';
@@ -93,6 +95,10 @@ export type Behaviour = 'welcome' | 'silent' | 'refuse';
 export const world = (
   seeds: readonly string[] = ['ws://a:1', 'ws://b:1'],
   options: ClientOptions = {},
+  transportTo: (
+    seeds: readonly string[],
+    options: SocketTransportOptions,
+  ) => Transport = socketTransport,
 ) => {
   const clock = new FakeClock();
   const random = fakeRandom();
@@ -100,17 +106,18 @@ export const world = (
   const behaviour = new Map<string, Behaviour>();
   const learn: string[] = [];
   let inFlightMax = 128;
-  const welcome = (): ServerReply => ({
+  const welcome = (address: string): ServerReply => ({
     type: 'welcome',
     version: 1,
-    node: nodeId('n1'),
+    // The node at ws://a:1 is a.
+    node: nodeId(new URL(address).hostname),
     cluster: 'c1',
     limits: { inFlightMax },
     ringVersion: 1,
     addresses: learn,
   });
   const events = new Events();
-  const transport = socketTransport(seeds, {
+  const transport = transportTo(seeds, {
     clock,
     random,
     events,
@@ -136,7 +143,7 @@ export const world = (
             assert.ok(decoded.type === 'request', 'the client sent what no node accepts');
             const { id, request } = decoded;
             if (request.type !== 'hello') side.heard.push({ id, request });
-            else if (manner === 'welcome') side.say(id, welcome());
+            else if (manner === 'welcome') side.say(id, welcome(address));
           },
           bufferedBytes: () => 0,
           close: () => (side.state = 'closed'),

@@ -82,7 +82,7 @@ export class CoordinatorPorts {
     },
     write: (request, { key }, { record, over }, { node, hintFor }, durable, under) => {
       const round = this.#parts.rounds.ofRequest(request);
-      // Field by field: with spreads every message of every put would be of a kind of its own.
+      // Most have neither a hint nor a register: field by field those are all of one shape.
       const message: Draft<WriteRequest> = {
         type: 'write',
         request,
