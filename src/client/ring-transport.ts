@@ -15,8 +15,7 @@ import type { GetRequest, HandledRequest, PartReply, RingReply } from '../wire/c
 import { readFromReplicas } from './client-read.ts';
 import { NodeConnection } from './node-connection.ts';
 import type { Answer } from './node-connection.ts';
-import { CLOSED, failed, isOpen } from './restraint.ts';
-import type { BreakerState } from './restraint.ts';
+import { Breakers } from './restraint.ts';
 import { socketTransport, verdictOn } from './socket-transport.ts';
 import type { SocketTransportOptions } from './socket-transport.ts';
 import type { Ending, Transport } from './transport.ts';
@@ -49,7 +48,7 @@ class RingTransport implements Transport {
   readonly #options: RingTransportOptions;
   readonly #servers: Transport;
   readonly #peers = new Map<NodeId, Peer>();
-  readonly #breakers = new Map<NodeId, BreakerState>();
+  readonly #breakers: Breakers<NodeId>;
   readonly #fastest = new Map<Key, NodeId>();
   readonly #ended = new Set<(ending: Ending) => void>();
   #ring: RingReply | undefined;
@@ -61,6 +60,7 @@ class RingTransport implements Transport {
   constructor(seeds: readonly string[], options: RingTransportOptions) {
     this.#options = options;
     this.#servers = socketTransport(seeds, options);
+    this.#breakers = new Breakers(options.clock, options.events);
     options.events?.on((event) => {
       if (event.type === 'ring-changed' && event.ringVersion > (this.#ring?.ringVersion ?? 0)) {
         this.#askForRing();
@@ -178,15 +178,6 @@ class RingTransport implements Transport {
     if (this.#fastest.get(key) === node) this.#fastest.delete(key);
   }
 
-  #failedOnce(node: NodeId, address: string): void {
-    const { clock, events } = this.#options;
-    const nowMs = clock.monotonicMs();
-    const after = failed(this.#breakers.get(node) ?? CLOSED, nowMs);
-    this.#breakers.set(node, after);
-    if (!isOpen(after, nowMs)) return;
-    events?.emit({ type: 'breaker-opened', address, forMs: after.openUntilMs - nowMs });
-  }
-
   #ask(
     node: NodeId,
     request: HandledRequest,
@@ -208,19 +199,15 @@ class RingTransport implements Transport {
       if (answer.type === 'replied') {
         const tookMs = clock.monotonicMs() - fromMs;
         peer.meanMs += (tookMs - peer.meanMs) / 8;
-        if (verdictOn(answer.reply) === 'served') this.#breakers.delete(node);
-        else this.#failedOnce(node, peer.address);
+        if (verdictOn(answer.reply) === 'served') this.#breakers.served(node);
+        else this.#breakers.failed(node, peer.address);
       }
       answered(answer);
     });
   }
 
   #canAsk(node: NodeId): boolean {
-    const breaker = this.#breakers.get(node) ?? CLOSED;
-    return (
-      this.#peers.get(node)?.connection.hasRoom === true &&
-      !isOpen(breaker, this.#options.clock.monotonicMs())
-    );
+    return this.#peers.get(node)?.connection.hasRoom === true && !this.#breakers.isOpen(node);
   }
 
   /** Any of them first: reads spread over the replicas. */
@@ -297,7 +284,7 @@ class RingTransport implements Transport {
 
   #connect(node: NodeId, address: string): void {
     const { sockets, clock, name = 'coterie.js', token, events, pingEveryMs } = this.#options;
-    if (isOpen(this.#breakers.get(node) ?? CLOSED, clock.monotonicMs())) return;
+    if (this.#breakers.isOpen(node)) return;
     const gone = (): void => {
       if (this.#peers.get(node)?.connection !== connection) return;
       this.#peers.delete(node);
@@ -314,7 +301,7 @@ class RingTransport implements Transport {
       pushed: (push) => events?.emit(push.type === 'going-away' ? { ...push, address } : push),
       leaving: gone,
       closed: () => {
-        this.#failedOnce(node, address);
+        this.#breakers.failed(node, address);
         gone();
       },
     });

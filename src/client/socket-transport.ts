@@ -10,8 +10,7 @@ import { NodeConnection, checkedAddresses, isAddress } from './node-connection.t
 import type { Sockets } from './node-connection.ts';
 import type { Events } from './events.ts';
 import { jitteredMs } from './operation.ts';
-import { CLOSED, failed, isOpen } from './restraint.ts';
-import type { BreakerState } from './restraint.ts';
+import { Breakers } from './restraint.ts';
 import type { Ending, Transport } from './transport.ts';
 
 export type SocketTransportOptions = {
@@ -53,7 +52,8 @@ class SocketTransport implements Transport {
   readonly #waiting = new Set<Waiting>();
   /** All that are not closed: the current one and those that only finish their answers. */
   readonly #connections = new Set<NodeConnection>();
-  readonly #breakers = new Map<string, BreakerState>();
+  /** By address. */
+  readonly #breakers: Breakers<string>;
   #current: NodeConnection | undefined;
   #next: number;
   #failures = 0;
@@ -64,6 +64,7 @@ class SocketTransport implements Transport {
   constructor(seeds: readonly string[], options: SocketTransportOptions) {
     this.#options = options;
     this.#addresses = [...seeds];
+    this.#breakers = new Breakers(options.clock, options.events);
     // Clients with equal seeds spread over the nodes.
     this.#next = options.random.integer(seeds.length);
   }
@@ -134,22 +135,9 @@ class SocketTransport implements Transport {
   /** A node that welcomes everybody and then serves nobody is left for another one. */
   #judge(connection: NodeConnection, verdict: 'served' | 'failed'): void {
     const { address } = connection;
-    if (verdict === 'served') {
-      if (this.#breakers.has(address)) this.#breakers.delete(address);
-      return;
-    }
-    if (this.#failedOnce(address) === 'open' && this.#addresses.length > 1) connection.leave();
-  }
-
-  #failedOnce(address: string): 'open' | 'closed' {
-    const { clock, events } = this.#options;
-    const nowMs = clock.monotonicMs();
-    const before = this.#breakers.get(address) ?? CLOSED;
-    const after = failed(before, nowMs);
-    this.#breakers.set(address, after);
-    if (!isOpen(after, nowMs)) return 'closed';
-    events?.emit({ type: 'breaker-opened', address, forMs: after.openUntilMs - nowMs });
-    return 'open';
+    if (verdict === 'served') return this.#breakers.served(address);
+    this.#breakers.failed(address, address);
+    if (this.#breakers.isOpen(address) && this.#addresses.length > 1) connection.leave();
   }
 
   /** The next address in turn whose breaker lets somebody pass; the one that opens first if none. */
@@ -161,7 +149,7 @@ class SocketTransport implements Transport {
       (_, i) => this.#addresses[(this.#next + i) % count]!,
     );
     const openUntil = (address: string): number =>
-      Math.max(nowMs, (this.#breakers.get(address) ?? CLOSED).openUntilMs);
+      Math.max(nowMs, this.#breakers.openUntilMs(address));
     const chosen = turn.reduce((best, each) => (openUntil(each) < openUntil(best) ? each : best));
     this.#next = this.#addresses.indexOf(chosen) + 1;
     return chosen;
@@ -195,7 +183,7 @@ class SocketTransport implements Transport {
       closed: (reason) => {
         this.#connections.delete(connection);
         this.#options.events?.emit({ type: 'disconnected', address, reason });
-        if (connection.wasReady === 'no') this.#failedOnce(address);
+        if (connection.wasReady === 'no') this.#breakers.failed(address, address);
         // One that was left behind may go as it likes.
         if (this.#current !== connection) return;
         this.#current = undefined;

@@ -40,7 +40,7 @@ const acquainted = async () => {
   await first;
   const side = (id: string): NodeSide =>
     dialled.findLast(({ address, state }) => address === `ws://${id}:1` && state === 'open')!;
-  /** Who was asked last, and how often each was. */
+  /** How often each was asked. */
   const asked = (): readonly number[] => NODES.map((id) => side(id).heard.length);
   return { ...made, store, side, asked, tellRing };
 };
@@ -86,6 +86,24 @@ owners('an owner that lets every request run out of time is left alone, and said
     [['breaker-opened', 'ws://b:1']],
   );
 });
+
+owners(
+  'requests that ran out of time together open a breaker once, not for longer each',
+  async () => {
+    const { store, side, asked, clock } = await acquainted();
+    const before = asked();
+    const readings = Array.from({ length: 40 }, () => errorOf(store.get('cart')));
+    for (const { id } of side('b').heard.slice(before[1])) side('b').say(id, failed('TIMEOUT'));
+    await Promise.all(readings);
+    const meanwhile = store.get('cart');
+    answer(side('c'), value('x'));
+    await meanwhile;
+    await clock.advance(600);
+    const after = store.get('cart');
+    answer(side('b'), value('y'));
+    assert.equal((await after).text(), 'y', 'half a second later');
+  },
+);
 
 owners('what its caller gives up says nothing against the owner', async () => {
   const { store, side, asked } = await acquainted();

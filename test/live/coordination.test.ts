@@ -7,7 +7,7 @@ import { nodeDigest } from '../../src/adapters/node-digest.ts';
 import { partitionOf } from '../../src/core/ring.ts';
 import { LiveCluster } from './harness.ts';
 
-const coordination = suite('coordination in the client');
+const coordination = suite('clients that know the owners');
 
 /** A client that has the ring and is connected to every node. */
 const coordinating = async (cluster: LiveCluster): Promise<Client> => {

@@ -81,6 +81,17 @@ type Preference = {
 /** Places of keys that are remembered: more than there are requests between the first look and the last. */
 const PLACES = 1024;
 
+type Lists = {
+  nodes?: readonly NodeId[];
+  moving?: readonly PartitionId[];
+  owned?: readonly PartitionId[];
+  arriving?: readonly PartitionId[];
+  readonly newcomers: Map<PartitionId, readonly NodeId[]>;
+  readonly holders: Map<PartitionId, readonly NodeId[]>;
+};
+
+const noLists = (): Lists => ({ newcomers: new Map(), holders: new Map() });
+
 export class RingView {
   readonly #self: NodeId;
   readonly #digest: Digest;
@@ -92,13 +103,7 @@ export class RingView {
   /** Asked for since ring or health last changed. */
   readonly #preferences = new Map<PartitionId, Preference>();
   /** Lists made of the ring alone, asked for since it last changed: timers ask again and again. */
-  #lists: {
-    nodes?: readonly NodeId[];
-    moving?: readonly PartitionId[];
-    owned?: readonly PartitionId[];
-    arriving?: readonly PartitionId[];
-    readonly newcomers: Map<PartitionId, readonly NodeId[]>;
-  } = { newcomers: new Map() };
+  #lists = noLists();
 
   constructor(self: NodeId, digest: Digest, ring: Ring) {
     this.#self = self;
@@ -113,7 +118,7 @@ export class RingView {
   replaceRing(ring: Ring): void {
     this.#ring = ring;
     this.#preferences.clear();
-    this.#lists = { newcomers: new Map() };
+    this.#lists = noLists();
   }
 
   replaceHealth(health: HealthTable): void {
@@ -172,16 +177,16 @@ export class RingView {
 
   /** Owners and newcomers: everybody a write of this partition goes to (C2). */
   holdersOf(partition: PartitionId): readonly NodeId[] {
-    return [...(this.#ring.table[partition] ?? []), ...this.newcomersOf(partition)];
+    const known = this.#lists.holders.get(partition);
+    if (known !== undefined) return known;
+    const list = [...(this.#ring.table[partition] ?? []), ...this.newcomersOf(partition)];
+    this.#lists.holders.set(partition, list);
+    return list;
   }
 
   /** Whether this node is meant to hold the data of a partition, or only keeps it for others. */
   isHolder(partition: PartitionId): boolean {
-    const owners = this.#ring.table[partition];
-    return (
-      (owners !== undefined && owners.includes(this.#self)) ||
-      this.newcomersOf(partition).includes(this.#self)
-    );
+    return this.holdersOf(partition).includes(this.#self);
   }
 
   /** Partitions whose owners are not those of the target yet. */

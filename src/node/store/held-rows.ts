@@ -33,17 +33,14 @@ export class HeldRows {
   }
 
   get(key: Uint8Array): HeldRow | undefined {
-    let row = this.#found.get(hashIn(key, 0, key.length));
-    while (row !== undefined && !hasKey(row, key)) row = row.besides;
-    return row;
+    return this.#find(key, 0, key.length);
   }
 
   set(row: HeldRow): void {
     const { keyAt, keyEnd } = row;
-    const hash = hashIn(row.row, keyAt, keyEnd);
-    let before = this.#found.get(hash);
-    while (before !== undefined && !isSameKey(before, row)) before = before.besides;
+    const before = this.#find(row.row, keyAt, keyEnd);
     if (before !== undefined) this.forget(before);
+    const hash = hashIn(row.row, keyAt, keyEnd);
     row.isHeld = true;
     row.besides = this.#found.get(hash);
     this.#found.set(hash, row);
@@ -77,6 +74,12 @@ export class HeldRows {
     const group = this.#groups.get(prefix)!;
     group.held -= 1;
     if (group.held === 0) this.#groups.delete(prefix);
+  }
+
+  #find(bytes: Uint8Array, from: number, to: number): HeldRow | undefined {
+    let row = this.#found.get(hashIn(bytes, from, to));
+    while (row !== undefined && !hasKey(row, bytes, from, to)) row = row.besides;
+    return row;
   }
 
   #unlink(row: HeldRow): void {
@@ -135,16 +138,11 @@ const hashIn = (bytes: Uint8Array, from: number, to: number): number => {
 };
 const HASHED_BYTES = 10;
 
-const hasKey = ({ row, keyAt, keyEnd }: HeldRow, key: Uint8Array): boolean => {
-  if (keyEnd - keyAt !== key.length) return false;
-  for (let i = 0; i < key.length; i++) if (row[keyAt + i] !== key[i]) return false;
-  return true;
-};
-
-const isSameKey = (a: HeldRow, b: HeldRow): boolean => {
-  const length = a.keyEnd - a.keyAt;
-  if (b.keyEnd - b.keyAt !== length) return false;
-  for (let i = 0; i < length; i++) if (a.row[a.keyAt + i] !== b.row[b.keyAt + i]) return false;
+/** Whether its key are the bytes from one place of `bytes` to another. */
+const hasKey = (held: HeldRow, bytes: Uint8Array, from: number, to: number): boolean => {
+  const { row, keyAt, keyEnd } = held;
+  if (keyEnd - keyAt !== to - from) return false;
+  for (let at = from; at < to; at++) if (row[keyAt + at - from] !== bytes[at]) return false;
   return true;
 };
 
