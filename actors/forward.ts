@@ -33,7 +33,9 @@ export type ForwardInput = {
   readonly patienceMs: number;
 };
 
-type ForwardContext = ForwardInput & {
+/** What never changes stands one level down: an assignment copies what is beside it. */
+type ForwardContext = {
+  readonly input: ForwardInput;
   /** How many of the coordinators were tried. */
   readonly tried: number;
   /** Those that said they wrote nothing. */
@@ -48,20 +50,19 @@ export const forwardMachine = setup({
     events: {} as ForwardEvent,
   },
   delays: {
-    timeout: ({ context }) => context.put.timeoutMs,
-    patience: ({ context }) => context.patienceMs,
+    timeout: ({ context }) => context.input.put.timeoutMs,
+    patience: ({ context }) => context.input.patienceMs,
   },
   guards: {
     isFinal: ({ event }) => event.type === 'put.answered' && isFinal(event.reply),
-    someoneLeft: ({ context }) => context.tried < context.coordinators.length,
-    allRefused: ({ context }) => context.refused.length >= context.coordinators.length,
+    someoneLeft: ({ context }) => context.tried < context.input.coordinators.length,
+    allRefused: ({ context }) => context.refused.length >= context.input.coordinators.length,
   },
   actions: {
-    forwardToNext: ({ context }) => {
-      const { ports, request, put, coordinators, tried } = context;
+    forwardToNext: ({ context: { input, tried } }) => {
+      const { ports, request, put, coordinators } = input;
       const to = coordinators[tried];
-      const attempt = Math.min(put.attempt + tried, Number.MAX_SAFE_INTEGER);
-      if (to !== undefined) ports.forward(request, { ...put, attempt }, to);
+      if (to !== undefined) ports.forward(request, tried === 0 ? put : again(put, tried), to);
     },
     recordTried: assign(({ context }) => ({ tried: context.tried + 1 })),
     recordRefusal: assign(({ context, event }) => ({
@@ -74,14 +75,17 @@ export const forwardMachine = setup({
           : context.lastFailure,
     })),
     passOn: ({ context, event }) => {
-      if (event.type === 'put.answered')
-        context.ports.reply(context.request, asWhole(context, event));
+      const { ports, request } = context.input;
+      if (event.type === 'put.answered') ports.reply(request, asWhole(context, event));
     },
-    replyFailed: ({ context }) => context.ports.reply(context.request, failedReply(context)),
+    replyFailed: ({ context }) => {
+      const { ports, request } = context.input;
+      ports.reply(request, failedReply(context));
+    },
   },
 }).createMachine({
   id: 'forward',
-  context: ({ input }) => ({ ...input, tried: 0, refused: [], lastFailure: undefined }),
+  context: ({ input }) => ({ input, tried: 0, refused: NOBODY, lastFailure: undefined }),
   initial: 'awaiting',
   after: { timeout: { target: '.done', actions: 'replyFailed' } },
   states: {
@@ -116,6 +120,14 @@ export const forwardMachine = setup({
   },
 });
 
+const NOBODY: readonly NodeId[] = [];
+
+/** The same put, said to be tried once more. */
+const again = (put: PutCommand, tried: number): PutCommand => ({
+  ...put,
+  attempt: Math.min(put.attempt + tried, Number.MAX_SAFE_INTEGER),
+});
+
 /** Applied, unknown, or refused for good: only a refusal that another node may not share goes on. */
 const isFinal = (reply: PutReply): boolean => {
   if (reply.type === 'applied') return true;
@@ -133,7 +145,8 @@ const asWhole = (
   return { ...reply, details: { ...reply.details, outcome: 'unknown' } };
 };
 
-const failedReply = ({ refused, coordinators, tried, lastFailure }: ForwardContext): PutReply => {
+const failedReply = ({ input, refused, tried, lastFailure }: ForwardContext): PutReply => {
+  const { coordinators } = input;
   const nothingWritten = refused.length >= Math.min(tried, coordinators.length);
   if (nothingWritten && lastFailure !== undefined) return lastFailure;
   return {

@@ -20,6 +20,7 @@ import {
   readVerdict,
   recordAnswer,
   recordReadRefusal,
+  valuesAwaited,
 } from '../src/core/read-tally.ts';
 import type { ReadTally } from '../src/core/read-tally.ts';
 import { reconcile } from '../src/core/reconcile.ts';
@@ -194,8 +195,8 @@ const NOBODY: readonly NodeId[] = [];
 
 const isComplete = ({ reconciled }: GetContext): boolean => reconciled.missing.length === 0;
 
-const holdersToAsk = ({ reconciled, fetching }: GetContext): readonly NodeId[] => {
-  if (reconciled.missing.length === 0) return NOBODY;
+const holdersToAsk = ({ tally, reconciled, fetching }: GetContext): readonly NodeId[] => {
+  if (reconciled.missing.length === 0 || valuesAwaited(tally)) return NOBODY;
   const holders = reconciled.missing.map(({ holder }) => holder);
   return [...new Set(holders.filter((node) => !fetching.includes(node)))];
 };

@@ -88,13 +88,23 @@ export const readVerdict = (tally: ReadTally): Verdict => {
 
 export const allAnswered = (tally: ReadTally): boolean => outstanding(tally) === 0;
 
+/**
+ * Whether values that a header lacks may be on their way: R answers are not there yet, and one of
+ * those that were asked for values, the first and whoever was asked after the first R, has not
+ * answered. A header is often the quicker answer, and its values are the same ones as a rule.
+ */
+export const valuesAwaited = (tally: ReadTally): boolean =>
+  countedAnswers(tally) < tally.r &&
+  tally.asked.some((node, at) => (at === 0 || at >= tally.r) && isAwaited(tally, node));
+
 const outstanding = (tally: ReadTally): number => {
   let waitedFor = 0;
-  for (const node of tally.asked) {
-    if (!tally.refused.includes(node) && !hasAnswered(tally, node)) waitedFor += 1;
-  }
+  for (const node of tally.asked) if (isAwaited(tally, node)) waitedFor += 1;
   return waitedFor;
 };
+
+const isAwaited = (tally: ReadTally, node: NodeId): boolean =>
+  !tally.refused.includes(node) && !hasAnswered(tally, node);
 
 const hasAnswered = ({ answers }: ReadTally, node: NodeId): boolean => {
   for (const answer of answers) if (answer.node === node) return true;

@@ -12,7 +12,7 @@ import { getMachine } from '../../../actors/get.ts';
 import { forwardMachine } from '../../../actors/forward.ts';
 import { putMachine } from '../../../actors/put.ts';
 import type { Key, NodeId } from '../../core/ids.ts';
-import type { PreferenceEntry } from '../../core/preference.ts';
+import { LastSeen } from '../../core/last-seen.ts';
 import { startWrite } from '../../core/quorum.ts';
 import { startRead } from '../../core/read-tally.ts';
 import { EMPTY_RECORD } from '../../core/record.ts';
@@ -55,8 +55,8 @@ export type RouterParts = {
 export class Router {
   readonly #parts: RouterParts;
   readonly #throttle: Throttle;
-  /** The last puts that other nodes handed on, the oldest first. */
-  readonly #taken = new Set<string>();
+  /** Puts that other nodes handed on. */
+  readonly #taken = new LastSeen(TAKEN_MAX);
 
   constructor(parts: RouterParts) {
     this.#parts = parts;
@@ -83,10 +83,7 @@ export class Router {
     put: PutCommand,
     reply: (reply: PutReply) => void,
   ): void {
-    const name = `${from} ${request}`;
-    if (this.#taken.has(name)) return;
-    this.#taken.add(name);
-    if (this.#taken.size > TAKEN_MAX) this.#taken.delete(this.#taken.values().next().value!);
+    if (this.#taken.seen(`${from} ${request}`)) return;
     const overload = this.#overload();
     if (overload !== undefined) reply(overload);
     else this.#route(put, 'node', reply);
@@ -117,19 +114,19 @@ export class Router {
 
   #route(put: PutCommand, from: 'client' | 'node', reply: (reply: PutReply) => void): void {
     const { self, config, ring, nursery } = this.#parts;
-    const list = ring.preferenceOf(put.key);
-    const owners = list.filter(({ role }) => role === 'owner');
+    const owners = ring.ownersOf(put.key);
+    const reachable = ring.readersOf(put.key, put.strict ? 'real-owners' : 'anyone');
     const w = put.w ?? Math.min(config.defaultW, owners.length);
     const dw = put.dw ?? (put.strict ? w : Math.min(config.defaultDw, owners.length));
     const refusal =
       valueRefusal(put, config.valueBytesMax) ??
       expiryRefusal(put) ??
       quorumRefusal({ w, dw }, owners.length, put.strict) ??
-      reachRefusal(reachableIn(list, put.strict), Math.max(w, dw));
+      reachRefusal(reachable, Math.max(w, dw));
     if (refusal !== undefined) return reply(refusal);
 
-    const mayForward = from === 'client' && !owners.some(({ node }) => node === self);
-    const coordinators = mayForward ? this.#coordinatorsOf(put, owners) : [];
+    const mayForward = from === 'client' && !owners.includes(self);
+    const coordinators = mayForward ? this.#coordinatorsOf(put) : [];
     if (coordinators.length > 0) return this.#forward(withQuorums(put, w, dw), coordinators, reply);
     if (!looksFirst(put) || owners.length === 1) {
       return this.#coordinate(put, { w, dw }, EMPTY_RECORD, reply);
@@ -235,14 +232,13 @@ export class Router {
   }
 
   /** Reachable owners: the one that answered the reader fastest, then the healthy, then the suspect. */
-  #coordinatorsOf(put: PutCommand, owners: readonly PreferenceEntry[]): readonly NodeId[] {
-    const fastest = this.#parts.replica.fastestIn(put);
-    const rank = ({ node, health }: PreferenceEntry): number =>
-      (health === 'healthy' ? 0 : 2) + (node === fastest ? 0 : 1);
-    return owners
-      .filter(({ health }) => health !== 'down')
-      .sort((a, b) => rank(a) - rank(b))
-      .map(({ node }) => node);
+  /** Owners that can be reached, the healthy first, of those the one that answered the get first. */
+  #coordinatorsOf(put: PutCommand): readonly NodeId[] {
+    const { ring, replica } = this.#parts;
+    const fastest = replica.fastestIn(put);
+    const rank = (node: NodeId): number =>
+      (ring.healthOf(node) === 'healthy' ? 0 : 2) + (node === fastest ? 0 : 1);
+    return [...ring.readersOf(put.key, 'real-owners')].sort((a, b) => rank(a) - rank(b));
   }
 }
 
@@ -253,12 +249,6 @@ type Looked =
 const TAKEN_MAX = 4096;
 /** Longest look before a put that depends on what is there, ms. */
 const LOOK_MS = 1000;
-
-/** Whom a put may go to. */
-const reachableIn = (list: readonly PreferenceEntry[], strict: boolean): readonly NodeId[] =>
-  list
-    .filter(({ health, role }) => health !== 'down' && (!strict || role === 'owner'))
-    .map(({ node }) => node);
 
 const looksFirst = ({ mode, onlyIf }: PutCommand): boolean =>
   mode === 'last-write-wins' || onlyIf !== undefined;
