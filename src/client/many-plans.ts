@@ -32,7 +32,7 @@ export const planOfGets = (gets: readonly NewGet[], way: GetsWay): ManyPlan<Valu
       const requests = indexes.map((index) => gets[index]!);
       const build = (timeoutMs: number): HandledRequest => ({
         type: 'get-many',
-        requests: requests.map((get) => ({ ...get, timeoutMs })),
+        requests: requests.map((get) => ({ timeoutMs, ...get })),
       });
       return batchOf(way, indexes, build, errors, (at, answer) => {
         if (answer.type !== 'value') return;
@@ -57,7 +57,7 @@ export const planOfPuts = (puts: readonly NewPut[], way: PutsWay): ManyPlan<Appl
       const requests = indexes.map((index) => puts[index]!);
       const build = (timeoutMs: number): HandledRequest => ({
         type: 'put-many',
-        requests: requests.map((put) => ({ ...put, timeoutMs, attempt: 1 })),
+        requests: requests.map((put) => ({ timeoutMs, attempt: 1, ...put })),
       });
       return batchOf(way, indexes, build, errors, (at, answer) => {
         if (answer.type === 'applied') hear(at, way.applied(puts[at]!, answer));

@@ -31,7 +31,7 @@ export class Reader {
     const get = newGet(key, options);
     for (let round = 1; ; round++) {
       const reply = await this.#executor.run(
-        (timeoutMs) => ({ ...get, timeoutMs }),
+        (timeoutMs) => ({ timeoutMs, ...get }),
         options,
         deadlineMs,
         round === 1 ? { earlier } : {},

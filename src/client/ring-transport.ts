@@ -124,7 +124,7 @@ class RingTransport implements Transport {
         mayHedge: () => this.#hedges >= 1 && this.#hedges-- > 0,
         patienceMs: this.#patienceOf(ready.slice(0, r)),
       },
-      { ...get, r },
+      { r, ...get },
       ready,
       (result) => {
         if (!this.#ended.delete(ended)) return;

@@ -66,9 +66,9 @@ export class Writer {
   ): Promise<Applied> {
     const { attempts, error } = earlier;
     const build = (timeoutMs: number, attempt: number): HandledRequest => ({
-      ...put,
       timeoutMs,
       attempt: attempts + attempt,
+      ...put,
     });
     const reply = await this.#executor.run(build, options, deadlineMs, { earlier: error });
     return this.applied(put, reply);

@@ -137,7 +137,7 @@ export const write = (
   }
   const { putId, writtenAt, expiresAt, value } = mint;
   const lasting: Sibling = { dot, putId, writtenAt, value };
-  const minted = expiresAt === undefined ? lasting : { ...lasting, expiresAt };
+  const minted: Sibling = expiresAt === undefined ? lasting : { expiresAt, ...lasting };
   return {
     type: 'minted',
     dot,

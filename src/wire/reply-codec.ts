@@ -214,7 +214,7 @@ const replicaOf = (fields: Fields): ReplicaReplyToClient => {
   }
   const context = bytesAt(fields, 4, 'the context');
   const answer = { type: 'replica-is', role, context } as const;
-  return fields[3] === null ? answer : { ...answer, record: bytesAt(fields, 3, 'the record') };
+  return fields[3] === null ? answer : { record: bytesAt(fields, 3, 'the record'), ...answer };
 };
 
 /** Undefined for an op this version does not know; throws CoterieError on a wrong shape. */
@@ -259,7 +259,7 @@ const replyOf = (fields: Fields): ServerReply | undefined => {
     case OPS.keys: {
       const keys = bytesListAt(fields, 2, 'the keys').map(checkedKey);
       const answer = { type: 'keys', keys } as const;
-      return fields[3] === null ? answer : { ...answer, next: bytesAt(fields, 3, 'the cursor') };
+      return fields[3] === null ? answer : { next: bytesAt(fields, 3, 'the cursor'), ...answer };
     }
     case OPS['ring-is']:
       return ringOf(fields);

@@ -287,7 +287,7 @@ const scanOf = (fields: Fields, limits: RequestLimits): ScanRequest => {
   if (after === undefined) return page;
   const cursor = bytesAt(fields, 3, 'the cursor');
   if (cursor.length > CURSOR_BYTES_MAX) throw badArgument('the cursor', 'one of a page', cursor);
-  return { ...page, after: cursor };
+  return { after: cursor, ...page };
 };
 
 /** The fields of one put, from its key at `at` to its options. */

@@ -164,5 +164,5 @@ const replicaGet = (
     const record = bytes === undefined ? EMPTY_RECORD : decodeRecord(bytes);
     const context = replica.readerContext(key, record, self);
     const is = { type: 'replica-is', role, context } as const;
-    answer(bytes === undefined ? is : { ...is, record: bytes });
+    answer(bytes === undefined ? is : { record: bytes, ...is });
   });
