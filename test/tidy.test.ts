@@ -31,8 +31,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ports: ['core', 'wire'],
   actors: ['xstate', 'core', 'wire', 'ports'],
   adapters: ['ports', 'core', 'wire', 'lmdb', 'ws', 'pino', 'prom-client', 'node:'],
-  node: ['core', 'wire', 'ports', 'actors', 'client', 'inspector', 'xstate'],
-  client: ['core', 'wire', 'ports', 'actors', 'xstate', 'ws', '@noble/hashes/legacy.js', 'node:'],
+  host: ['core', 'ports', 'xstate'],
+  node: ['core', 'wire', 'ports', 'actors', 'host', 'client', 'inspector', 'xstate'],
+  client: ['core', 'wire', 'ports', 'actors', 'host', 'ws', '@noble/hashes/legacy.js', 'node:'],
   sim: ['core', 'wire', 'ports', 'actors', 'node'],
   inspector: ['core', 'wire', 'ports', 'actors', 'node', 'client', 'sim', 'xstate'],
   'inspector/page': [

@@ -3,14 +3,15 @@
  * connections for ports. What it makes of the replicas' records is the same value a node would
  * answer; its context is that of a replica that holds all of it, or those of all that answered.
  */
-import { createActor } from 'xstate';
 import { getMachine } from '../../actors/get.ts';
-import type { GetPorts, GetReply } from '../../actors/get.ts';
+import type { GetEvent, GetInput, GetPorts, GetReply } from '../../actors/get.ts';
 import type { NodeId } from '../core/ids.ts';
 import { startRead } from '../core/read-tally.ts';
 import { decodeRecord } from '../core/record-bytes.ts';
 import { UNLIMITED, sameRecord, shownValues } from '../core/record.ts';
 import type { RecordOfKey } from '../core/record.ts';
+import { chartOf } from '../host/chart.ts';
+import { LightLife } from '../host/light-host.ts';
 import type { Clock } from '../ports/clock.ts';
 import type {
   GetRequest,
@@ -22,7 +23,7 @@ import { bundled } from './context-bundle.ts';
 import type { Answer } from './node-connection.ts';
 
 export type ClientReadParts = {
-  readonly clock: Clock;
+  readonly clock: Pick<Clock, 'setTimeout' | 'clearTimeout'>;
   /** Sends to one replica; `answered` once, unless the node cannot be asked: `unsent`. */
   readonly ask: (
     node: NodeId,
@@ -54,7 +55,8 @@ export const readFromReplicas = (
     state = 'done';
     done(read);
   };
-  const refused = (node: NodeId): void => actor.send({ type: 'replica.refused', node });
+  const hear = (event: GetEvent): void => life.send(event);
+  const refused = (node: NodeId): void => hear({ type: 'replica.refused', node });
   const ports: GetPorts = {
     read: (_, key, node, want) => {
       asked += answers.has(node) ? 0 : 1;
@@ -68,7 +70,7 @@ export const readFromReplicas = (
         const record = recordOf(reply);
         if (record === 'malformed') return refused(node);
         answers.set(node, { context: reply.context, record });
-        actor.send({ type: 'replica.answered', node, role: reply.role, record });
+        hear({ type: 'replica.answered', node, role: reply.role, record });
       });
       if (sent === 'unsent') later(() => refused(node));
     },
@@ -78,35 +80,34 @@ export const readFromReplicas = (
     },
     reply: (_, reply) => finish(reply.type === 'failed' ? undefined : readOf(reply, get, answers)),
   };
-  const actor = createActor(getMachine, {
-    clock: {
-      setTimeout: (task: () => void, ms: number) => parts.clock.setTimeout(task, ms),
-      clearTimeout: (timer: unknown) => parts.clock.clearTimeout(timer as number),
-    },
-    input: {
-      request: 0,
-      key: get.key,
-      tally: startRead(candidates, {
-        r: get.r,
-        counting: get.strict ? 'real-owners' : 'anyone',
-      }),
-      ports,
-      // What the replicas keep is not known here: a record that is longer is no reason to repair.
-      limits: UNLIMITED,
-      timeoutMs: get.timeoutMs,
-      patienceMs: parts.patienceMs,
-      lingerMs: LINGER_MS,
-    },
+  const input: GetInput = {
+    request: 0,
+    key: get.key,
+    tally: startRead(candidates, {
+      r: get.r,
+      counting: get.strict ? 'real-owners' : 'anyone',
+    }),
+    ports,
+    // What the replicas keep is not known here: a record that is longer is no reason to repair.
+    limits: UNLIMITED,
+    timeoutMs: get.timeoutMs,
+    patienceMs: parts.patienceMs,
+    lingerMs: LINGER_MS,
+  };
+  const life = new LightLife(GET_CHART, input, parts.clock, {
+    done: () => undefined,
+    crashed: () => finish(undefined),
   });
-  actor.subscribe({ error: () => finish(undefined) });
-  actor.start();
+  life.start();
   return {
     cancel: () => {
       state = 'done';
-      actor.stop();
+      life.stop();
     },
   };
 };
+
+const GET_CHART = chartOf(getMachine)!;
 
 /** Late answers are waited for no longer: they only tell who is to be repaired. */
 const LINGER_MS = 500;

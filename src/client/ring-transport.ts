@@ -11,6 +11,7 @@
 import { bytesOfKey } from '../core/ids.ts';
 import type { Key, NodeId } from '../core/ids.ts';
 import { partitionOf } from '../core/ring.ts';
+import { Timers } from '../host/timers.ts';
 import type { GetRequest, HandledRequest, PartReply, RingReply } from '../wire/client-messages.ts';
 import { readFromReplicas } from './client-read.ts';
 import { NodeConnection } from './node-connection.ts';
@@ -48,6 +49,8 @@ class RingTransport implements Transport {
   readonly #options: RingTransportOptions;
   readonly #servers: Transport;
   readonly #peers = new Map<NodeId, Peer>();
+  /** Waits of the reads that are coordinated here. */
+  readonly #timers: Timers;
   readonly #breakers: Breakers<NodeId>;
   readonly #fastest = new Map<Key, NodeId>();
   readonly #ended = new Set<(ending: Ending) => void>();
@@ -60,6 +63,7 @@ class RingTransport implements Transport {
   constructor(seeds: readonly string[], options: RingTransportOptions) {
     this.#options = options;
     this.#servers = socketTransport(seeds, options);
+    this.#timers = new Timers(options.clock);
     this.#breakers = new Breakers(options.clock, options.events);
     options.events?.on((event) => {
       if (event.type === 'ring-changed' && event.ringVersion > (this.#ring?.ringVersion ?? 0)) {
@@ -119,7 +123,7 @@ class RingTransport implements Transport {
     let call: { cancel(): void } | undefined;
     const read = readFromReplicas(
       {
-        clock: this.#options.clock,
+        clock: this.#timers,
         ask: (node, request, answered) => this.#ask(node, request, answered),
         mayHedge: () => this.#hedges >= 1 && this.#hedges-- > 0,
         patienceMs: this.#patienceOf(ready.slice(0, r)),

@@ -14,10 +14,10 @@ import { keyOfText, nodeId, putId } from '../../src/core/ids.ts';
 import { planWrite, startWrite } from '../../src/core/quorum.ts';
 import { startRead } from '../../src/core/read-tally.ts';
 import { EMPTY_RECORD, RECORD_LIMITS } from '../../src/core/record.ts';
-import { chartOf } from '../../src/node/requests/chart.ts';
-import { LightLife } from '../../src/node/requests/light-host.ts';
+import { chartOf } from '../../src/host/chart.ts';
+import { LightLife } from '../../src/host/light-host.ts';
+import { Timers } from '../../src/host/timers.ts';
 import { xstateClock } from '../../src/node/requests/nursery.ts';
-import { Timers } from '../../src/node/requests/timers.ts';
 import { LifeClock, WorldClock } from '../../src/sim/clock.ts';
 
 const hosts = suite('the hosts of coordinators');

@@ -2,7 +2,7 @@
  * Where coordinators are born, fed and buried: one root actor per client request, under a hard cap,
  * so that overload is answered at birth (DESIGN: one request, one machine). Their own roots, never
  * children: a child costs its parent time that grows with the number alive. One that is watched is a
- * stock actor of XState; the others run the same machine in the light host (light-host.ts).
+ * stock actor of XState; the others run the same machine in the light host (`src/host`).
  */
 import { createActor } from 'xstate';
 import type { AnyActorLogic, AnyActorRef } from 'xstate';
@@ -15,9 +15,9 @@ import { NumberMap } from '../../core/number-map.ts';
 import type { CoordinatorWatch, Watch } from '../../inspector/watch.ts';
 import type { ScanEvent } from '../../../actors/scan.ts';
 import type { RequestId } from '../../wire/peer-messages.ts';
-import { chartOf } from './chart.ts';
-import { LightLife } from './light-host.ts';
-import { Timers } from './timers.ts';
+import { chartOf } from '../../host/chart.ts';
+import { LightLife } from '../../host/light-host.ts';
+import { Timers } from '../../host/timers.ts';
 
 export type CoordinatorEvent = PutEvent | GetEvent | ForwardEvent | ScanEvent;
 

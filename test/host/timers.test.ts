@@ -4,7 +4,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { suite } from 'uvu';
-import { Timers } from '../../src/node/requests/timers.ts';
+import { Timers } from '../../src/host/timers.ts';
 import { LifeClock, WorldClock } from '../../src/sim/clock.ts';
 
 const timers = suite('timers of coordinators');

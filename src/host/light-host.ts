@@ -6,7 +6,7 @@
  * An event that arrives while another is handled waits until that has come to rest; so does what
  * the first actions cause. Effects run at once, in the order of the chart.
  */
-import type { Clock, Timer } from '../../ports/clock.ts';
+import type { Clock, Timer } from '../ports/clock.ts';
 import type { Chart, Delay, Place, Step, Way } from './chart.ts';
 
 type Event = { readonly type: string };

@@ -6,8 +6,8 @@
  * Who is called off leaves the line at once and lets go of its neighbours. A line that kept the dead
  * for a while would let them grow old, and the collector takes what the old point at for alive.
  */
-import { NumberMap } from '../../core/number-map.ts';
-import type { Clock, Timer } from '../../ports/clock.ts';
+import { NumberMap } from '../core/number-map.ts';
+import type { Clock, Timer } from '../ports/clock.ts';
 
 const EARLY_MS = 0.5;
 
