@@ -31,5 +31,9 @@ export const CORPUS: readonly { readonly seed: number; readonly found: string }[
     found: 'two living nodes took longer to read all keys than the check of scans thought',
   },
   { seed: 620000073, found: 'a long frame after a lost hello counted as a malformed one' },
+  {
+    seed: 920000089,
+    found: 'hints were kept for a copy that another hint had taken along a moment before',
+  },
   { seed: 770163, found: 'the judge of conditions took a truncated write that came back for none' },
 ];

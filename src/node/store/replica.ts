@@ -232,9 +232,13 @@ export class Replica {
     return undefined;
   }
 
-  /** Keeps "`owner` lacks `key`" here, by reference: for a coordinator that found no fallback. */
+  /**
+   * Keeps "`owner` lacks `key`" here, by reference: for a coordinator that found no fallback. Nothing
+   * if the copy it would refer to has gone to an owner in the meantime: owners tell one another.
+   */
   keepHint(key: Key, owner: NodeId): void {
     const { clock, trace, store } = this.#parts;
+    if (store.open(key).held === 'nothing') return;
     if (!store.hints.hasRoomFor([owner], key)) {
       trace.log('warn', 'hint.refused', { owner, key: showKey(key) });
       return;
