@@ -122,7 +122,7 @@ export const forwardMachine = setup({
 
 const NOBODY: readonly NodeId[] = [];
 
-/** The same put, said to be tried once more. */
+/** The same put after others were tried in vain. */
 const again = (put: PutCommand, tried: number): PutCommand => ({
   ...put,
   attempt: Math.min(put.attempt + tried, Number.MAX_SAFE_INTEGER),

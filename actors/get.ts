@@ -71,6 +71,8 @@ type GetContext = {
   readonly reconciled: Reconciled;
   /** Nodes asked again, for values of which they had sent the header. */
   readonly fetching: readonly NodeId[];
+  /** Something was slow already: what is missing is fetched, whoever else may be about to send it. */
+  readonly isLate: boolean;
 };
 
 export const getMachine = setup({
@@ -96,7 +98,7 @@ export const getMachine = setup({
       return lacking === 0 ? {} : { tally: askNext(tally, lacking) };
     }),
     askOneMore: ({ context }) => ask(context, 1),
-    recordOneMore: assign(({ context }) => ({ tally: askNext(context.tally, 1) })),
+    recordOneMore: assign(({ context }) => ({ tally: askNext(context.tally, 1), isLate: true })),
     recordAnswer: assign(({ context, event }) => {
       if (event.type !== 'replica.answered') return {};
       const tally = recordAnswer(context.tally, event.node, event.role, event.record);
@@ -139,7 +141,13 @@ export const getMachine = setup({
   },
 }).createMachine({
   id: 'get',
-  context: ({ input }) => ({ input, tally: input.tally, reconciled: NOTHING, fetching: [] }),
+  context: ({ input }) => ({
+    input,
+    tally: input.tally,
+    reconciled: NOTHING,
+    fetching: NOBODY,
+    isLate: false,
+  }),
   initial: 'reading',
   states: {
     reading: {
@@ -153,7 +161,9 @@ export const getMachine = setup({
         'replica.answered': {
           actions: ['recordAnswer', 'fetchMissing', 'recordFetching', 'askLacking', 'recordAsked'],
         },
-        'replica.refused': { actions: ['recordRefusal', 'askLacking', 'recordAsked'] },
+        'replica.refused': {
+          actions: ['recordRefusal', 'fetchMissing', 'recordFetching', 'askLacking', 'recordAsked'],
+        },
       },
       after: { timeout: { target: 'done', actions: 'replyFailed' } },
       states: {
@@ -162,7 +172,7 @@ export const getMachine = setup({
             patience: {
               target: 'waiting',
               reenter: true,
-              actions: ['askOneMore', 'recordOneMore'],
+              actions: ['askOneMore', 'recordOneMore', 'fetchMissing', 'recordFetching'],
             },
           },
         },
@@ -172,7 +182,7 @@ export const getMachine = setup({
       always: { guard: 'allAnswered', target: 'done', actions: 'repairStale' },
       on: {
         'replica.answered': { actions: ['recordAnswer', 'fetchMissing', 'recordFetching'] },
-        'replica.refused': { actions: 'recordRefusal' },
+        'replica.refused': { actions: ['recordRefusal', 'fetchMissing', 'recordFetching'] },
       },
       after: { linger: { target: 'done', actions: 'repairStale' } },
     },
@@ -195,10 +205,16 @@ const NOBODY: readonly NodeId[] = [];
 
 const isComplete = ({ reconciled }: GetContext): boolean => reconciled.missing.length === 0;
 
-const holdersToAsk = ({ tally, reconciled, fetching }: GetContext): readonly NodeId[] => {
-  if (reconciled.missing.length === 0 || valuesAwaited(tally)) return NOBODY;
-  const holders = reconciled.missing.map(({ holder }) => holder);
-  return [...new Set(holders.filter((node) => !fetching.includes(node)))];
+/** For each value that is missing a replica that has it, unless one is asked already. */
+const holdersToAsk = (context: GetContext): readonly NodeId[] => {
+  const { tally, reconciled, fetching, isLate } = context;
+  if (reconciled.missing.length === 0 || (!isLate && valuesAwaited(tally))) return NOBODY;
+  const asked = new Set<NodeId>();
+  for (const { holders } of reconciled.missing) {
+    const able = holders.filter((node) => !tally.refused.includes(node));
+    if (able[0] !== undefined && !able.some((node) => fetching.includes(node))) asked.add(able[0]);
+  }
+  return [...asked];
 };
 
 const failedReply = ({ tally, reconciled }: GetContext): FailedReply => {

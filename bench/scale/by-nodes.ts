@@ -19,6 +19,8 @@ export type NodesOptions = {
   /** Of each kind, for every three nodes: each process has to compile for itself. */
   readonly warmOperations: number;
   readonly restSeconds: number;
+  /** One cluster after the other: fewer processes share the machine, and it may change meanwhile. */
+  readonly alone: boolean;
 };
 
 export type AtSize = {
@@ -54,6 +56,19 @@ type Sized = Cluster & {
 };
 
 export const byNodes = async (
+  echo: Echo,
+  common: Omit<Bench, 'generator'>,
+  options: NodesOptions,
+): Promise<readonly AtSize[]> => {
+  if (!options.alone) return sideBySide(echo, common, options);
+  const found: AtSize[] = [];
+  for (const size of options.sizes) {
+    found.push(...(await sideBySide(echo, common, { ...options, sizes: [size] })));
+  }
+  return found;
+};
+
+const sideBySide = async (
   echo: Echo,
   common: Omit<Bench, 'generator'>,
   options: NodesOptions,

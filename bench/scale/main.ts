@@ -35,6 +35,7 @@ const options = new Command('bench:scale')
     integer,
     5,
   )
+  .option('--alone', 'nodes: one size after the other, not all of them alive at once')
   .option('--json <file>', 'the result, to be kept')
   .parse()
   .opts<{
@@ -45,6 +46,7 @@ const options = new Command('bench:scale')
     readonly seconds: number;
     readonly warm: number;
     readonly rounds: number;
+    readonly alone?: true;
     readonly json?: string;
   }>();
 
@@ -79,7 +81,8 @@ const framesPart = async (): Promise<void> => {
 };
 
 const nodesPart = async (): Promise<void> => {
-  const shape = { sizes, rounds, warmOperations: warm, rate: options.rate };
+  const { alone = false, rate } = options;
+  const shape = { sizes, rounds, warmOperations: warm, rate, alone };
   const bench = { keys: KEYS_OF_NODES, valueBytes: VALUE_BYTES, seconds, tell };
   const found = await byNodes(echo, bench, { ...shape, restSeconds: REST_SECONDS });
   console.table(rowsByNodes(found));

@@ -224,7 +224,8 @@ class RingTransport implements Transport {
   /** Three times what the slowest of them usually takes. */
   #patienceOf(nodes: readonly NodeId[]): number {
     const means = nodes.map((node) => this.#peers.get(node)?.meanMs ?? PATIENCE_MS_FIRST);
-    return Math.max(PATIENCE_MS_MIN, 3 * Math.max(...means));
+    // Whole: waits of one length share a timer.
+    return Math.max(PATIENCE_MS_MIN, Math.ceil(3 * Math.max(...means)));
   }
 
   #ownersOf(key: Key): readonly NodeId[] {

@@ -1,5 +1,5 @@
 /**
- * Which names have come lately: the last `least` different ones for certain, at most twice as many.
+ * Which names have come lately: the last `least` that were new for certain, at most twice as many.
  * Two sets in turns, for a set from which the oldest is deleted with every new one is made anew
  * again and again by the engine.
  */

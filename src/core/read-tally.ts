@@ -89,13 +89,14 @@ export const readVerdict = (tally: ReadTally): Verdict => {
 export const allAnswered = (tally: ReadTally): boolean => outstanding(tally) === 0;
 
 /**
- * Whether values that a header lacks may be on their way: R answers are not there yet, and one of
- * those that were asked for values, the first and whoever was asked after the first R, has not
- * answered. A header is often the quicker answer, and its values are the same ones as a rule.
+ * Whether values that a header lacks may be on their way: R answers are not there yet, and the one
+ * replica that was asked for values at once has not answered. A header is often the quicker answer,
+ * and its values are the same ones as a rule.
  */
-export const valuesAwaited = (tally: ReadTally): boolean =>
-  countedAnswers(tally) < tally.r &&
-  tally.asked.some((node, at) => (at === 0 || at >= tally.r) && isAwaited(tally, node));
+export const valuesAwaited = (tally: ReadTally): boolean => {
+  const [first] = tally.asked;
+  return first !== undefined && countedAnswers(tally) < tally.r && isAwaited(tally, first);
+};
 
 const outstanding = (tally: ReadTally): number => {
   let waitedFor = 0;

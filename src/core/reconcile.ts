@@ -13,8 +13,8 @@ export type Reconciled = {
   readonly record: RecordOfKey;
   /** Nodes whose answer was not yet this record: to be repaired. */
   readonly stale: readonly NodeId[];
-  /** Live siblings of which only the header is here, each with a node that holds its bytes. */
-  readonly missing: readonly { readonly sibling: Sibling; readonly holder: NodeId }[];
+  /** Live siblings of which only the header is here, each with the nodes that hold its bytes. */
+  readonly missing: readonly { readonly sibling: Sibling; readonly holders: readonly NodeId[] }[];
 };
 
 export const reconcile = (answers: readonly ReplicaAnswer[], limits: RecordLimits): Reconciled => {
@@ -25,17 +25,16 @@ export const reconcile = (answers: readonly ReplicaAnswer[], limits: RecordLimit
   const missing: Reconciled['missing'][number][] = [];
   for (const sibling of record.siblings) {
     if (sibling.value !== 'withheld') continue;
-    missing.push({ sibling, holder: holderOf(sibling, answers) });
+    missing.push({ sibling, holders: holdersOf(sibling, answers) });
   }
   return { record, stale, missing };
 };
 
-const holderOf = (sibling: Sibling, answers: readonly ReplicaAnswer[]): NodeId => {
-  const holder = answers.find((answer) =>
-    answer.record.siblings.some(
-      (held) => held.dot.actor === sibling.dot.actor && held.dot.n === sibling.dot.n,
-    ),
-  );
-  if (holder === undefined) throw new Error('a merged sibling came from one of the answers');
-  return holder.node;
-};
+const holdersOf = (sibling: Sibling, answers: readonly ReplicaAnswer[]): readonly NodeId[] =>
+  answers
+    .filter((answer) =>
+      answer.record.siblings.some(
+        (held) => held.dot.actor === sibling.dot.actor && held.dot.n === sibling.dot.n,
+      ),
+    )
+    .map(({ node }) => node);

@@ -95,37 +95,51 @@ gets('fetches at once if whoever sends values has answered, though others have n
   assert.deepEqual(asked(), ['read b with-values']);
 });
 
-gets('asks the next for values if whoever was asked for them refuses', () => {
+gets('fetches if whoever was asked for values refuses, and asks the next', () => {
   const { asked, answer, refuse, replies } = coordinator(2);
   asked();
   answer(b, record(1, 'withheld'));
   refuse(a);
-  assert.deepEqual(asked(), ['read c with-values']);
+  assert.deepEqual(asked(), ['read b with-values', 'read c with-values']);
   answer(c, record(1, 'whole'));
   assert.deepEqual(valueIn(replies[0]), new Uint8Array([1]));
 });
 
-gets('fetches from the header if who stood in for a silent one is behind', () => {
+gets('waits for values that are on their way no longer than for anything', () => {
   const { world, asked, answer, replies } = coordinator(2);
   asked();
   answer(b, record(2, 'withheld'));
   world.advance(PATIENCE_MS);
-  assert.deepEqual(asked(), ['read c with-values']);
-  answer(c, record(1, 'whole'));
-  assert.deepEqual(asked(), ['read b with-values']);
+  assert.deepEqual(asked(), ['read c with-values', 'read b with-values']);
   answer(b, record(2, 'whole'));
+  assert.equal(replies.length, 0, 'one replica is no quorum');
+  answer(c, record(1, 'whole'));
   assert.deepEqual(valueIn(replies[0]), new Uint8Array([2]));
 });
 
-gets('fetches from a header when all that were asked for values refused but R are there', () => {
+gets('fetches from the other holder if one refuses', () => {
   const { asked, answer, refuse, replies } = coordinator(3);
   asked();
-  answer(b, record(1, 'withheld'));
-  answer(c, record(1, 'withheld'));
+  answer(b, record(2, 'withheld'));
+  answer(c, record(2, 'withheld'));
+  answer(a, record(1, 'whole'));
+  assert.deepEqual(asked(), ['read b with-values']);
+  refuse(b);
+  assert.deepEqual(asked(), ['read c with-values']);
+  answer(c, record(2, 'whole'));
+  assert.deepEqual(valueIn(replies[0]), new Uint8Array([2]));
+});
+
+gets('what a stand-in has not is fetched from who has it', () => {
+  const { asked, answer, refuse, replies } = coordinator(3);
+  asked();
   refuse(a);
   assert.deepEqual(asked(), ['read d with-values']);
   answer(d, EMPTY_RECORD);
-  assert.deepEqual(asked(), ['read b with-values'], 'what came has no values at all');
+  answer(b, record(1, 'withheld'));
+  assert.deepEqual(asked(), ['read b with-values']);
+  answer(c, record(1, 'withheld'));
+  assert.deepEqual(asked(), [], 'one holder is enough');
   answer(b, record(1, 'whole'));
   assert.deepEqual(valueIn(replies[0]), new Uint8Array([1]));
 });

@@ -13,6 +13,7 @@ import type { HandledRequest } from '../../src/wire/client-messages.ts';
 const reads = suite('reads that a client coordinates');
 
 const NODES = [nodeId('n1'), nodeId('n2')];
+const GET = { type: 'get', key: keyOfText('k'), r: 2, strict: false, timeoutMs: 1000 } as const;
 
 /** Written by so many actors, one after the other. */
 const writtenBy = (actors: number): RecordOfKey => {
@@ -48,8 +49,7 @@ const read = (records: readonly RecordOfKey[]) => {
       return 'sent' as const;
     },
   };
-  const get = { type: 'get', key: keyOfText('k'), r: 2, strict: false, timeoutMs: 1000 } as const;
-  readFromReplicas(parts, get, NODES, (done) => (result = done));
+  readFromReplicas(parts, GET, NODES, (done) => (result = done));
   world.advance(2000);
   return { asked, result };
 };
@@ -67,6 +67,47 @@ reads('one that is behind is repaired', () => {
   const { asked, result } = read([writtenBy(2), writtenBy(1)]);
   assert.deepEqual(asked, ['replica-get', 'replica-get', 'repair']);
   assert.deepEqual(result?.value.values, [new Uint8Array([2])]);
+});
+
+reads('what is newer at the second is fetched from there', () => {
+  const { asked, result } = read([writtenBy(1), writtenBy(2)]);
+  assert.deepEqual(asked, ['replica-get', 'replica-get', 'replica-get', 'repair']);
+  assert.deepEqual(result?.value.values, [new Uint8Array([2])]);
+});
+
+/** A read of nodes that say nothing, but for those that cannot be asked. */
+const silentRead = (unsent: readonly string[]) => {
+  const world = new WorldClock();
+  const results: (ClientRead | undefined)[] = [];
+  const parts = {
+    clock: new LifeClock(world),
+    mayHedge: () => false,
+    patienceMs: 100,
+    ask: (node: string) => (unsent.includes(node) ? 'unsent' : 'sent') as 'unsent' | 'sent',
+  };
+  const { cancel } = readFromReplicas(parts, GET, NODES, (result) => void results.push(result));
+  return { world, results, cancel };
+};
+
+reads('with too few that can be asked it fails at once', () => {
+  const { world, results } = silentRead(['n1']);
+  world.advance(1);
+  assert.deepEqual(results, [undefined]);
+});
+
+reads('one that is called off says nothing more', () => {
+  const { world, results, cancel } = silentRead([]);
+  cancel();
+  world.advance(2 * GET.timeoutMs);
+  assert.deepEqual(results, []);
+});
+
+reads('one that nobody answers fails at its deadline', () => {
+  const { world, results } = silentRead([]);
+  world.advance(GET.timeoutMs - 1);
+  assert.deepEqual(results, []);
+  world.advance(1);
+  assert.deepEqual(results, [undefined]);
 });
 
 reads.run();

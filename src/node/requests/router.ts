@@ -231,7 +231,6 @@ export class Router {
     this.get({ key, r: Math.max(1, owners.length), strict: true, timeoutMs }, reply);
   }
 
-  /** Reachable owners: the one that answered the reader fastest, then the healthy, then the suspect. */
   /** Owners that can be reached, the healthy first, of those the one that answered the get first. */
   #coordinatorsOf(put: PutCommand): readonly NodeId[] {
     const { ring, replica } = this.#parts;
