@@ -17,7 +17,7 @@ export const NODE_FLAGS = ['--max-semi-space-size=32'] as const;
  *
  * And it begins a full collection when the old generation has grown by some MB, which under steady
  * writes is every other second. At three times what lived after the last one they are rare; what that
- * spares is told in bench/README.md.
+ * spares is told in bench/HISTORY.md.
  */
 export const tuneCollector = (): void => {
   setFlagsFromString('--no-allocation-site-pretenuring');
