@@ -28,6 +28,11 @@ export const LIMITS = {
       [0, 1024 * GiB],
       'Below this much free disk writes are refused and reads go on.',
     ),
+    rowCacheBytes: bytes(
+      32 * MiB,
+      [0, 4 * GiB],
+      'Memory for rows that were read lately, in which a read is spared a search on disk; 0: none. An eighth more goes to its index.',
+    ),
     retryHorizonMs: ms(
       600_000,
       [1000, 24 * HOUR_MS],

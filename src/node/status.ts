@@ -11,6 +11,7 @@ import type { RecordStore } from './store/record-store.ts';
 import type { RingView } from './membership/ring-view.ts';
 import type { ScrubDesk, ScrubReport } from './healing/scrub-desk.ts';
 import type { TransferDesk } from './membership/transfer-desk.ts';
+import type { RowCacheCounts } from './store/row-cache.ts';
 import type { Witness } from './store/witness.ts';
 
 export type NodeState = 'joining' | 'serving' | 'removed' | 'left' | 'draining' | 'stopped';
@@ -58,6 +59,8 @@ export type Status = {
   };
   /** Anti-entropy with each co-owner since the start. */
   readonly repair: readonly ExchangeReport[];
+  /** How often its gets and puts found a stored row in memory. */
+  readonly rowCache: RowCacheCounts;
   /** Rounds over all rows of the answering node. */
   readonly scrub: ScrubReport;
   /** What its reads found behind. */
@@ -129,6 +132,7 @@ export const statusOf = (parts: StatusParts): Status => {
       paused: parts.transfers.paused,
     },
     repair: parts.exchanges.reports(),
+    rowCache: store.rowCache,
     scrub: parts.scrub.report(),
     readRepairs: parts.readRepairs.report(),
     reaping: parts.reaping,

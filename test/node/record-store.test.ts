@@ -5,7 +5,8 @@ import { suite } from 'uvu';
 import { nodeDigest } from '../../src/adapters/node-digest.ts';
 import { keyOfText, nodeId } from '../../src/core/ids.ts';
 import type { Key } from '../../src/core/ids.ts';
-import { LEAVES } from '../../src/core/merkle.ts';
+import { LEAVES, NO_HASH } from '../../src/core/merkle.ts';
+import { decodeRecord } from '../../src/core/record-bytes.ts';
 import { hashOfRecord } from '../../src/node/store/stored.ts';
 import { randomStream } from '../../src/sim/random.ts';
 import { BUFFERED_MAX, PARTS, StoreBench, recordOf } from './store-bench.ts';
@@ -13,6 +14,8 @@ import { BUFFERED_MAX, PARTS, StoreBench, recordOf } from './store-bench.ts';
 const stores = suite('the record store');
 
 const names = Array.from({ length: 12 }, (_, i) => keyOfText(`key ${i}`));
+const hashOfBytes = (key: Key, bytes: Uint8Array): bigint =>
+  hashOfRecord(nodeDigest, key, decodeRecord(bytes));
 const step = fc.oneof(
   { weight: 6, arbitrary: fc.record({ key: fc.nat(11), n: fc.integer({ min: 1, max: 99 }) }) },
   { weight: 2, arbitrary: fc.record({ remove: fc.nat(11) }) },
@@ -46,6 +49,65 @@ stores(
     );
   },
 );
+
+stores('every read finds the newest row, wherever it lies', () => {
+  let hits = 0;
+  const looked = fc.oneof(
+    { weight: 3, arbitrary: step },
+    { weight: 2, arbitrary: fc.record({ look: fc.nat(11) }) },
+    { weight: 1, arbitrary: fc.constant('begin' as const) },
+  );
+  fc.assert(
+    fc.property(fc.array(looked, { minLength: 20, maxLength: 60 }), (steps) => {
+      const bench = new StoreBench();
+      const newest = new Map<Key, bigint>();
+      const durable = new Map<Key, bigint>();
+      const given: { readonly bytes: Uint8Array; readonly then: string }[] = [];
+      const look = (key: Key): void => {
+        const { bytes } = bench.store.look(key);
+        const hash = typeof bytes === 'string' ? bytes : hashOfBytes(key, bytes);
+        if (typeof bytes !== 'string') given.push({ bytes, then: bytes.join() });
+        assert.equal(hash, newest.get(key) ?? 'nothing', 'looked at');
+        assert.equal(bench.store.hashOf(bench.store.open(key)), newest.get(key) ?? NO_HASH);
+      };
+      const settled = (): void => {
+        bench.clock.advance(100);
+        durable.clear();
+        for (const [key, hash] of newest) durable.set(key, hash);
+      };
+      for (const each of steps) {
+        if (each === 'commit') {
+          bench.commit();
+          settled();
+          for (const key of names) look(key);
+        } else if (each === 'begin') {
+          bench.store.commit(() => undefined);
+          for (const key of names) look(key);
+          settled();
+        } else if (each === 'restart') {
+          hits += bench.store.rowCache.hits;
+          bench.disk.crash(randomStream(steps.length, 'crash'));
+          bench.restart();
+          newest.clear();
+          for (const [key, hash] of durable) newest.set(key, hash);
+        } else if ('look' in each) look(names[each.look]!);
+        else if ('remove' in each) {
+          bench.put(names[each.remove]!, 'removed');
+          newest.delete(names[each.remove]!);
+        } else {
+          const key = names[each.key]!;
+          bench.put(key, recordOf(each.n));
+          newest.set(key, hashOfRecord(nodeDigest, key, recordOf(each.n)));
+        }
+      }
+      for (const key of names) look(key);
+      for (const { bytes, then } of given) assert.equal(bytes.join(), then, 'never written over');
+      hits += bench.store.rowCache.hits;
+    }),
+    { numRuns: 200 },
+  );
+  assert.ok(hits > 1000, `${hits} rows were found in memory`);
+});
 
 stores('tells the write buffer while no commit is under way, and has it find the rest', () => {
   const bench = new StoreBench();

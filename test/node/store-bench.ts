@@ -19,6 +19,7 @@ import { randomStream } from '../../src/sim/random.ts';
 export const SELF = nodeId('n1');
 export const PARTITIONS = 4;
 export const BUFFERED_MAX = 1000;
+const ROW_CACHE_BYTES = 2048;
 export const PARTS = [0, 1, 2, 3].map(partitionId);
 const ACTOR = actorId(startId('00000000000000aa'), 1);
 
@@ -46,7 +47,12 @@ export class StoreBench {
       digest: nodeDigest,
       trace: { log: () => undefined },
       ring: this.ring,
-      limits: { bufferedObjectsMax: BUFFERED_MAX, hintsMax: 100, freeBytesMin: 0 },
+      limits: {
+        bufferedObjectsMax: BUFFERED_MAX,
+        hintsMax: 100,
+        freeBytesMin: 0,
+        rowCacheBytes: ROW_CACHE_BYTES,
+      },
       changed: () => undefined,
       tellBuffer: (event) => this.told.push(event),
     });

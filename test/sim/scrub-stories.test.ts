@@ -71,6 +71,26 @@ scrub('a row that vanished is missed, though the roots of all three are equal', 
   assertWhole(c, host);
 });
 
+scrub('what memory still has of a row that the disk lost or damaged is not relied on', () => {
+  for (const how of ['flip', 'lose'] as const) {
+    const c = filled({ scrubIntervalMs: 30_000 });
+    const [, , host] = c.world.hosts as [Host, Host, Host];
+    const at = c.world.hosts.indexOf(host);
+    const { hits } = host.node!.status().rowCache;
+    for (let i = 0; i < 2; i++) assert.deepEqual(c.get(at, 1, 'k5', 300).texts, ['value of k5']);
+    assert.ok(host.node!.status().rowCache.hits > hits, 'it lies in memory');
+    host.disk.damage('records', ends('k5'), how);
+    assert.notEqual(host.node!.recordOf(keyOfText('k5')), undefined, 'and is read from there');
+    const found = how === 'flip' ? 'damaged' : 'miscounted';
+    until(c.world, 'the damage is found', () => scrubOf(host)[found] === 1);
+    until(c.world, 'refilled', () => host.node!.status().incomplete === 0);
+    c.world.crash(host);
+    c.world.start(host);
+    until(c.world, 'it serves', () => host.node?.state === 'serving');
+    assertWhole(c, host);
+  }
+});
+
 scrub('a Merkle branch that was damaged while the node was down is put right', () => {
   const c = filled();
   const [, , host] = c.world.hosts as [Host, Host, Host];

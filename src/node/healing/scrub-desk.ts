@@ -215,12 +215,12 @@ export class ScrubDesk implements ScrubPorts {
     this.#found.rows += rows;
     this.#found.damaged += damaged.length;
     this.#found.miscounted += miscounted.length;
-    // To read a damaged row is to give it up.
-    for (const key of damaged) replica.read(key);
+    for (const key of damaged) replica.readDamaged(key);
     this.#removeMisplaced(misplaced);
     if (miscounted.length === 0) return;
     const leaves = miscounted.map(({ leaf }) => leaf);
     trace.log('error', 'tree.miscounted', { partition, leaves });
+    store.distrustRows();
     for (const { leaf, held } of miscounted) store.audit.recount(partition, leaf, held);
     if (ring.isHolder(partition)) completeness.forget([partition]);
   }

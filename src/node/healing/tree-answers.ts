@@ -104,7 +104,7 @@ export const soundHashesIn = (
   keysMax = Infinity,
 ): LeafRows => {
   const rows = store.hashesIn(partition, leaves, keysMax);
-  for (const key of rows.damaged) replica.read(key);
+  for (const key of rows.damaged) replica.readDamaged(key);
   return rows;
 };
 

@@ -90,7 +90,7 @@ const pageOf = (
     for (const { place, record: held } of entries) {
       const key = keyOfPlace(place);
       // The replica gives a damaged row up, to be fetched anew: it is never handed out.
-      const record = held === 'corrupt' ? replica.read(key) : held;
+      const record = held === 'corrupt' ? replica.readDamaged(key) : held;
       from = place;
       if (record === undefined) continue;
       const encoded = encodeRecord(record, 'with-values');

@@ -100,6 +100,15 @@ export const metricsOf = (parts: MetricParts): readonly Metric[] => {
           : [{ labels: { target }, value: Math.max(0, wallMs - sinceMs) / 1000 }],
       ),
     },
+    {
+      name: 'coterie_row_cache_reads_total',
+      type: 'counter',
+      help: 'Rows that gets and puts read of what is stored: found in memory, or read from the disk.',
+      values: (['hits', 'misses'] as const).map((outcome) => ({
+        labels: { outcome },
+        value: status.rowCache[outcome],
+      })),
+    },
     total(
       'coterie_damaged_rows_total',
       'Reads that found a damaged row since the start.',

@@ -40,6 +40,8 @@ export type RecordChange = {
   readonly before: bigint | 'unknown';
   /** Its hash now, known once the layer is sealed. */
   hash?: bigint;
+  /** And its row; undefined if it goes. */
+  row?: Uint8Array | undefined;
 };
 export type HintChange = { readonly hint: Hint; readonly state: 'kept' | 'removed' };
 

@@ -7,6 +7,7 @@
  *                             └──────────── whenDurable ◀─────────────────┘
  */
 import type { BufferEvent, Waiting } from '../../../actors/write-buffer.ts';
+import { kept } from '../../core/bytes.ts';
 import type { Key, PartitionId } from '../../core/ids.ts';
 import { showKey } from '../../core/ids.ts';
 import { NO_HASH, leafOf } from '../../core/merkle.ts';
@@ -25,6 +26,8 @@ import type { Layer, Place, RecordChange, StoredRecord } from './memtable.ts';
 import { pageOf } from './record-pages.ts';
 import type { RecordPage, RecordPagesParts } from './record-pages.ts';
 import type { RingView } from '../membership/ring-view.ts';
+import { RowCache } from './row-cache.ts';
+import type { RowCacheCounts } from './row-cache.ts';
 import type { Witness } from './witness.ts';
 import {
   decodeStored,
@@ -36,8 +39,10 @@ import {
   hintKey,
   keyOfRecordKey,
   partitionRange,
+  recordBytesIn,
   recordBytesOf,
   recordKey,
+  storedIn,
 } from './stored.ts';
 
 export type RecordStoreParts = {
@@ -58,6 +63,7 @@ export type StoreLimits = {
   readonly bufferedObjectsMax: number;
   readonly hintsMax: number;
   readonly freeBytesMin: number;
+  readonly rowCacheBytes: number;
 };
 
 /** What lies under a key; `corrupt`: the disk gave back something else than was written. */
@@ -71,6 +77,12 @@ export type Slot = {
   readonly ownHash: bigint | undefined;
 };
 
+/** What is held of a key: its record in binary form. */
+export type Look = {
+  readonly partition: PartitionId;
+  readonly bytes: Uint8Array | 'nothing' | 'corrupt';
+};
+
 export class RecordStore {
   readonly hints: HintStore;
   readonly forest: Forest;
@@ -78,6 +90,8 @@ export class RecordStore {
   readonly audit: Audit;
   readonly #parts: RecordStoreParts;
   readonly #memtable = new Memtable();
+  /** Committed rows as they lie in storage. */
+  readonly #rows: RowCache;
   /** What those need who look at many records. */
   readonly #looking: LeafRowsParts & RecordPagesParts;
   readonly #waiting: { readonly sequence: number; readonly task: () => void }[] = [];
@@ -90,6 +104,7 @@ export class RecordStore {
 
   constructor(parts: RecordStoreParts) {
     this.#parts = parts;
+    this.#rows = new RowCache(parts.limits.rowCacheBytes);
     this.forest = new Forest(parts.storage);
     this.hints = new HintStore(parts.storage, parts.digest, this.#memtable, parts.limits.hintsMax);
     this.#looking = { ...parts, memtable: this.#memtable };
@@ -127,6 +142,16 @@ export class RecordStore {
     return this.#corruptFound;
   }
 
+  /** How often a committed row that was read lay in memory. */
+  get rowCache(): RowCacheCounts {
+    return this.#rows.counts;
+  }
+
+  /** What lies on disk is not what was written: what memory says of it is not to be relied on. */
+  distrustRows(): void {
+    this.#rows.clear();
+  }
+
   open(key: Key): Slot {
     const change = this.#memtable.record(key);
     if (change !== undefined) {
@@ -136,6 +161,11 @@ export class RecordStore {
       return { key, place, held, hash: ownHash ?? before, ownHash };
     }
     const place = this.#placeOf(key);
+    const cached = this.#rows.get(key);
+    if (cached !== undefined) {
+      const { stored, hash } = storedIn(kept(cached.row));
+      return { key, place, held: stored, hash, ownHash: hash };
+    }
     const row = this.#parts.storage.get('records', place.name);
     if (row === undefined) return { key, place, held: 'nothing', hash: NO_HASH, ownHash: NO_HASH };
     const found = decodeStored(this.#parts.digest, row);
@@ -150,14 +180,25 @@ export class RecordStore {
   }
 
   /** The record of `key` in its binary form, for who only passes it on; `corrupt`: `open` says more. */
-  bytesOf(key: Key): Uint8Array | 'nothing' | 'corrupt' {
+  look(key: Key): Look {
     const change = this.#memtable.record(key);
     if (change !== undefined) {
-      if (change.stored === 'removed') return 'nothing';
-      return change.form?.bytes ?? encodeRecord(change.stored.record, 'with-values');
+      const { stored, form, place } = change;
+      const { partition } = place;
+      if (stored === 'removed') return { partition, bytes: 'nothing' };
+      return { partition, bytes: form?.bytes ?? encodeRecord(stored.record, 'with-values') };
     }
-    const row = this.#parts.storage.get('records', this.#placeOf(key).name);
-    return row === undefined ? 'nothing' : recordBytesOf(this.#parts.digest, row);
+    const cached = this.#rows.get(key);
+    if (cached !== undefined) {
+      const { partition, row } = cached;
+      return { partition, bytes: kept(recordBytesIn(row)) };
+    }
+    const { name, partition } = this.#placeOf(key);
+    const row = this.#parts.storage.get('records', name);
+    if (row === undefined) return { partition, bytes: 'nothing' };
+    const bytes = recordBytesOf(this.#parts.digest, row);
+    if (bytes !== 'corrupt') this.#rows.keep(key, partition, row);
+    return { partition, bytes };
   }
 
   /**
@@ -195,6 +236,10 @@ export class RecordStore {
     const counted = witness?.commit(carries);
     storage.commit([...this.#opsOf(layer), ...(counted?.ops ?? [])], (result) => {
       if (result.type === 'durable') {
+        // Until `settle` nobody looks below the layer: nothing older can be read.
+        for (const [key, { row, place }] of layer.records) {
+          this.#rows.replace(key, place.partition, row);
+        }
         this.#memtable.settle();
         counted?.durable();
         done(undefined);
@@ -349,6 +394,7 @@ export class RecordStore {
     const encoded =
       stored === 'removed' ? undefined : encodeStored(this.#parts.digest, key, stored, form);
     change.hash = encoded?.hash ?? NO_HASH;
+    change.row = encoded?.row;
     if (before !== 'unknown') this.forest.replace(partition, leaf, before, change.hash);
     return encoded === undefined
       ? { type: 'remove', table: 'records', key: name }

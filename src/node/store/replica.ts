@@ -185,15 +185,15 @@ export class Replica {
 
   /** What it says to a read of `key`, and as what. */
   answerOf(key: Key, want: 'with-values' | 'header'): ReadAnswer | 'not-ready' {
-    const { completeness, ring, clock, store } = this.#parts;
-    const bytes = store.bytesOf(key);
+    const { self, completeness, ring, clock, store } = this.#parts;
+    const { partition, bytes } = store.look(key);
     // Of a damaged row something is left to be done before it counts as nothing.
     if (bytes === 'corrupt') this.#open(key);
     const isHeld = bytes !== 'corrupt' && bytes !== 'nothing';
     const record = isHeld ? asAnswer(bytes, want, clock.wallMs()) : undefined;
-    const role = this.#isOwner(key) ? 'owner' : 'fallback';
+    const role = ring.ring.table[partition]?.includes(self) === true ? 'owner' : 'fallback';
     // C7: an owner that may lack what it once acknowledged never says "not found".
-    const mayLack = role === 'owner' && !completeness.isComplete(ring.placeOf(key).partition);
+    const mayLack = role === 'owner' && !completeness.isComplete(partition);
     return mayLack ? 'not-ready' : { role, record };
   }
 
@@ -212,6 +212,12 @@ export class Replica {
   read(key: Key): RecordOfKey | undefined {
     const { held } = this.#open(key);
     return held === 'nothing' ? undefined : withoutExpired(held.record, this.#parts.clock.wallMs());
+  }
+
+  /** As `read`, after a look at the disk found its row damaged: to read it there is to give it up. */
+  readDamaged(key: Key): RecordOfKey | undefined {
+    this.#parts.store.distrustRows();
+    return this.read(key);
   }
 
   sealContext(key: Key, context: CausalContext, fastest: NodeId): Uint8Array {
@@ -343,10 +349,6 @@ export class Replica {
 
   #newborn(): ActorId {
     return actorId(this.#parts.start, this.#births++);
-  }
-
-  #isOwner(key: Key): boolean {
-    return this.#parts.ring.ownersOf(key).includes(this.#parts.self);
   }
 
   #sealOf(key: Key): { keyTag(): Uint8Array; sign(bytes: Uint8Array): Uint8Array } {

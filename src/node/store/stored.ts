@@ -21,6 +21,7 @@ const POSITION_BYTES = 16;
 export const POSITION_AT = 2;
 const PREFIX_BYTES = POSITION_AT + POSITION_BYTES;
 const HASH_BYTES = 8;
+const ACTOR_BYTES = 14;
 export const CHECKSUM_BYTES = 4;
 const PAGE = 1000;
 const utf8 = new TextEncoder();
@@ -130,11 +131,17 @@ export const encodeStored = (
 };
 
 /** A row as it was written; `corrupt` if its checksum says that it is not. */
-export const decodeStored = (digest: Digest, row: Uint8Array): StoredRow | 'corrupt' => {
-  const opened = openRow(digest, row);
-  if (opened === 'corrupt') return 'corrupt';
-  const { reader, body, hash, me } = opened;
-  return { stored: new FormedRecord(body.subarray(reader.offset), me), hash };
+export const decodeStored = (digest: Digest, row: Uint8Array): StoredRow | 'corrupt' =>
+  isWhole(digest, row) ? storedIn(row) : 'corrupt';
+
+/** What a row says that is known to be whole. */
+export const storedIn = (row: Uint8Array): StoredRow => {
+  const reader = new ByteReader(row);
+  const n = reader.varint();
+  const me = n === 0 ? undefined : { actor: reader.hex(ACTOR_BYTES) as ActorId, n };
+  const hash = reader.uint64();
+  const bytes = row.subarray(reader.offset, row.length - CHECKSUM_BYTES);
+  return { stored: new FormedRecord(bytes, me), hash };
 };
 
 /**
@@ -159,31 +166,35 @@ export class FormedRecord implements StoredRecord {
 export type StoredRow = { readonly stored: StoredRecord; readonly hash: bigint };
 
 /** Only the form of the record in a row, checked. */
-export const recordBytesOf = (digest: Digest, row: Uint8Array): Uint8Array | 'corrupt' => {
-  const opened = openRow(digest, row);
-  return opened === 'corrupt' ? 'corrupt' : opened.body.subarray(opened.reader.offset);
-};
+export const recordBytesOf = (digest: Digest, row: Uint8Array): Uint8Array | 'corrupt' =>
+  isWhole(digest, row) ? recordBytesIn(row) : 'corrupt';
+
+/** A view on the form of the record in a row that is known to be whole. */
+export const recordBytesIn = (row: Uint8Array): Uint8Array =>
+  row.subarray(hashAt(row) + HASH_BYTES, row.length - CHECKSUM_BYTES);
 
 /** Only the hash of a row, checked. */
 export const hashOfRow = (digest: Digest, row: Uint8Array): bigint | 'corrupt' => {
-  const opened = openRow(digest, row);
-  return opened === 'corrupt' ? 'corrupt' : opened.hash;
+  if (!isWhole(digest, row)) return 'corrupt';
+  const reader = new ByteReader(row);
+  reader.skip(hashAt(row));
+  return reader.uint64();
 };
 
 /** The hash that `record` would lie under. */
 export const hashOfRecord = (digest: Digest, key: Key, record: RecordOfKey): bigint =>
   hashOf(digest, key, headerOf(encodeForm(record, 'header')));
 
-const openRow = (digest: Digest, row: Uint8Array) => {
+const isWhole = (digest: Digest, row: Uint8Array): boolean => {
   const end = row.length - CHECKSUM_BYTES;
-  if (end < HASH_BYTES) return 'corrupt';
-  const body = row.subarray(0, end);
-  if (digest.crc32(body) !== uint32At(row, end)) return 'corrupt';
-  const reader = new ByteReader(body);
-  const n = reader.varint();
-  const me = n === 0 ? undefined : { actor: reader.hex(14) as ActorId, n };
-  const hash = reader.uint64();
-  return { reader, body, hash, me };
+  return end >= HASH_BYTES && digest.crc32(row.subarray(0, end)) === uint32At(row, end);
+};
+
+/** Where the hash stands in a row: behind `me`. */
+const hashAt = (row: Uint8Array): number => {
+  const reader = new ByteReader(row);
+  if (reader.varint() > 0) reader.skip(ACTOR_BYTES);
+  return reader.offset;
 };
 
 export const hintKey = (target: NodeId, key: Key): Uint8Array => {
