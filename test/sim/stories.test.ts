@@ -42,6 +42,25 @@ stories('a fourth node stands in for a dead owner, and hands over what it kept',
   assert.equal(standIn.node!.recordOf(keyOfText('k')), undefined, 'the stand-in forgot it');
 });
 
+stories('a stand-in keeps its copy until every owner has one', () => {
+  const { world, put } = cluster(4);
+  const key = keyOfText('k');
+  const owners = world.hosts[0]!.node!.ringView.ownersOf(key);
+  const [early, late, third] = world.hosts.filter(({ id }) => owners.includes(id));
+  const standIn = world.hosts.find(({ id }) => !owners.includes(id))!;
+  for (const host of [early!, late!]) world.crash(host);
+  world.clock.advance(100);
+  assert.equal(codeOf(put(world.hosts.indexOf(standIn), 'sloppy', { w: 2 })), 'applied');
+  world.start(early!);
+  world.clock.advance(5000);
+  assert.notEqual(early!.node!.recordOf(key), undefined, 'the hint was delivered');
+  assert.notEqual(standIn.node!.recordOf(key), undefined, 'one owner lacks it still');
+  world.start(late!);
+  world.clock.advance(10_000);
+  for (const { node } of [early!, late!, third!]) assert.notEqual(node!.recordOf(key), undefined);
+  assert.equal(standIn.node!.recordOf(key), undefined, 'all owners have it');
+});
+
 stories('a stale replica is repaired by a read', () => {
   const { world, put, get } = cluster();
   // Buffered only, on a node that dies before its flush: no hint names it.

@@ -7,7 +7,6 @@ import { NOTHING_CARRIED } from '../../core/admission.ts';
 import type { Carried } from '../../core/admission.ts';
 import type { NodeId } from '../../core/ids.ts';
 import { encodeRecord } from '../../core/record-bytes.ts';
-import { EMPTY_RECORD } from '../../core/record.ts';
 import type { RecordOfKey } from '../../core/record.ts';
 import type { Handoff } from '../../wire/peer-messages.ts';
 import type { Admission } from '../admission-desk.ts';
@@ -78,9 +77,7 @@ export class HandoffDesk implements HandoffPorts {
 
   forgetBatch(number: number): void {
     if (this.#batch?.number !== number) return;
-    for (const { hint, record } of this.#batch.entries) {
-      this.#parts.replica.forgetHint(hint, record);
-    }
+    for (const { hint } of this.#batch.entries) this.#forget(hint);
     this.#batch = undefined;
   }
 
@@ -119,7 +116,7 @@ export class HandoffDesk implements HandoffPorts {
   #retargetOne(hint: Hint): void {
     const { self, store, ring, replica } = this.#parts;
     // A hint whose record is gone promises nothing any more.
-    if (replica.read(hint.key) === undefined) return replica.forgetHint(hint, EMPTY_RECORD);
+    if (replica.read(hint.key) === undefined) return this.#forget(hint);
     const all = ring.ownersOf(hint.key);
     const others = all.filter((owner) => owner !== self);
     const hasRoom = store.hints.hasRoomFor(others, hint.key);
@@ -129,6 +126,12 @@ export class HandoffDesk implements HandoffPorts {
       for (const owner of owners) store.hints.keep(owner, hint.key, hint.sinceMs);
       store.hints.forget(hint);
     });
+  }
+
+  /** The copy it refers to stays until every owner has it: the transfer desk sees to that (C6). */
+  #forget(hint: Hint): void {
+    const { store } = this.#parts;
+    store.change(() => store.hints.forget(hint));
   }
 
   #batchFor(target: NodeId): Batch | undefined {
@@ -142,7 +145,7 @@ export class HandoffDesk implements HandoffPorts {
       }
       const record = replica.read(hint.key);
       // A hint whose record is gone promises nothing any more.
-      if (record === undefined) replica.forgetHint(hint, EMPTY_RECORD);
+      if (record === undefined) this.#forget(hint);
       else {
         entries.push({ hint, record });
         bytes += valueBytes(record);

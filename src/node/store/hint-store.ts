@@ -118,11 +118,6 @@ export class HintStore {
     return hint === 'corrupt' ? undefined : hint;
   }
 
-  /** Whether any owner still waits for `key`. */
-  isWantedFor(key: Key): boolean {
-    return [...this.#counts.keys()].some((target) => this.find(target, key) !== undefined);
-  }
-
   /** Up to `limit` hints for `target`, buffered ones included. */
   next(target: NodeId, limit: number): readonly Hint[] {
     const buffered = this.#memtable.hints().filter(({ hint }) => hint.target === target);

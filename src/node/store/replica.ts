@@ -36,7 +36,7 @@ import type {
 } from '../../wire/peer-messages.ts';
 import type { Completeness } from './completeness.ts';
 import type { ReplicaLimits } from '../config.ts';
-import type { Hint, StoredRecord } from './memtable.ts';
+import type { StoredRecord } from './memtable.ts';
 import { conditionRefusal, refuse, siblingRefusal, timeRefusal } from './mint-refusals.ts';
 import type { MintRefusal } from './mint-refusals.ts';
 import { FormedRecord } from './stored.ts';
@@ -250,21 +250,6 @@ export class Replica {
       return;
     }
     store.change(() => store.hints.keep(owner, key, clock.wallMs()));
-  }
-
-  /** The owner has this: the hint goes, and with it the copy of a record that was only kept for it. */
-  forgetHint(hint: Hint, delivered: RecordOfKey): void {
-    const { store } = this.#parts;
-    store.change(() => {
-      store.hints.forget(hint);
-      const { partition } = this.#parts.ring.placeOf(hint.key);
-      // A copy that a partition in motion still needs goes another way (C6).
-      if (this.#parts.ring.isHolder(partition) || store.hints.isWantedFor(hint.key)) return;
-      const slot = this.#open(hint.key);
-      if (slot.held !== 'nothing' && sameRecord(slot.held.record, delivered)) {
-        store.put(slot, 'removed');
-      }
-    });
   }
 
   #merge(
