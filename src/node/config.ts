@@ -31,7 +31,7 @@ export const LIMITS = {
     rowCacheBytes: bytes(
       32 * MiB,
       [0, 4 * GiB],
-      'Memory for rows that were read lately, in which a read is spared a search on disk; 0: none. An eighth more goes to its index.',
+      'Memory for rows that were read or written lately: to read them takes no search on disk; 0: none. An eighth more goes to its index.',
     ),
     retryHorizonMs: ms(
       600_000,

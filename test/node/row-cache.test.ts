@@ -19,13 +19,11 @@ const step = fc.oneof(
     weight: 8,
     arbitrary: fc.record({
       key: fc.nat(39),
-      isNew: fc.boolean(),
       partition: fc.nat(65_535).map(partitionId),
       bytes: fc.oneof(fc.nat(200), fc.nat(5000)),
     }),
   },
   { weight: 1, arbitrary: fc.record({ forget: fc.nat(39) }) },
-  { weight: 1, arbitrary: fc.record({ gone: fc.nat(39) }) },
   { weight: 1, arbitrary: fc.constant('clear' as const) },
 );
 
@@ -45,16 +43,12 @@ rows('whatever is found is what was kept last', () => {
           } else if ('forget' in each) {
             cache.forget(names[each.forget]!);
             all.delete(names[each.forget]!);
-          } else if ('gone' in each) {
-            cache.replace(names[each.gone]!, AT, undefined);
-            all.delete(names[each.gone]!);
           } else {
-            const { isNew, partition } = each;
+            const { partition } = each;
             const key = names[each.key]!;
             const row = rowOf(each.bytes, at);
-            if (isNew) cache.keep(key, partition, row);
-            else cache.replace(key, partition, row);
-            if (isNew || all.has(key)) all.set(key, { partition, row });
+            cache.keep(key, partition, row);
+            all.set(key, { partition, row });
           }
           for (const name of names) {
             const here = cache.get(name);

@@ -238,7 +238,8 @@ export class RecordStore {
       if (result.type === 'durable') {
         // Until `settle` nobody looks below the layer: nothing older can be read.
         for (const [key, { row, place }] of layer.records) {
-          this.#rows.replace(key, place.partition, row);
+          if (row === undefined) this.#rows.forget(key);
+          else this.#rows.keep(key, place.partition, row);
         }
         this.#memtable.settle();
         counted?.durable();

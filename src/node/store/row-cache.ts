@@ -1,7 +1,8 @@
 /**
- * Rows of records that were read lately, as they lie in storage: a read of LMDB costs a search of its
- * tree. They stand one behind another in one block of memory, the oldest overwritten first, so the
- * collector sees one object however many they are. A key has one slot; whoever comes later takes it.
+ * Rows of records that were read or written lately, as they lie in storage: a read of LMDB costs a
+ * search of its tree. They stand one behind another in one block of memory, the oldest overwritten
+ * first, so the collector sees one object however many they are. A key has one slot; whoever comes
+ * later takes it.
  *
  *   slots ──▶ │ head │ key │ row │ head │ key │ row │ … as far back as the block goes
  *
@@ -72,13 +73,6 @@ export class RowCache {
     putUint16(block, at + 4, row.length);
     putUint16(block, at + 6, partition);
     block.set(row, at + HEAD_BYTES + key.length);
-  }
-
-  /** The row of `key` is another one from here on, or gone; of a key that is not here that says nothing. */
-  replace(key: Key, partition: PartitionId, row: Uint8Array | undefined): void {
-    if (this.#find(key) === undefined) return;
-    if (row === undefined) this.forget(key);
-    else this.keep(key, partition, row);
   }
 
   forget(key: Key): void {
