@@ -1,8 +1,8 @@
 /**
  * Rows of records that were read or written lately, as they lie in storage: a read of LMDB costs a
  * search of its tree. They stand one behind another in one block of memory, the oldest overwritten
- * first, so the collector sees one object however many they are. A key has one slot; whoever comes
- * later takes it.
+ * first, so the collector sees one object however many they are. A key has two slots, side by side,
+ * to share with others; whoever comes takes the one that was taken longer ago.
  *
  *   slots ──▶ │ head │ key │ row │ head │ key │ row │ … as far back as the block goes
  *
@@ -19,6 +19,8 @@ const UNIT_BYTES = 32;
 const BYTES_PER_SLOT = 64;
 /** A larger row costs little more to copy than to find, and would drive out many. */
 const ROW_BYTES_MAX = 4096;
+/** Of units: numbers up to here the engine keeps as they are. */
+const TAKEN_MAX = 2 ** 31 - 1;
 
 /** `row`: a view, true until the next change. */
 export type CachedRow = { readonly partition: PartitionId; readonly row: Uint8Array };
@@ -28,19 +30,22 @@ export type RowCacheCounts = { readonly hits: number; readonly misses: number };
 
 export class RowCache {
   readonly #block: Uint8Array;
-  /** Where each entry begins, counted in all bytes ever taken. */
-  readonly #slots: Float64Array;
+  /** Of the block. */
+  readonly #units: number;
+  /** Where each entry begins, counted in all units ever taken. */
+  readonly #slots: Uint32Array;
   #taken: number;
   #hits = 0;
   #misses = 0;
 
   /** A block of so many bytes; of 0 it keeps nothing. */
   constructor(bytes: number) {
-    const slots = 2 ** Math.floor(Math.log2(Math.max(1, bytes / BYTES_PER_SLOT)));
-    this.#block = new Uint8Array(bytes);
-    this.#slots = new Float64Array(slots);
+    const slots = 2 ** Math.floor(Math.log2(Math.max(2, bytes / BYTES_PER_SLOT)));
+    this.#units = Math.floor(bytes / UNIT_BYTES);
+    this.#block = new Uint8Array(this.#units * UNIT_BYTES);
+    this.#slots = new Uint32Array(slots);
     // So that a slot nobody took says what one says whose entry was overwritten.
-    this.#taken = bytes;
+    this.#taken = this.#units;
   }
 
   /** Of `get`. */
@@ -49,77 +54,97 @@ export class RowCache {
   }
 
   get(key: Key): CachedRow | undefined {
-    const at = this.#find(key);
-    if (at === undefined) {
+    const slot = this.#find(key);
+    if (slot === undefined) {
       this.#misses += 1;
       return undefined;
     }
     this.#hits += 1;
     const block = this.#block;
+    const at = this.#entryOf(slot);
     const rowAt = at + HEAD_BYTES + key.length;
     const row = block.subarray(rowAt, rowAt + uint16At(block, at + 4));
     return { partition: partitionId(uint16At(block, at + 6)), row };
   }
 
   keep(key: Key, partition: PartitionId, row: Uint8Array): void {
-    const bytes = key.length + row.length;
-    if (row.length > ROW_BYTES_MAX || HEAD_BYTES + bytes > this.#block.length) {
-      return this.forget(key);
-    }
-    const before = this.#find(key);
-    const hasRoom = before !== undefined && uint16At(this.#block, before) >= bytes;
-    const at = hasRoom ? before : this.#append(key, bytes);
+    const bytes = HEAD_BYTES + key.length + row.length;
+    if (row.length > ROW_BYTES_MAX || bytes > this.#block.length) return this.forget(key);
     const block = this.#block;
+    const found = this.#find(key);
+    const slot = found ?? this.#slotFor(key);
+    if (found === undefined || uint16At(block, this.#entryOf(found)) < bytes) {
+      this.#take(slot, key, bytes);
+    }
+    const at = this.#entryOf(slot);
     putUint16(block, at + 4, row.length);
     putUint16(block, at + 6, partition);
     block.set(row, at + HEAD_BYTES + key.length);
   }
 
   forget(key: Key): void {
-    if (this.#find(key) !== undefined) this.#slots[this.#slotOf(key)] = 0;
+    const slot = this.#find(key);
+    if (slot !== undefined) this.#slots[slot] = 0;
   }
 
   clear(): void {
     this.#slots.fill(0);
+    this.#taken = this.#units;
   }
 
-  /** Where in the block the entry of `key` begins. */
+  /** The slot whose entry is that of `key`. */
   #find(key: Key): number | undefined {
+    const slot = slotOf(key, this.#slots.length);
+    if (this.#isEntryOf(slot, key)) return slot;
+    return this.#isEntryOf(slot ^ 1, key) ? slot ^ 1 : undefined;
+  }
+
+  /** Of its two slots the one that was taken longer ago, or by nobody. */
+  #slotFor(key: Key): number {
+    const slots = this.#slots;
+    const slot = slotOf(key, slots.length);
+    return slots[slot]! <= slots[slot ^ 1]! ? slot : slot ^ 1;
+  }
+
+  #isEntryOf(slot: number, key: Key): boolean {
+    // What lies further back than the block is long has been written over.
+    if (this.#slots[slot]! <= this.#taken - this.#units) return false;
     const block = this.#block;
-    const began = this.#slots[this.#slotOf(key)]!;
-    // What lies further back has been written over.
-    if (began <= this.#taken - block.length) return undefined;
-    const at = began % block.length;
-    if (uint16At(block, at + 2) !== key.length) return undefined;
+    const at = this.#entryOf(slot);
+    if (uint16At(block, at + 2) !== key.length) return false;
     const keyAt = at + HEAD_BYTES;
     for (let i = 0; i < key.length; i++) {
-      if (block[keyAt + i] !== key.charCodeAt(i)) return undefined;
+      if (block[keyAt + i] !== key.charCodeAt(i)) return false;
     }
-    return at;
+    return true;
   }
 
-  /** Takes room for an entry, in one piece; where it begins. */
-  #append(key: Key, bytes: number): number {
-    const { length } = this.#block;
-    const size = Math.min(length, Math.ceil((HEAD_BYTES + bytes) / UNIT_BYTES) * UNIT_BYTES);
-    const left = length - (this.#taken % length);
-    if (left < size) this.#taken += left;
-    const at = this.#taken % length;
-    this.#slots[this.#slotOf(key)] = this.#taken;
-    this.#taken += size;
-    putUint16(this.#block, at, size - HEAD_BYTES);
-    putUint16(this.#block, at + 2, key.length);
-    for (let i = 0; i < key.length; i++) this.#block[at + HEAD_BYTES + i] = key.charCodeAt(i);
-    return at;
+  #entryOf(slot: number): number {
+    return (this.#slots[slot]! % this.#units) * UNIT_BYTES;
   }
 
-  /** FNV-1a of the key, folded. */
-  #slotOf(key: Key): number {
-    let hash = 0x811c9dc5;
-    for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
-    return (hash ^ (hash >>> 15)) & (this.#slots.length - 1);
+  /** Takes room for an entry, in one piece. */
+  #take(slot: number, key: Key, bytes: number): void {
+    const units = Math.ceil(bytes / UNIT_BYTES);
+    if (this.#taken > TAKEN_MAX - 2 * this.#units) this.clear();
+    const left = this.#units - (this.#taken % this.#units);
+    if (left < units) this.#taken += left;
+    this.#slots[slot] = this.#taken;
+    this.#taken += units;
+    const block = this.#block;
+    const at = this.#entryOf(slot);
+    putUint16(block, at, units * UNIT_BYTES);
+    putUint16(block, at + 2, key.length);
+    for (let i = 0; i < key.length; i++) block[at + HEAD_BYTES + i] = key.charCodeAt(i);
   }
 }
+
+/** FNV-1a of the key, folded. */
+const slotOf = (key: Key, slots: number): number => {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
+  return (hash ^ (hash >>> 15)) & (slots - 1);
+};
 
 const uint16At = (bytes: Uint8Array, at: number): number => (bytes[at]! << 8) | bytes[at + 1]!;
 
