@@ -1,7 +1,8 @@
 /** Sockets, clock and chance of a client in Node: the only file of the client that touches them. */
-import { createHash, randomBytes, randomInt } from 'node:crypto';
+import { hash, randomBytes, randomInt } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { WebSocket } from 'ws';
+import { bytesOfString } from '../core/ids.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Random } from '../ports/random.ts';
 import { SUBPROTOCOL } from '../wire/client-messages.ts';
@@ -81,7 +82,9 @@ export const nodeClock: Clock = {
   endOfTurn: (task) => void setImmediate(task),
 };
 
-export const nodeMd5 = (bytes: Uint8Array): Uint8Array => createHash('md5').update(bytes).digest();
+/** The one-shot form, as a byte string: a quarter of the cost of createHash and a Buffer. */
+export const nodeMd5 = (bytes: Uint8Array): Uint8Array =>
+  bytesOfString(hash('md5', bytes, 'binary'));
 
 export const nodeRandom: Random = {
   integer: (below) => randomInt(below),
