@@ -30,8 +30,8 @@ export const LIMITS = {
     ),
     rowCacheBytes: bytes(
       32 * MiB,
-      [0, 4 * GiB],
-      'Memory for rows that were read or written lately: to read them takes no search on disk; 0: none. An eighth more goes to its index.',
+      [0, 2 * GiB],
+      'Memory for rows that were read or written lately: to read them takes no search on disk; 0: none. A sixteenth more goes to its index.',
     ),
     retryHorizonMs: ms(
       600_000,

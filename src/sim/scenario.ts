@@ -231,8 +231,6 @@ const configOf = (
       ...(forgets ? RETRIES_MS : {}),
       record: RECORD_LIMITS[limits],
       bufferedObjectsMax: rarely(1000, 1, 6),
-      // Room for a dozen small rows: some are found there, and some were driven out.
-      rowCacheBytes: 2048,
       hintsMax: rarely(1_000_000, 0, 2, 10),
       siblingsMax: rarely(1024, 4),
     },

@@ -109,6 +109,9 @@ export type Observer = (event: SimEvent, atMs: number) => void;
 /** Of the simulated clusters, unless a story wants another number. */
 export const PARTITIONS = 8;
 
+/** Room for a dozen small rows: some are found in memory, and some were driven out. */
+const ROW_CACHE_BYTES = 2048;
+
 /** So small that a handful of records goes all the way. */
 export const HASTY_LOG: WriteLogLimits = {
   heldRows: 4,
@@ -203,7 +206,7 @@ export class World {
     host: Host,
     as: 'founder' | 'newcomer' = this.hosts.indexOf(host) < this.#founders ? 'founder' : 'newcomer',
   ): void {
-    const { digest, config, partitions = PARTITIONS } = this.#options;
+    const { digest, config = {}, partitions = PARTITIONS } = this.#options;
     const { coordinatorHost, watch, prefixDefaults = [] } = this.#options;
     if (host.gone) return;
     const { skewMs } = host.clock;
@@ -213,9 +216,13 @@ export class World {
     const random = this.random(`${host.id} life ${life}`);
     this.say(`${host.id} starts, life ${life}`);
     this.#tell({ type: 'started', host });
+    const replica = {
+      ...(config.replica ?? DEFAULT_CONFIG.replica),
+      rowCacheBytes: ROW_CACHE_BYTES,
+    };
     host.node = new Node({
       self: host.id,
-      config: { ...DEFAULT_CONFIG, ...config },
+      config: { ...DEFAULT_CONFIG, ...config, replica },
       clock,
       random,
       digest,
