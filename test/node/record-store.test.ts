@@ -214,6 +214,31 @@ stores(
   },
 );
 
+stores('some records of a partition are no more than was asked, of them and of their bytes', () => {
+  const bench = new StoreBench();
+  const [partition] = PARTS;
+  const here = Array.from({ length: 400 }, (_, i) => keyOfText(`some ${i}`)).filter(
+    (key) => bench.ring.placeOf(key).partition === partition,
+  );
+  assert.ok(here.length > 20, `${here.length} keys`);
+  const [first] = here as [Key];
+  const some = (records: number, bytes: number, wanted = (_: Key) => true) =>
+    bench.store.someOf(partition!, { records, bytes }, wanted);
+  for (const where of ['buffered', 'stored']) {
+    for (const [i, key] of here.entries()) bench.put(key, recordOf(i + 1));
+    if (where === 'stored') bench.commit();
+    const size = bench.store.look(first).bytes.length;
+    assert.equal(some(7, Infinity).length, 7, where);
+    assert.equal(some(1000, Infinity).length, here.length, where);
+    assert.equal(some(1000, 1).length, 1, where);
+    const few = some(1000, 5 * size).length;
+    assert.ok(few >= 3 && few <= 6, `${few} ${where}`);
+    const [only] = some(1000, Infinity, (key) => key === first);
+    const hash = bench.store.hashOf(bench.store.open(first));
+    assert.deepEqual(only, { key: first, hash }, where);
+  }
+});
+
 stores('a hint that says nothing any more is no hint: counted as none, found, and dropped', () => {
   const bench = new StoreBench();
   const [target, key] = [nodeId('n2'), keyOfText('k')];

@@ -1,7 +1,10 @@
 /** How a node finds damage that nobody reads, and mends it from its peers (RULES C7). */
 import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
+import { nodeDigest } from '../../src/adapters/node-digest.ts';
 import { keyOfText } from '../../src/core/ids.ts';
+import { leafOf } from '../../src/core/merkle.ts';
+import { partitionOf } from '../../src/core/ring.ts';
 import { checkTrees, rootsAreEqual } from '../../src/sim/checks.ts';
 import { LOG_TABLE } from '../../src/ports/storage.ts';
 import { HASTY_LOG } from '../../src/sim/world.ts';
@@ -88,6 +91,44 @@ scrub('what memory still has of a row that the disk lost or damaged is not relie
     until(c.world, 'it serves', () => host.node?.state === 'serving');
     assertWhole(c, host);
   }
+});
+
+scrub('a damaged row that is read makes its node miss what the disk lost beside it', () => {
+  const c = filled({ scrubIntervalMs: 86_400_000, exchangeIntervalMs: 1000 });
+  const [, , host] = c.world.hosts as [Host, Host, Host];
+  until(c.world, 'the first round', () => scrubOf(host).rounds === 1);
+  const at = c.world.hosts.indexOf(host);
+  const { partitions } = host.node!.ringView.ring;
+  const leaves = new Map<string, string>();
+  let pair: readonly [string, string] | undefined;
+  for (let i = 0; pair === undefined; i++) {
+    const position = nodeDigest.md5(new TextEncoder().encode(`n${i}`));
+    const leaf = `${partitionOf(position, partitions)} ${leafOf(position, partitions)}`;
+    const neighbour = leaves.get(leaf);
+    if (neighbour !== undefined) pair = [neighbour, `n${i}`];
+    leaves.set(leaf, `n${i}`);
+  }
+  const [damaged, lost] = pair;
+  for (const key of [...pair, ...KEYS.slice(0, 20), lost]) {
+    const put = c.putOf(0, `value of ${key}`, {
+      key: keyOfText(key),
+      w: 3,
+      mode: 'last-write-wins',
+    });
+    c.world.ask(c.world.hosts[0]!, put, (reply) => assert.equal(codeOf(reply), 'applied'));
+    c.world.clock.advance(500);
+  }
+  host.disk.damage('records', ends(damaged));
+  host.disk.damage('records', ends(lost), 'lose');
+  const found = host.node!.status().damaged;
+  assert.deepEqual(c.get(at, 3, lost, 300).texts, [`value of ${lost}`], 'it lies in memory');
+  assert.deepEqual(c.get(at, 1, damaged, 300).texts, [`value of ${damaged}`]);
+  assert.equal(host.node!.status().damaged, found + 1);
+  until(c.world, 'refilled', () => host.node!.status().incomplete === 0);
+  c.world.crash(host);
+  c.world.start(host);
+  until(c.world, 'it serves', () => host.node?.state === 'serving');
+  for (const key of pair) assert.notEqual(host.node!.recordOf(keyOfText(key)), undefined, key);
 });
 
 scrub('a Merkle branch that was damaged while the node was down is put right', () => {

@@ -4,6 +4,7 @@ import { suite } from 'uvu';
 import { keyOfText, putId } from '../../src/core/ids.ts';
 import { DEFAULT_CONFIG } from '../../src/node/config.ts';
 import type { Node } from '../../src/node/node.ts';
+import type { Host } from '../../src/sim/world.ts';
 import { cluster, codeOf } from './cluster.ts';
 
 const stories = suite('stories');
@@ -59,6 +60,31 @@ stories('a stand-in keeps its copy until every owner has one', () => {
   world.clock.advance(10_000);
   for (const { node } of [early!, late!, third!]) assert.notEqual(node!.recordOf(key), undefined);
   assert.equal(standIn.node!.recordOf(key), undefined, 'all owners have it');
+});
+
+stories('an owner that stays away does not hold up what stand-ins give to the others', () => {
+  const { world, put } = cluster(5, 1, {}, 5);
+  const keys = Array.from({ length: 60 }, (_, i) => keyOfText(`k${i}`));
+  const [back, away, ...standIns] = world.hosts as [Host, Host, ...Host[]];
+  const { ringView } = standIns[0]!.node!;
+  for (const host of [back, away]) world.crash(host);
+  world.clock.advance(3000);
+  for (const key of keys) assert.equal(codeOf(put(2, 'sloppy', { key }, 300)), 'applied');
+  /** What stand-ins keep of keys that both own, or the first alone. */
+  const kept = (which: 'both' | 'back alone'): number =>
+    standIns.flatMap(({ id, node }) =>
+      keys.filter((key) => {
+        const owners = ringView.ownersOf(key);
+        const isOne = !owners.includes(id) && owners.includes(back.id);
+        const isWanted = owners.includes(away.id) === (which === 'both');
+        return isOne && isWanted && node!.recordOf(key) !== undefined;
+      }),
+    ).length;
+  assert.ok(kept('both') > 0 && kept('back alone') > 0, 'they stand in for both');
+  world.start(back);
+  world.clock.advance(8000);
+  assert.equal(kept('back alone'), 0, 'handed over, and gone');
+  assert.ok(kept('both') > 0, 'one owner has none yet');
 });
 
 stories('a stale replica is repaired by a read', () => {

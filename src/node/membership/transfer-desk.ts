@@ -32,8 +32,12 @@ export type TransferDeskParts = {
   readonly tell: (event: TransferEvent) => void;
 };
 
-/** Records in one offer. */
+/** Records in one offer … */
 const BATCH_MAX = 64;
+/** … and their bytes, but for the last: an owner that lacks them all gets them in one message. */
+const BATCH_BYTES_MAX = 4 * 1024 * 1024;
+/** Partitions in which nothing is found to offer are looked through a few a round: all rows of each. */
+const LOOKS_MAX = 16;
 
 type Batch = {
   readonly number: number;
@@ -46,7 +50,7 @@ type Batch = {
 
 export class TransferDesk implements TransferPorts {
   readonly #parts: TransferDeskParts;
-  /** An owner of these did not confirm: the others come first. */
+  /** An owner of these did not confirm, or there was nothing to offer: the others come first. */
   readonly #passedOver = new Set<PartitionId>();
   #batch: Batch | undefined;
   #lastNumber: number;
@@ -96,10 +100,7 @@ export class TransferDesk implements TransferPorts {
     admission.begin('transfer');
     const batch = this.#paused ? undefined : this.#nextBatch();
     this.#batch = batch;
-    if (batch === undefined) {
-      this.#passedOver.clear();
-      return tell({ type: 'batch.none' });
-    }
+    if (batch === undefined) return tell({ type: 'batch.none' });
     const { number, partition, version } = batch;
     const entries = batch.entries.map(({ key, hash }) => ({ key, hash: encodeHashes([hash]) }));
     this.#carried = { ...NOTHING_CARRIED, looked: entries.length };
@@ -117,6 +118,7 @@ export class TransferDesk implements TransferPorts {
     const { ring, store } = this.#parts;
     const { partition, version, entries } = batch;
     if (ring.versionOf(partition) !== version || ring.isHolder(partition)) return;
+    const before = this.#given;
     store.change(() => {
       for (const { key, hash } of entries) {
         const slot = store.open(key);
@@ -127,6 +129,8 @@ export class TransferDesk implements TransferPorts {
         this.#given += 1;
       }
     });
+    // All of it changed meanwhile, or the disk says of it what memory does not: not at once again.
+    if (this.#given === before) this.#passedOver.add(partition);
   }
 
   giveUpBatch(number: number): void {
@@ -199,17 +203,27 @@ export class TransferDesk implements TransferPorts {
 
   #nextBatch(): Batch | undefined {
     const { ring, store } = this.#parts;
+    let looks = 0;
     for (const partition of this.departing()) {
-      if (this.#passedOver.has(partition)) continue;
       const owners = ring.ring.table[partition]!;
+      // All of them have to confirm.
+      const isHopeless =
+        owners.length === 0 || owners.some((owner) => ring.healthOf(owner) === 'down');
+      if (isHopeless || this.#passedOver.has(partition)) continue;
+      if (looks++ === LOOKS_MAX) return undefined;
       // A copy that stands in for an owner is handed off by its hint.
       const isHinted = (key: Key): boolean => owners.some((o) => store.hints.find(o, key));
-      const entries = store.someOf(partition, BATCH_MAX, (key) => !isHinted(key));
-      if (entries.length === 0 || owners.length === 0) continue;
+      const most = { records: BATCH_MAX, bytes: BATCH_BYTES_MAX };
+      const entries = store.someOf(partition, most, (key) => !isHinted(key));
+      if (entries.length === 0) {
+        this.#passedOver.add(partition);
+        continue;
+      }
       const version = ring.versionOf(partition);
       const waiting = new Set(owners);
       return { number: ++this.#lastNumber, partition, version, entries, waiting };
     }
+    this.#passedOver.clear();
     return undefined;
   }
 }

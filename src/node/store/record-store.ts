@@ -11,7 +11,7 @@ import { kept } from '../../core/bytes.ts';
 import type { Key, PartitionId } from '../../core/ids.ts';
 import { showKey } from '../../core/ids.ts';
 import { NO_HASH, leafOf } from '../../core/merkle.ts';
-import { encodeRecord } from '../../core/record-bytes.ts';
+import { encodeForm, encodeRecord } from '../../core/record-bytes.ts';
 import type { RecordForm } from '../../core/record-bytes.ts';
 import type { Digest } from '../../ports/digest.ts';
 import type { Storage, StorageOp } from '../../ports/storage.ts';
@@ -65,6 +65,9 @@ export type StoreLimits = {
   readonly freeBytesMin: number;
   readonly rowCacheBytes: number;
 };
+
+/** Rows read at a time where values may be large. */
+const LARGE_PAGE = 32;
 
 /** What lies under a key; `corrupt`: the disk gave back something else than was written. */
 export type Slot = {
@@ -301,26 +304,31 @@ export class RecordStore {
     return held;
   }
 
-  /** Up to `limit` records of a partition, in order of position, with their hashes. */
+  /** Some records of a partition with their hashes; no more of them, or of their bytes but for the last. */
   someOf(
     partition: PartitionId,
-    limit: number,
+    most: { readonly records: number; readonly bytes: number },
     wanted: (key: Key) => boolean,
   ): readonly { readonly key: Key; readonly hash: bigint }[] {
     const { storage, digest } = this.#parts;
     const found: { readonly key: Key; readonly hash: bigint }[] = [];
+    let bytes = 0;
+    const isEnough = (): boolean => found.length === most.records || bytes >= most.bytes;
     const buffered = this.#memtable.records();
-    for (const [key, { place, stored, hash }] of buffered) {
+    for (const [key, { place, stored, hash, form }] of buffered) {
       if (place.partition !== partition || stored === 'removed' || !wanted(key)) continue;
       found.push({ key, hash: hash ?? hashOfRecord(digest, key, stored.record) });
-      if (found.length === limit) return found;
+      bytes += (form ?? encodeForm(stored.record, 'with-values')).bytes.length;
+      if (isEnough()) return found;
     }
-    for (const { key: name, value } of eachEntry(storage, 'records', partitionRange(partition))) {
+    const range = partitionRange(partition);
+    for (const { key: name, value } of eachEntry(storage, 'records', range, LARGE_PAGE)) {
       const key = keyOfRecordKey(name);
       const hash = hashOfRow(digest, value);
       if (buffered.has(key) || hash === 'corrupt' || !wanted(key)) continue;
       found.push({ key, hash });
-      if (found.length === limit) return found;
+      bytes += value.length;
+      if (isEnough()) return found;
     }
     return found;
   }

@@ -298,6 +298,8 @@ export class Replica {
     const { store, completeness } = this.#parts;
     const slot = store.open(key);
     if (isSound(slot)) return slot;
+    // What else the disk lost there is to be missed, not remembered.
+    store.distrustRows();
     store.change(() => {
       store.put(slot, 'removed');
       completeness.forget([slot.place.partition]);
