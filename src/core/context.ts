@@ -8,8 +8,10 @@ import { ByteReader, ByteWriter, sameBytes } from './bytes.ts';
 import { isNodeId } from './ids.ts';
 import type { NodeId, PutId } from './ids.ts';
 import { readSeen, readVector, writeSeen, writeVector } from './record-bytes.ts';
+import { lessOf } from './record.ts';
 import type { CausalContext } from './record.ts';
 
+/** Of what is sealed, so that whatever a reader is given is taken back. */
 export const CONTEXT_BYTES_MAX = 8192;
 
 const FORMAT = 1;
@@ -41,6 +43,9 @@ export const sealContext = (
   writeSeen(writer, context.seen);
   writer.varint(context.shown.length);
   for (const put of context.shown) writer.hex(put);
+  if (writer.length + SEAL_BYTES > CONTEXT_BYTES_MAX) {
+    return sealContext(lessOf(context), fastest, seal);
+  }
   writer.raw(seal.sign(writer.view()), SEAL_BYTES);
   return writer.take();
 };

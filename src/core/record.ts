@@ -180,6 +180,17 @@ export const contextAfter = (
   shown: [put],
 });
 
+/**
+ * A context that says less, for one that is too long: what it leaves out its writer has not seen, so a
+ * value may stay as a false sibling, and none is lost (A6). The values that were shown go last, or
+ * nobody could ever overwrite them.
+ */
+export const lessOf = ({ vector, seen, shown }: CausalContext): CausalContext => {
+  if (seen.length > 0) return { vector, seen: newestSeen(seen, seen.length >> 1), shown };
+  if (vector.length > 0) return { vector: newestDots(vector, vector.length >> 1), seen, shown };
+  return { vector, seen, shown: shown.slice(0, shown.length >> 1) };
+};
+
 /** Everything either of two contexts of one key has seen. */
 export const joinContexts = (a: CausalContext, b: CausalContext): CausalContext =>
   a === BLIND
@@ -284,16 +295,20 @@ const truncateVector = (
   entriesMax: number,
 ): VersionVector => {
   if (vector.length <= entriesMax) return vector;
-  const newest = new Set(
-    [...vector]
-      .sort((a, b) => b.time - a.time || (a.actor < b.actor ? 1 : -1))
-      .slice(0, entriesMax),
-  );
+  const newest = new Set(newestDots(vector, entriesMax));
   return vector.flatMap((entry) => {
     if (newest.has(entry)) return [entry];
     const live = siblings.filter((sibling) => sibling.dot.actor === entry.actor);
     return live.length === 0 ? [] : [live.reduce((a, b) => (a.dot.n > b.dot.n ? a : b)).dot];
   });
+};
+
+/** In their order. */
+const newestDots = (vector: VersionVector, dotsMax: number): VersionVector => {
+  const newest = new Set(
+    [...vector].sort((a, b) => b.time - a.time || (a.actor < b.actor ? 1 : -1)).slice(0, dotsMax),
+  );
+  return vector.filter((dot) => newest.has(dot));
 };
 
 const newestSeen = (seen: readonly SeenPut[], putsMax: number): readonly SeenPut[] =>

@@ -87,6 +87,20 @@ stories('an owner that stays away does not hold up what stand-ins give to the ot
   assert.ok(kept('both') > 0, 'one owner has none yet');
 });
 
+stories('a key with all the history that a record may keep is written on', () => {
+  const record = { vectorEntriesMax: 1024, seenPutsMax: 1024 };
+  const { put, get } = cluster(3, 1, { replica: { ...DEFAULT_CONFIG.replica, record } });
+  let contexts: readonly Uint8Array[] = [];
+  for (let i = 0; i < 700; i++) {
+    const reply = put(0, `${i}`, { contexts }, 40);
+    assert.ok(reply.type === 'applied', `${i}: ${JSON.stringify(reply)}`);
+    contexts = [reply.context];
+  }
+  const { context } = get(0, 3);
+  assert.equal(codeOf(put(0, 'last', { contexts: [context] })), 'applied');
+  assert.deepEqual(get(0, 3).texts, ['last']);
+});
+
 stories('a stale replica is repaired by a read', () => {
   const { world, put, get } = cluster();
   // Buffered only, on a node that dies before its flush: no hint names it.
