@@ -15,7 +15,7 @@ import type { Dot, VersionVector } from './vector.ts';
 
 const FORMAT = 1;
 const FORMAT_BYTES = 1;
-const ACTOR_BYTES = 14;
+export const ACTOR_BYTES = 14;
 const PUT_ID_BYTES = 8;
 const KINDS = { value: 0, tombstone: 1, withheld: 2, expired: 3 } as const;
 

@@ -1,4 +1,5 @@
 /** Ring, keys and replicas as the page draws them. */
+import { FNV_START, fnv1a } from '../core/fnv.ts';
 import { hexOf, showKey } from '../core/ids.ts';
 import type { Key, NodeId, PartitionId } from '../core/ids.ts';
 import type { Sibling } from '../core/record.ts';
@@ -13,12 +14,8 @@ const TEXT_MAX = 400;
 export const ringVersionOf = (ring: Ring): string => {
   const known = versions.get(ring);
   if (known !== undefined) return known;
-  let hash = 0x811c9dc5;
-  for (const owners of [...ring.table, ...ring.target]) {
-    for (const character of owners.join() + ';') {
-      hash = Math.imul(hash ^ character.charCodeAt(0), 0x01000193);
-    }
-  }
+  let hash = FNV_START;
+  for (const owners of [...ring.table, ...ring.target]) hash = fnv1a(`${owners.join()};`, hash);
   const version = (hash >>> 0).toString(16).padStart(8, '0');
   versions.set(ring, version);
   return version;

@@ -3,6 +3,7 @@
  * coordinator, one for each replica's part in it. Ids follow from the request alone, so that nodes
  * that never spoke of spans still tell one trace; a client's `traceparent` is its parent.
  */
+import { FNV_START, fnv1a } from '../core/fnv.ts';
 import { parseTraceparent } from '../core/traceparent.ts';
 import type { Facts, InspectionRecord } from './records.ts';
 
@@ -172,10 +173,7 @@ const nano = (ms: number): string => String(BigInt(Math.round(ms * 1000)) * 1000
 const hexHash = (text: string, words: number): string => {
   let digits = '';
   for (let word = 0; word < words; word++) {
-    let hash = 0x811c9dc5 ^ Math.imul(word, 0x9e3779b1);
-    for (let i = 0; i < text.length; i++) {
-      hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
-    }
+    const hash = fnv1a(text, FNV_START ^ Math.imul(word, 0x9e3779b1));
     digits += (hash >>> 0).toString(16).padStart(8, '0');
   }
   return digits;

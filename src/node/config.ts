@@ -194,7 +194,11 @@ export const LIMITS = {
     [1, 65_536],
     'Hints in one delivery; more: fewer round trips, longer pauses of the receiver.',
   ),
-  hintBatchBytesMax: live.bytes(4 * MiB, [1024, 128 * MiB], 'Value bytes of one delivery.'),
+  hintBatchBytesMax: live.bytes(
+    4 * MiB,
+    [1024, 128 * MiB],
+    'Value bytes of one delivery, of hints or of what is given away.',
+  ),
   readRepairsPerSecondMax: live.count(
     1000,
     [1, 1_000_000],

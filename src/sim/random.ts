@@ -1,10 +1,10 @@
 /** Chance from a seed: one stream for each name, so that drawing more in one place changes no other. */
+import { FNV_START, fnv1a } from '../core/fnv.ts';
 import type { Random } from '../ports/random.ts';
 
 /** A small fast counter generator (sfc32), seeded by a hash of seed and name. */
 export const randomStream = (seed: number, name: string): Random => {
-  let hash = 0x811c9dc5 ^ seed;
-  for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193);
+  const hash = fnv1a(name, FNV_START ^ seed);
   let [a, b, c, counter] = [hash | 0, seed | 0, Math.imul(hash, 0x9e3779b1) | 0, 1];
   const next = (): number => {
     const sum = (((a + b) | 0) + counter) | 0;

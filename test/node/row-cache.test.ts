@@ -41,7 +41,7 @@ rows('whatever is found is what was kept last', () => {
             cache.clear();
             all.clear();
           } else if ('forget' in each) {
-            cache.forget(names[each.forget]!);
+            cache.keep(names[each.forget]!, AT, undefined);
             all.delete(names[each.forget]!);
           } else {
             const { partition } = each;
@@ -105,6 +105,20 @@ rows('large rows, and any where there is no room, are not kept, nor what they re
     cache.keep(key, AT, rowOf(large));
     assert.equal(cache.get(key), undefined, `${large} bytes in ${bytes}`);
   }
+});
+
+rows('what was kept is found as long as there was room, however much was ever kept', () => {
+  const cache = new RowCache(2 * KiB);
+  const [first, second] = names as [Key, Key];
+  // All that is kept counts, and so does what is forgotten: more units of 32 bytes than a slot can say.
+  for (let i = 0; i < 2 ** 32 / 64 + 2; i++) cache.clear();
+  cache.keep(first, AT, rowOf(100));
+  assert.deepEqual(cache.get(first)?.row, rowOf(100));
+  cache.keep(second, AT, rowOf(200));
+  assert.deepEqual(cache.get(first)?.row, rowOf(100));
+  cache.clear();
+  assert.equal(cache.get(first), undefined);
+  assert.equal(cache.get(second), undefined);
 });
 
 rows('bytes of a row that look like an entry are none', () => {

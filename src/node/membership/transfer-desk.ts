@@ -32,10 +32,8 @@ export type TransferDeskParts = {
   readonly tell: (event: TransferEvent) => void;
 };
 
-/** Records in one offer … */
+/** Records in one offer. */
 const BATCH_MAX = 64;
-/** … and their bytes, but for the last: an owner that lacks them all gets them in one message. */
-const BATCH_BYTES_MAX = 4 * 1024 * 1024;
 /** Partitions in which nothing is found to offer are looked through a few a round: all rows of each. */
 const LOOKS_MAX = 16;
 
@@ -202,7 +200,7 @@ export class TransferDesk implements TransferPorts {
   }
 
   #nextBatch(): Batch | undefined {
-    const { ring, store } = this.#parts;
+    const { ring, store, config } = this.#parts;
     let looks = 0;
     for (const partition of this.departing()) {
       const owners = ring.ring.table[partition]!;
@@ -213,7 +211,8 @@ export class TransferDesk implements TransferPorts {
       if (looks++ === LOOKS_MAX) return undefined;
       // A copy that stands in for an owner is handed off by its hint.
       const isHinted = (key: Key): boolean => owners.some((o) => store.hints.find(o, key));
-      const most = { records: BATCH_MAX, bytes: BATCH_BYTES_MAX };
+      // An owner that lacks all of them gets them in one message.
+      const most = { records: BATCH_MAX, bytes: config.hintBatchBytesMax };
       const entries = store.someOf(partition, most, (key) => !isHinted(key));
       if (entries.length === 0) {
         this.#passedOver.add(partition);

@@ -11,7 +11,7 @@ import { kept } from '../../core/bytes.ts';
 import type { Key, PartitionId } from '../../core/ids.ts';
 import { showKey } from '../../core/ids.ts';
 import { NO_HASH, leafOf } from '../../core/merkle.ts';
-import { encodeForm, encodeRecord } from '../../core/record-bytes.ts';
+import { encodeRecord } from '../../core/record-bytes.ts';
 import type { RecordForm } from '../../core/record-bytes.ts';
 import type { Digest } from '../../ports/digest.ts';
 import type { Storage, StorageOp } from '../../ports/storage.ts';
@@ -23,8 +23,8 @@ import { rowsOfLeaves } from './leaf-rows.ts';
 import type { LeafRows, LeafRowsParts } from './leaf-rows.ts';
 import { Memtable } from './memtable.ts';
 import type { Layer, Place, RecordChange, StoredRecord } from './memtable.ts';
-import { pageOf } from './record-pages.ts';
-import type { RecordPage, RecordPagesParts } from './record-pages.ts';
+import { pageOf, someOf } from './record-pages.ts';
+import type { KeyHash, Most, RecordPage, RecordPagesParts } from './record-pages.ts';
 import type { RingView } from '../membership/ring-view.ts';
 import { RowCache } from './row-cache.ts';
 import type { RowCacheCounts } from './row-cache.ts';
@@ -37,7 +37,6 @@ import {
   hashOfRecord,
   hashOfRow,
   hintKey,
-  keyOfRecordKey,
   partitionRange,
   recordBytesIn,
   recordBytesOf,
@@ -65,9 +64,6 @@ export type StoreLimits = {
   readonly freeBytesMin: number;
   readonly rowCacheBytes: number;
 };
-
-/** Rows read at a time where values may be large. */
-const LARGE_PAGE = 32;
 
 /** What lies under a key; `corrupt`: the disk gave back something else than was written. */
 export type Slot = {
@@ -241,8 +237,7 @@ export class RecordStore {
       if (result.type === 'durable') {
         // Until `settle` nobody looks below the layer: nothing older can be read.
         for (const [key, { row, place }] of layer.records) {
-          if (row === undefined) this.#rows.forget(key);
-          else this.#rows.keep(key, place.partition, row);
+          this.#rows.keep(key, place.partition, row);
         }
         this.#memtable.settle();
         counted?.durable();
@@ -304,33 +299,9 @@ export class RecordStore {
     return held;
   }
 
-  /** Some records of a partition with their hashes; no more of them, or of their bytes but for the last. */
-  someOf(
-    partition: PartitionId,
-    most: { readonly records: number; readonly bytes: number },
-    wanted: (key: Key) => boolean,
-  ): readonly { readonly key: Key; readonly hash: bigint }[] {
-    const { storage, digest } = this.#parts;
-    const found: { readonly key: Key; readonly hash: bigint }[] = [];
-    let bytes = 0;
-    const isEnough = (): boolean => found.length === most.records || bytes >= most.bytes;
-    const buffered = this.#memtable.records();
-    for (const [key, { place, stored, hash, form }] of buffered) {
-      if (place.partition !== partition || stored === 'removed' || !wanted(key)) continue;
-      found.push({ key, hash: hash ?? hashOfRecord(digest, key, stored.record) });
-      bytes += (form ?? encodeForm(stored.record, 'with-values')).bytes.length;
-      if (isEnough()) return found;
-    }
-    const range = partitionRange(partition);
-    for (const { key: name, value } of eachEntry(storage, 'records', range, LARGE_PAGE)) {
-      const key = keyOfRecordKey(name);
-      const hash = hashOfRow(digest, value);
-      if (buffered.has(key) || hash === 'corrupt' || !wanted(key)) continue;
-      found.push({ key, hash });
-      bytes += value.length;
-      if (isEnough()) return found;
-    }
-    return found;
+  /** Some records of a partition, with their hashes (record-pages.ts). */
+  someOf(partition: PartitionId, most: Most, wanted: (key: Key) => boolean): readonly KeyHash[] {
+    return someOf(this.#looking, partition, most, wanted);
   }
 
   /** A partition's root as its tree has it and as its committed rows give it; equal when idle. */

@@ -8,6 +8,7 @@
  *
  * It knows nothing of commits: its owner replaces what changed, before anyone could read it here.
  */
+import { fnv1a } from '../../core/fnv.ts';
 import { partitionId } from '../../core/ids.ts';
 import type { Key, PartitionId } from '../../core/ids.ts';
 
@@ -44,7 +45,6 @@ export class RowCache {
     this.#units = Math.floor(bytes / UNIT_BYTES);
     this.#block = new Uint8Array(this.#units * UNIT_BYTES);
     this.#slots = new Uint32Array(slots);
-    // So that a slot nobody took says what one says whose entry was overwritten.
     this.#taken = this.#units;
   }
 
@@ -67,9 +67,11 @@ export class RowCache {
     return { partition: partitionId(uint16At(block, at + 6)), row };
   }
 
-  keep(key: Key, partition: PartitionId, row: Uint8Array): void {
+  /** From here on `row` is what lies under `key`; undefined: nothing does. */
+  keep(key: Key, partition: PartitionId, row: Uint8Array | undefined): void {
+    if (row === undefined || row.length > ROW_BYTES_MAX) return this.#forget(key);
     const bytes = HEAD_BYTES + key.length + row.length;
-    if (row.length > ROW_BYTES_MAX || bytes > this.#block.length) return this.forget(key);
+    if (bytes > this.#block.length) return this.#forget(key);
     const block = this.#block;
     const found = this.#find(key);
     const slot = found ?? this.#slotFor(key);
@@ -82,14 +84,14 @@ export class RowCache {
     block.set(row, at + HEAD_BYTES + key.length);
   }
 
-  forget(key: Key): void {
+  #forget(key: Key): void {
     const slot = this.#find(key);
     if (slot !== undefined) this.#slots[slot] = 0;
   }
 
+  /** As if all of the block had been written over. */
   clear(): void {
-    this.#slots.fill(0);
-    this.#taken = this.#units;
+    this.#taken += this.#units;
   }
 
   /** The slot whose entry is that of `key`. */
@@ -123,10 +125,16 @@ export class RowCache {
     return (this.#slots[slot]! % this.#units) * UNIT_BYTES;
   }
 
+  /** A slot that nobody took says what one says whose entry was overwritten. */
+  #beginAnew(): void {
+    this.#slots.fill(0);
+    this.#taken = this.#units;
+  }
+
   /** Takes room for an entry, in one piece. */
   #take(slot: number, key: Key, bytes: number): void {
     const units = Math.ceil(bytes / UNIT_BYTES);
-    if (this.#taken > TAKEN_MAX - 2 * this.#units) this.clear();
+    if (this.#taken > TAKEN_MAX - 2 * this.#units) this.#beginAnew();
     const left = this.#units - (this.#taken % this.#units);
     if (left < units) this.#taken += left;
     this.#slots[slot] = this.#taken;
@@ -139,10 +147,8 @@ export class RowCache {
   }
 }
 
-/** FNV-1a of the key, folded. */
 const slotOf = (key: Key, slots: number): number => {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
+  const hash = fnv1a(key);
   return (hash ^ (hash >>> 15)) & (slots - 1);
 };
 
