@@ -1,8 +1,9 @@
 /**
  * The giving side of a move (RULES C6): what this node holds of a partition and is not meant to hold
- * any more, it offers to all current owners, batch by batch, and deletes exactly the records that
- * each of them has confirmed durably, as owner, under the same register. Each round it also compares
- * registers with a random peer. (The taking side is anti-entropy: a newcomer refills itself.)
+ * any more, copies that stood in for an owner among it, it offers to all current owners, batch by
+ * batch, and deletes exactly the records that each of them has confirmed durably, as owner, under the
+ * same register. Each round it also compares registers with a random peer. (The taking side is
+ * anti-entropy: a newcomer refills itself.)
  *
  *   resting ──round──▶ choosing ──a batch──▶ offering ──confirmed by all──▶ deleting ──▶ pausing
  *      ▲                  │  ▲                   │                                          │
