@@ -1,11 +1,14 @@
 /**
  * What former owners let go (RULES C6): who neither owns a partition nor is to own it deletes a
  * record there only when every current owner has it on disk. Looked at as the delete is committed,
- * while the record still lies on the disk of the former owner. A copy that was kept for one owner
- * goes together with its hint, and is none of these.
+ * while the record still lies on the disk of the former owner. It was decided at some time since the
+ * commit before, under the register of then, so only who was an owner at both is asked for the
+ * record. A copy that was kept for one owner goes together with its hint, and is none of these.
  */
 import { showKey } from '../core/ids.ts';
 import type { Key, NodeId } from '../core/ids.ts';
+import type { Ring } from '../node/membership/ring-view.ts';
+import type { Node } from '../node/node.ts';
 import { keyOfRecordKey, nameOfHint } from '../node/store/stored.ts';
 import type { StorageOp } from '../ports/storage.ts';
 import { namesIn } from './checks.ts';
@@ -27,6 +30,8 @@ export type SurrendersParts = {
 
 export class Surrenders {
   readonly #parts: SurrendersParts;
+  /** Per life of a node the ring it saw when it last began a commit. */
+  readonly #ringBefore = new WeakMap<Node, Ring>();
 
   constructor(parts: SurrendersParts) {
     this.#parts = parts;
@@ -34,6 +39,10 @@ export class Surrenders {
 
   /** Throws InvariantBroken; `ops` are about to be committed by `host`. */
   check(host: Host, ops: readonly StorageOp[]): void {
+    if (host.node === undefined) return;
+    const { ring } = host.node.ringView;
+    const before = this.#ringBefore.get(host.node) ?? ring;
+    this.#ringBefore.set(host.node, ring);
     const removed = ops.filter(({ type, table }) => type === 'remove' && table === 'records');
     if (removed.length === 0) return;
     const handedOff = new Set(
@@ -43,11 +52,11 @@ export class Surrenders {
     );
     for (const { key: name } of removed) {
       const key = keyOfRecordKey(name);
-      if (!handedOff.has(key)) this.#checkKey(host, key);
+      if (!handedOff.has(key)) this.#checkKey(host, key, before);
     }
   }
 
-  #checkKey(host: Host, key: Key): void {
+  #checkKey(host: Host, key: Key, before: Ring): void {
     const { history, holdings, world } = this.#parts;
     const view = host.node?.ringView;
     if (view === undefined) return;
@@ -59,6 +68,7 @@ export class Surrenders {
     const owners = this.#parts.rings.ownersNow(text);
     for (const id of view.ring.table[partition]!) {
       if (!owners.includes(id) || this.#hasLostDisk(id)) continue;
+      if (!before.table[partition]!.includes(id)) continue;
       const there = namesIn([holdings.onPlatter(world.hostOf(id), text)], history);
       const lacking = gone.find((each) => !history.isAccountedFor(history.get(each)!, there));
       demand(

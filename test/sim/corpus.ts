@@ -35,5 +35,9 @@ export const CORPUS: readonly { readonly seed: number; readonly found: string }[
     seed: 920000089,
     found: 'hints were kept for a copy that another hint had taken along a moment before',
   },
+  {
+    seed: 141432065,
+    found: 'the check of former owners asked one that became an owner after the delete was decided',
+  },
   { seed: 770163, found: 'the judge of conditions took a truncated write that came back for none' },
 ];
