@@ -369,7 +369,10 @@ export class Node {
   #mark(life: NonNullable<Identity['life']>): void {
     const { self, storage } = this.#parts;
     const identity = { id: self, incarnation: this.#incarnation, format: DATA_FORMAT, life };
-    saveIdentity(storage, identity, () => undefined);
+    // A life whose number is not on disk may have been another's, and will be the next one's.
+    saveIdentity(storage, identity, (result) => {
+      if (result.type === 'failed') this.#fail(`commit failed: ${result.reason}`);
+    });
   }
 
   /** RULES C8: what it holds may have been deleted and forgotten since, so nobody takes it. */

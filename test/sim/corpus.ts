@@ -39,5 +39,9 @@ export const CORPUS: readonly { readonly seed: number; readonly found: string }[
     seed: 141432065,
     found: 'the check of former owners asked one that became an owner after the delete was decided',
   },
+  {
+    seed: 990000241,
+    found: 'a node whose first commit failed went on until the second one did',
+  },
   { seed: 770163, found: 'the judge of conditions took a truncated write that came back for none' },
 ];
