@@ -276,8 +276,8 @@ const syncFile = (path: string): void => {
 
 const applyAll = (tables: Readonly<Record<StorageTable, Table>>, ops: readonly StorageOp[]) => {
   for (const op of ops) {
-    // A copy, for LMDB reads the value later, in another thread; the key it copies itself.
-    if (op.type === 'put') void tables[op.table].put(op.key, kept(op.value));
+    // LMDB holds the value until it reads it, in another thread; the key it copies at once.
+    if (op.type === 'put') void tables[op.table].put(op.key, op.value);
     else void tables[op.table].remove(op.key);
   }
 };

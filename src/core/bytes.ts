@@ -12,22 +12,47 @@ const decodedText = (bytes: Uint8Array): string => {
   }
 };
 
+const NO_BYTES = new Uint8Array(0);
+
+/** The engine keeps so few bytes beside their array; whoever asks for its `buffer` has one made. */
+const BYTES_WITHOUT_BUFFER_MAX = 64;
+
 /**
  * An array buffer of its own costs more than all else about a small result, so results share
- * blocks; a kept one keeps its block. Larger ones stand alone, and the smallest need no buffer: the
- * engine keeps their bytes beside them.
+ * blocks; a kept one keeps its block, so what lives long has blocks of its own. Larger ones stand
+ * alone, and the smallest need no buffer.
  */
-const BLOCK_BYTES = 16_384;
-const SHARED_BYTES_MIN = 65;
-const SHARED_BYTES_MAX = 1024;
-let block = new Uint8Array(BLOCK_BYTES);
-let blockUsed = 0;
+export class Blocks {
+  readonly #blockBytes: number;
+  readonly #sharedBytesMax: number;
+  #block = NO_BYTES;
+  #used = 0;
+
+  constructor(blockBytes: number, sharedBytesMax: number) {
+    this.#blockBytes = blockBytes;
+    this.#sharedBytesMax = sharedBytesMax;
+  }
+
+  room(bytes: number): Uint8Array {
+    if (bytes <= BYTES_WITHOUT_BUFFER_MAX || bytes > this.#sharedBytesMax) {
+      return new Uint8Array(bytes);
+    }
+    if (this.#used + bytes > this.#block.length) {
+      this.#block = new Uint8Array(this.#blockBytes);
+      this.#used = 0;
+    }
+    const from = this.#used;
+    this.#used += bytes;
+    return this.#block.subarray(from, this.#used);
+  }
+}
+
+const RESULTS = new Blocks(16_384, 1024);
 
 /** What the last writer wrote into, ready for the next. */
 let scratch: Uint8Array | undefined;
 const SCRATCH_BYTES = 1024;
 const SCRATCH_BYTES_MAX = 65_536;
-const NO_BYTES = new Uint8Array(0);
 
 /** A view on a writer's or reader's own bytes would be made for every number; these two are made once. */
 const eight = new Uint8Array(8);
@@ -110,6 +135,13 @@ export class ByteWriter {
     this.#eight();
   }
 
+  /** Two bytes, high first. */
+  uint16(value: number): void {
+    this.#room(2);
+    this.#bytes[this.#length++] = value >>> 8;
+    this.#bytes[this.#length++] = value & 0xff;
+  }
+
   /** Four bytes, high first. */
   uint32(value: number): void {
     this.#room(4);
@@ -122,6 +154,12 @@ export class ByteWriter {
   float64(value: number): void {
     eightView.setFloat64(0, value);
     this.#eight();
+  }
+
+  /** An integer from 0 to 2^53 - 1 in eight bytes, high first. */
+  uint53(value: number): void {
+    this.uint32(Math.floor(value / 2 ** 32));
+    this.uint32(value % 2 ** 32);
   }
 
   #eight(): void {
@@ -148,9 +186,10 @@ export class ByteWriter {
     return this.#bytes.subarray(0, this.#length);
   }
 
-  take(): Uint8Array {
+  /** `blocks`: where it is kept, if not with other results. */
+  take(blocks?: Blocks): Uint8Array {
     const length = this.#length;
-    return kept(this.#end(), 0, length);
+    return kept(this.#end(), 0, length, blocks);
   }
 
   /** What `look` makes of what was written; it keeps nothing of that, and the writer ends. */
@@ -181,22 +220,16 @@ export const plainView = ({ buffer, byteOffset, length }: Uint8Array): Uint8Arra
   new Uint8Array(buffer, byteOffset, length);
 
 /** A copy of a part of `bytes`, for keeps. */
-export const kept = (bytes: Uint8Array, from = 0, to = bytes.length): Uint8Array => {
+export const kept = (
+  bytes: Uint8Array,
+  from = 0,
+  to = bytes.length,
+  blocks = RESULTS,
+): Uint8Array => {
   const length = to - from;
-  const isShared = length >= SHARED_BYTES_MIN && length <= SHARED_BYTES_MAX;
-  const copy = isShared ? roomInBlock(length) : new Uint8Array(length);
+  const copy = blocks.room(length);
   copy.set(bytes.length === length ? bytes : bytes.subarray(from, to));
   return copy;
-};
-
-const roomInBlock = (length: number): Uint8Array => {
-  if (blockUsed + length > BLOCK_BYTES) {
-    block = new Uint8Array(BLOCK_BYTES);
-    blockUsed = 0;
-  }
-  const from = blockUsed;
-  blockUsed += length;
-  return block.subarray(from, blockUsed);
 };
 
 /** Throws RangeError at the first read beyond the end or out of range: callers refuse the whole. */
@@ -311,12 +344,17 @@ export class ByteReader {
   }
 
   text(): string {
-    const bytes = this.raw(this.varint());
+    const length = this.varint();
+    const from = this.#offset;
+    this.skip(length);
+    const bytes = this.#bytes;
+    const whole = (): string => decodedText(bytes.subarray(from, from + length));
     // As in writing.
-    if (bytes.length > SHORT_TEXT_MAX) return decodedText(bytes);
+    if (length > SHORT_TEXT_MAX) return whole();
     let text = '';
-    for (const byte of bytes) {
-      if (byte >= 0x80) return decodedText(bytes);
+    for (let at = from; at < from + length; at++) {
+      const byte = bytes[at]!;
+      if (byte >= 0x80) return whole();
       text += String.fromCharCode(byte);
     }
     return text;
@@ -330,6 +368,17 @@ export class ByteReader {
 /** The number that `ByteWriter.uint32` has written at `at`. */
 export const uint32At = (bytes: Uint8Array, at: number): number =>
   ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
+
+/** Whether the first `count` of `others` lie at `at`: no view is made, which may cost a buffer. */
+export const hasBytesAt = (
+  bytes: Uint8Array,
+  at: number,
+  others: Uint8Array,
+  count: number,
+): boolean => {
+  for (let i = 0; i < count; i++) if (bytes[at + i] !== others[i]) return false;
+  return true;
+};
 
 export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => {
   if (a.length !== b.length) return false;

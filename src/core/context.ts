@@ -4,7 +4,7 @@
  *
  *   1 │ key tag (8) │ replica that answered fastest │ vector │ seen │ shown │ seal (8)
  */
-import { ByteReader, ByteWriter, sameBytes } from './bytes.ts';
+import { ByteReader, ByteWriter, hasBytesAt } from './bytes.ts';
 import { isNodeId } from './ids.ts';
 import type { NodeId, PutId } from './ids.ts';
 import { readSeen, readVector, writeSeen, writeVector } from './record-bytes.ts';
@@ -15,6 +15,7 @@ import type { CausalContext } from './record.ts';
 export const CONTEXT_BYTES_MAX = 8192;
 
 const FORMAT = 1;
+const TAG_AT = 1;
 const TAG_BYTES = 8;
 const SEAL_BYTES = 8;
 
@@ -22,8 +23,8 @@ const SEAL_BYTES = 8;
 export type ContextSeal = {
   /** A digest of the key. */
   keyTag(): Uint8Array;
-  /** A digest of `bytes` under the secret of the cluster's creation event. */
-  sign(bytes: Uint8Array): Uint8Array;
+  /** A digest of `bytes` up to `end` under the secret of the cluster's creation event. */
+  sign(bytes: Uint8Array, end?: number): Uint8Array;
 };
 
 export type OpenedContext =
@@ -54,13 +55,11 @@ export const sealContext = (
 export const openContext = (bytes: Uint8Array, seal: ContextSeal): OpenedContext => {
   const bad = { type: 'refused', code: 'BAD_CONTEXT' } as const;
   const sealedAt = bytes.length - SEAL_BYTES;
-  if (bytes.length > CONTEXT_BYTES_MAX || sealedAt < 1 + TAG_BYTES) return bad;
-  const body = bytes.subarray(0, sealedAt);
-  const expected = seal.sign(body).subarray(0, SEAL_BYTES);
-  if (!sameBytes(bytes.subarray(sealedAt), expected)) return bad;
-  const read = readBody(body);
+  if (bytes.length > CONTEXT_BYTES_MAX || sealedAt < TAG_AT + TAG_BYTES) return bad;
+  if (!hasBytesAt(bytes, sealedAt, seal.sign(bytes, sealedAt), SEAL_BYTES)) return bad;
+  const read = readBody(bytes, sealedAt);
   if (read === undefined) return bad;
-  if (!sameBytes(read.tag, seal.keyTag().subarray(0, TAG_BYTES))) {
+  if (!hasBytesAt(bytes, TAG_AT, seal.keyTag(), TAG_BYTES)) {
     return { type: 'refused', code: 'CONTEXT_KEY_MISMATCH' };
   }
   const { context, fastest } = read;
@@ -69,22 +68,24 @@ export const openContext = (bytes: Uint8Array, seal: ContextSeal): OpenedContext
 
 /** What a context says, for those who cannot check it; undefined if it is none. */
 export const peekContext = (bytes: Uint8Array): CausalContext | undefined =>
-  bytes.length < SEAL_BYTES ? undefined : readBody(bytes.subarray(0, -SEAL_BYTES))?.context;
+  bytes.length < SEAL_BYTES ? undefined : readBody(bytes, bytes.length - SEAL_BYTES)?.context;
 
 const readBody = (
-  body: Uint8Array,
-): { tag: Uint8Array; fastest: string; context: CausalContext } | undefined => {
+  bytes: Uint8Array,
+  sealedAt: number,
+): { readonly fastest: string; readonly context: CausalContext } | undefined => {
   try {
-    const reader = new ByteReader(body);
+    const reader = new ByteReader(bytes);
+    reader.limitTo(sealedAt);
     if (reader.byte() !== FORMAT) return undefined;
-    const tag = reader.raw(TAG_BYTES);
+    reader.skip(TAG_BYTES);
     const fastest = reader.text();
     const vector = readVector(reader);
     const seen = readSeen(reader);
     const shown: PutId[] = [];
     for (let left = reader.varint(); left > 0; left--) shown.push(reader.hex(8) as PutId);
     reader.end();
-    return { tag, fastest, context: { vector, seen, shown } };
+    return { fastest, context: { vector, seen, shown } };
   } catch {
     return undefined;
   }

@@ -61,8 +61,17 @@ export const isStartId = (hex: unknown): hex is StartId =>
   typeof hex === 'string' && hex16.test(hex);
 
 /** The actor born `birth`-th in the process start `start`; `birth` is an integer in [0, 2^48). */
-export const actorId = (start: StartId, birth: number): ActorId =>
-  (start + birth.toString(16).padStart(12, '0')) as ActorId;
+export const actorId = (start: StartId, birth: number): ActorId => {
+  const codes = codesOf(ACTOR_DIGITS);
+  let rest = birth;
+  for (let at = ACTOR_DIGITS - 1; at >= start.length; at--) {
+    codes[at] = codeOfDigit(rest % 16);
+    rest = Math.floor(rest / 16);
+  }
+  for (let at = 0; at < start.length; at++) codes[at] = start.charCodeAt(at);
+  return String.fromCharCode.apply(null, codes) as ActorId;
+};
+const ACTOR_DIGITS = 28;
 
 /** The process start an actor was born in. */
 export const startOf = (actor: ActorId): StartId => actor.slice(0, 16) as StartId;

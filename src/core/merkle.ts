@@ -10,6 +10,7 @@
  *   ┌─┼─┐
  *  leaf leaf …                    32 × 8 bytes, each over 1/1,024 of the partition's keys
  */
+import { ByteWriter } from './bytes.ts';
 import type { PartitionId } from './ids.ts';
 
 export const BRANCHES = 32;
@@ -80,10 +81,9 @@ export const leafStart = (partition: PartitionId, leaf: number, partitions: numb
   (partition * LEAVES + leaf) * (2 ** 22 / partitions);
 
 export const encodeHashes = (hashes: ArrayLike<bigint>): Uint8Array => {
-  const bytes = new Uint8Array(hashes.length * 8);
-  const view = new DataView(bytes.buffer);
-  for (let i = 0; i < hashes.length; i++) view.setBigUint64(i * 8, hashes[i]!);
-  return bytes;
+  const writer = new ByteWriter();
+  for (let i = 0; i < hashes.length; i++) writer.uint64(hashes[i]!);
+  return writer.take();
 };
 
 /** Throws RangeError if these are not whole hashes. */

@@ -65,9 +65,11 @@ export class LightLife {
   /** Ends where it stands, without a word. */
   stop(): void {
     this.#state = 'over';
-    for (const { timer } of this.#waits) this.#clock.clearTimeout(timer);
-    this.#waits.length = 0;
-    this.#mail.length = 0;
+    for (let wait = this.#waits.pop(); wait !== undefined; wait = this.#waits.pop()) {
+      this.#clock.clearTimeout(wait.timer);
+    }
+    // To set the length of an array costs a call of the engine, also where it changes nothing.
+    if (this.#mail.length > 0) this.#mail.length = 0;
   }
 
   /** Handles the mail, and what comes meanwhile. */

@@ -55,9 +55,9 @@ export type Storage = {
   /** Committed entries in ascending byte order, copied, snapshot closed on return. */
   range(table: StorageTable, range: StorageRange): readonly StorageEntry[];
   /**
-   * Applies all of `ops` in order in one atomic transaction, or none. The storage copies what it
-   * keeps before it returns. `done` is called exactly once, never within this call, in the order
-   * of the commits; after a failure every later commit fails too.
+   * Applies all of `ops` in order in one atomic transaction, or none. `done` is called exactly once,
+   * never within this call, in the order of the commits; after a failure every later commit fails
+   * too. Until it is called the storage may read the bytes of `ops`: they must not change.
    */
   commit(ops: readonly StorageOp[], done: (result: CommitResult) => void): void;
   /**

@@ -9,6 +9,7 @@
  * A commit under way when the process dies is there in whole or not at all, and none without those
  * before it.
  */
+import { sameBytes } from '../core/bytes.ts';
 import { byteString, bytesOfString } from '../core/ids.ts';
 import type { StorageReader } from '../node/store/write-log.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -37,7 +38,10 @@ export type DiskFaults = {
 };
 
 type Commit = {
+  /** As they were when the commit began. */
   readonly ops: readonly StorageOp[];
+  /** As whoever began it may have changed them since, which is against the port. */
+  readonly given: readonly StorageOp[];
   readonly tookMs: number;
   readonly done: (result: CommitResult) => void;
 };
@@ -68,7 +72,10 @@ export class SimDisk {
     const endOldest = (): void => {
       const oldest = life.underWay.shift();
       if (this.#life !== life || oldest === undefined) return;
-      const { ops, tookMs, done } = oldest;
+      const { ops, given, tookMs, done } = oldest;
+      if (!ops.every((op, i) => isSameOp(op, given[i]!))) {
+        throw new Error('bytes of a commit changed before it was done');
+      }
       const failedBefore = failure !== undefined;
       failure ??= this.#failureOf(ops, tookMs);
       let result: CommitResult = { type: 'durable' };
@@ -95,7 +102,7 @@ export class SimDisk {
         const [least, most] = this.faults.commitMs;
         const begunMs = clock.monotonicMs();
         const tookMs = least + random.fraction() * (most - least);
-        life.underWay.push({ ops: ops.map(copyOf), tookMs, done });
+        life.underWay.push({ ops: ops.map(copyOf), given: ops, tookMs, done });
         lastDue = Math.max(lastDue, begunMs + Math.min(tookMs, COMMIT_DEADLINE_MS));
         // In order, whatever each of them takes: the clock rounds, so it is not asked which one is due.
         clock.setTimeout(endOldest, lastDue - begunMs);
@@ -271,6 +278,12 @@ const checkKey = ({ length }: Uint8Array): void => {
 const bytesIn = (ops: readonly StorageOp[]): number =>
   ops.reduce((sum, op) => sum + (op.type === 'put' ? op.key.length + op.value.length : 0), 0);
 
+const isSameOp = (a: StorageOp, b: StorageOp): boolean =>
+  sameBytes(a.key, b.key) &&
+  (a.type !== 'put' || (b.type === 'put' && sameBytes(a.value, b.value)));
+
 /** Not slice(): that of a Buffer copies nothing. */
 const copyOf = (op: StorageOp): StorageOp =>
-  op.type === 'put' ? { ...op, key: new Uint8Array(op.key), value: new Uint8Array(op.value) } : op;
+  op.type === 'put'
+    ? { ...op, key: new Uint8Array(op.key), value: new Uint8Array(op.value) }
+    : { ...op, key: new Uint8Array(op.key) };

@@ -148,13 +148,13 @@ export const storageContract = (name: string, open: () => StorageHarness): void 
     assert.deepEqual(harness.storage().get('records', text('big')), value);
   });
 
-  it('what the caller does to its buffers after commit or get changes nothing', async (harness) => {
+  it('what the caller does to its buffers after a commit is done, or a get, changes nothing', async (harness) => {
     const [key, value] = [text('key'), text('value')];
     let answered = false;
     harness.storage().commit([put(key, value)], () => (answered = true));
+    await harness.until(() => answered);
     key.fill(0);
     value.fill(0);
-    await harness.until(() => answered);
     const read = harness.storage().get('records', text('key'))!;
     assert.equal(show(read), 'value');
     read.fill(0);

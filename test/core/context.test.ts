@@ -13,7 +13,7 @@ const contexts = suite('contexts');
 const SECRET = new Uint8Array(32).fill(9);
 const seal = {
   keyTag: () => new Uint8Array(16).fill(5),
-  sign: (bytes: Uint8Array) => nodeDigest.keyed(SECRET, bytes),
+  sign: (bytes: Uint8Array, end?: number) => nodeDigest.keyed(SECRET, bytes, end),
 };
 const actorOf = (n: number): ActorId => n.toString(16).padStart(28, '0') as ActorId;
 const putOf = (n: number): PutId => n.toString(16).padStart(16, '0') as PutId;

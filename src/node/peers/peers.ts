@@ -160,7 +160,8 @@ export class Peers {
   }
 
   #flush(link: PeerLink): void {
-    link.outbox.unshift(...this.#parts.besides(link.node, link.outbox));
+    const besides = this.#parts.besides(link.node, link.outbox);
+    if (besides.length > 0) link.outbox.unshift(...besides);
     this.#dropped += link.flush(this.#parts.config.peerBufferBytesMax);
   }
 

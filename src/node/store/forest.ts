@@ -11,6 +11,7 @@
  * A note goes once every branch it is about was written after it; to read is to read the branches
  * and then the notes in order.
  */
+import { ByteWriter } from '../../core/bytes.ts';
 import { BRANCHES, LEAVES, MerkleTree, NO_HASH, branchOf } from '../../core/merkle.ts';
 import { partitionId } from '../../core/ids.ts';
 import type { PartitionId } from '../../core/ids.ts';
@@ -100,17 +101,17 @@ export class Forest {
 
   #note(changed: readonly number[]): StorageOp {
     this.#lastNote += 1;
-    const value = new Uint8Array(changed.length * LEAF_BYTES);
-    const view = new DataView(value.buffer);
-    changed.forEach((at, i) => {
+    const value = new ByteWriter();
+    for (const at of changed) {
       const partition = partitionId(Math.floor(at / LEAVES));
       const leaf = at % LEAVES;
-      view.setUint16(i * LEAF_BYTES, partition);
-      view.setUint16(i * LEAF_BYTES + 2, leaf);
-      view.setBigUint64(i * LEAF_BYTES + 4, this.tree(partition).leafAt(leaf));
+      value.uint16(partition);
+      value.uint16(leaf);
+      value.uint64(this.tree(partition).leafAt(leaf));
       this.#remember(partition, leaf, this.#lastNote);
-    });
-    return { type: 'put', table: 'merkle', key: noteKey(this.#lastNote), value };
+    }
+    const key = noteKey(this.#lastNote);
+    return { type: 'put', table: 'merkle', key, value: value.take() };
   }
 
   #readNote(key: Uint8Array, value: Uint8Array): void {
@@ -140,8 +141,10 @@ export class Forest {
     const partition = Math.floor(at / BRANCHES);
     const branch = at % BRANCHES;
     const value = this.tree(partitionId(partition)).encodeBranch(branch);
-    const key = new Uint8Array([partition >> 8, partition & 0xff, branch]);
-    return { type: 'put', table: 'merkle', key, value };
+    const key = new ByteWriter();
+    key.uint16(partition);
+    key.byte(branch);
+    return { type: 'put', table: 'merkle', key: key.take(), value };
   }
 
   #grown(partition: PartitionId): MerkleTree {
@@ -152,10 +155,10 @@ export class Forest {
 }
 
 const noteKey = (sequence: number): Uint8Array => {
-  const key = new Uint8Array(NOTE_PREFIX.length + 8);
-  key.set(NOTE_PREFIX);
-  new DataView(key.buffer).setBigUint64(NOTE_PREFIX.length, BigInt(sequence));
-  return key;
+  const key = new ByteWriter();
+  key.raw(NOTE_PREFIX);
+  key.uint53(sequence);
+  return key.take();
 };
 
 const EMPTY_TREE = new MerkleTree();

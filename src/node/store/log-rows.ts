@@ -7,7 +7,7 @@
  * record, as it would in its place. In what frames them it could cost all that follow: such a log is
  * refused.
  */
-import { ByteReader, ByteWriter, kept, uint32At } from '../../core/bytes.ts';
+import { Blocks, ByteReader, ByteWriter, kept, uint32At } from '../../core/bytes.ts';
 import type { Digest } from '../../ports/digest.ts';
 import type { StorageOp } from '../../ports/storage.ts';
 import { POSITION_AT } from './stored.ts';
@@ -18,6 +18,8 @@ import { POSITION_AT } from './stored.ts';
  * random writes that the log is to spare it.
  */
 const LOG_ROW_BYTES = 1900;
+/** They are held until a pass has placed what is in them: beside one another, and nothing else. */
+const ROWS = new Blocks(65_536, 4096);
 /** In the log: a record that is gone, one with its value, one that went to its place at once. */
 const KIND = { removed: 0, put: 1, placed: 2 } as const;
 type Kind = (typeof KIND)[keyof typeof KIND];
@@ -131,7 +133,7 @@ export class LogWriter {
     ops.forEach((op, i) => {
       if (op.type === 'put' && kinds[i] === KIND.put) writer.raw(op.value);
     });
-    const row = writer.take();
+    const row = writer.take(ROWS);
     this.rows.push(row);
     for (const entry of entriesOf(row, frames, valuesAt)) this.entries.push(entry);
     this.#ops = [];
@@ -181,7 +183,7 @@ export const decodeLogRow = (digest: Digest, row: Uint8Array): readonly LogEntry
 
 export const logKey = (sequence: number): Uint8Array => {
   const writer = new ByteWriter();
-  writer.uint64(BigInt(sequence));
+  writer.uint53(sequence);
   return writer.take();
 };
 

@@ -249,9 +249,10 @@ export class RecordStore {
   /** Tells everyone who waited for what is durable now. */
   releaseDurable(): void {
     this.#lookAtSpace();
-    while ((this.#waiting[0]?.sequence ?? Infinity) <= this.#memtable.durableSequence) {
-      this.#waiting.shift()!.task();
-    }
+    const durable = this.#memtable.durableSequence;
+    const left = this.#waiting.findIndex(({ sequence }) => sequence > durable);
+    const ready = this.#waiting.splice(0, left < 0 ? this.#waiting.length : left);
+    for (const { task } of ready) task();
   }
 
   /**

@@ -5,6 +5,7 @@
  */
 import type { Minted } from '../../../actors/put.ts';
 import { openContext, sealContext } from '../../core/context.ts';
+import type { ContextSeal } from '../../core/context.ts';
 import { CoterieError } from '../../core/errors.ts';
 import type { ErrorCode } from '../../core/errors.ts';
 import { actorId, showKey, startOf } from '../../core/ids.ts';
@@ -338,12 +339,12 @@ export class Replica {
     return actorId(this.#parts.start, this.#births++);
   }
 
-  #sealOf(key: Key): { keyTag(): Uint8Array; sign(bytes: Uint8Array): Uint8Array } {
+  #sealOf(key: Key): ContextSeal {
     const { digest, ring, contextSecret } = this.#parts;
     return {
       // The MD5 that places the key is at hand.
       keyTag: () => ring.placeOf(key).position,
-      sign: (bytes) => digest.keyed(contextSecret(), bytes),
+      sign: (bytes, end) => digest.keyed(contextSecret(), bytes, end),
     };
   }
 }

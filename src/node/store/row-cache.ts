@@ -18,6 +18,7 @@ const HEAD_BYTES = 8;
 const UNIT_BYTES = 32;
 /** Of the block for each slot. Small rows take three to five times as much: most get a slot. */
 const BYTES_PER_SLOT = 64;
+const SLOT_WORDS = 2;
 /** A larger row costs little more to copy than to find, and would drive out many. */
 const ROW_BYTES_MAX = 4096;
 /** Of units: numbers up to here the engine keeps as they are. */
@@ -33,8 +34,13 @@ export class RowCache {
   readonly #block: Uint8Array;
   /** Of the block. */
   readonly #units: number;
-  /** Where each entry begins, counted in all units ever taken. */
+  /**
+   * Of each slot where its entry begins, counted in all units ever taken, and the hash of its key: to
+   * look at an entry of another key would fetch a line of memory for nothing.
+   */
   readonly #slots: Uint32Array;
+  /** The same, signed: a hash is. */
+  readonly #hashes: Int32Array;
   #taken: number;
   #hits = 0;
   #misses = 0;
@@ -44,7 +50,8 @@ export class RowCache {
     const slots = 2 ** Math.floor(Math.log2(Math.max(2, bytes / BYTES_PER_SLOT)));
     this.#units = Math.floor(bytes / UNIT_BYTES);
     this.#block = new Uint8Array(this.#units * UNIT_BYTES);
-    this.#slots = new Uint32Array(slots);
+    this.#slots = new Uint32Array(SLOT_WORDS * slots);
+    this.#hashes = new Int32Array(this.#slots.buffer);
     this.#taken = this.#units;
   }
 
@@ -54,7 +61,7 @@ export class RowCache {
   }
 
   get(key: Key): CachedRow | undefined {
-    const slot = this.#find(key);
+    const slot = this.#find(key, fnv1a(key));
     if (slot === undefined) {
       this.#misses += 1;
       return undefined;
@@ -73,10 +80,11 @@ export class RowCache {
     const bytes = HEAD_BYTES + key.length + row.length;
     if (bytes > this.#block.length) return this.#forget(key);
     const block = this.#block;
-    const found = this.#find(key);
-    const slot = found ?? this.#slotFor(key);
+    const hash = fnv1a(key);
+    const found = this.#find(key, hash);
+    const slot = found ?? this.#slotFor(hash);
     if (found === undefined || uint16At(block, this.#entryOf(found)) < bytes) {
-      this.#take(slot, key, bytes);
+      this.#take(slot, key, hash, bytes);
     }
     const at = this.#entryOf(slot);
     putUint16(block, at + 4, row.length);
@@ -85,7 +93,7 @@ export class RowCache {
   }
 
   #forget(key: Key): void {
-    const slot = this.#find(key);
+    const slot = this.#find(key, fnv1a(key));
     if (slot !== undefined) this.#slots[slot] = 0;
   }
 
@@ -95,20 +103,28 @@ export class RowCache {
   }
 
   /** The slot whose entry is that of `key`. */
-  #find(key: Key): number | undefined {
-    const slot = slotOf(key, this.#slots.length);
-    if (this.#isEntryOf(slot, key)) return slot;
-    return this.#isEntryOf(slot ^ 1, key) ? slot ^ 1 : undefined;
+  #find(key: Key, hash: number): number | undefined {
+    const slot = this.#slotOf(hash);
+    if (this.#isEntryOf(slot, key, hash)) return slot;
+    const beside = slot ^ SLOT_WORDS;
+    return this.#isEntryOf(beside, key, hash) ? beside : undefined;
   }
 
   /** Of its two slots the one that was taken longer ago, or by nobody. */
-  #slotFor(key: Key): number {
+  #slotFor(hash: number): number {
     const slots = this.#slots;
-    const slot = slotOf(key, slots.length);
-    return slots[slot]! <= slots[slot ^ 1]! ? slot : slot ^ 1;
+    const slot = this.#slotOf(hash);
+    const beside = slot ^ SLOT_WORDS;
+    return slots[slot]! <= slots[beside]! ? slot : beside;
   }
 
-  #isEntryOf(slot: number, key: Key): boolean {
+  /** The first of the two slots of all keys of this hash. */
+  #slotOf(hash: number): number {
+    return ((hash ^ (hash >>> 15)) << 1) & (this.#slots.length - 1);
+  }
+
+  #isEntryOf(slot: number, key: Key, hash: number): boolean {
+    if (this.#hashes[slot + 1] !== hash) return false;
     // What lies further back than the block is long has been written over.
     if (this.#slots[slot]! <= this.#taken - this.#units) return false;
     const block = this.#block;
@@ -132,12 +148,13 @@ export class RowCache {
   }
 
   /** Takes room for an entry, in one piece. */
-  #take(slot: number, key: Key, bytes: number): void {
+  #take(slot: number, key: Key, hash: number, bytes: number): void {
     const units = Math.ceil(bytes / UNIT_BYTES);
     if (this.#taken > TAKEN_MAX - 2 * this.#units) this.#beginAnew();
     const left = this.#units - (this.#taken % this.#units);
     if (left < units) this.#taken += left;
     this.#slots[slot] = this.#taken;
+    this.#hashes[slot + 1] = hash;
     this.#taken += units;
     const block = this.#block;
     const at = this.#entryOf(slot);
@@ -146,11 +163,6 @@ export class RowCache {
     for (let i = 0; i < key.length; i++) block[at + HEAD_BYTES + i] = key.charCodeAt(i);
   }
 }
-
-const slotOf = (key: Key, slots: number): number => {
-  const hash = fnv1a(key);
-  return (hash ^ (hash >>> 15)) & (slots - 1);
-};
 
 const uint16At = (bytes: Uint8Array, at: number): number => (bytes[at]! << 8) | bytes[at + 1]!;
 
