@@ -29,9 +29,9 @@ export const LIMITS = {
       'Below this much free disk writes are refused and reads go on.',
     ),
     rowCacheBytes: bytes(
-      32 * MiB,
+      64 * MiB,
       [0, 2 * GiB],
-      'Memory for rows that were read or written lately: to read them takes no search on disk; 0: none. A sixteenth more goes to its index.',
+      'Memory for rows that were read or written lately: to read them takes no search on disk; 0: none. An eighth more goes to its index.',
     ),
     retryHorizonMs: ms(
       600_000,
