@@ -22,6 +22,7 @@ import type {
   StorageRange,
   StorageTable,
 } from '../ports/storage.ts';
+import { demand } from './invariants.ts';
 
 /** As the adapter's: the port promises no more. */
 const KEY_BYTES_MAX = 1900;
@@ -73,9 +74,12 @@ export class SimDisk {
       const oldest = life.underWay.shift();
       if (this.#life !== life || oldest === undefined) return;
       const { ops, given, tookMs, done } = oldest;
-      if (!ops.every((op, i) => isSameOp(op, given[i]!))) {
-        throw new Error('bytes of a commit changed before it was done');
-      }
+      demand(
+        ops.every((op, i) => isSameOp(op, given[i]!)),
+        'no crash',
+        '',
+        () => 'the bytes of a commit changed before it was done',
+      );
       const failedBefore = failure !== undefined;
       failure ??= this.#failureOf(ops, tookMs);
       let result: CommitResult = { type: 'durable' };
