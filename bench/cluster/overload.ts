@@ -170,15 +170,24 @@ const verdictOf = (rows: readonly Row[], most: number) => {
   return { times, verdict, doubts, text };
 };
 
+/** A run, and the CPU that it took, seconds. */
+const runCounted = async (
+  nodes: Nodes,
+  generator: LoadGenerator,
+  order: Job,
+): Promise<{ readonly result: JobResult; readonly spent: Spent }> => {
+  const spentBy = (pids: readonly number[]): number => cpuSoFar(pids).seconds;
+  const before = [spentBy([generator.pid]), spentBy(nodes.pids)] as const;
+  const result = await generator.run(order);
+  const generatorSpent = spentBy([generator.pid]) - before[0];
+  return { result, spent: { generator: generatorSpent, servers: spentBy(nodes.pids) - before[1] } };
+};
+
 const curve = async (nodes: Nodes, generator: LoadGenerator, most: number) => {
   const rows: Row[] = [];
   for (const [i, share] of SHARES.entries()) {
-    const before = [cpuSoFar([generator.pid]), cpuSoFar(nodes.pids)] as const;
-    const result = await generator.run({ ...job, pace: open(most * share), seed: 2 + i });
-    const spent = {
-      generator: cpuSoFar([generator.pid]).seconds - before[0].seconds,
-      servers: cpuSoFar(nodes.pids).seconds - before[1].seconds,
-    };
+    const order = { ...job, pace: open(most * share), seed: 2 + i };
+    const { result, spent } = await runCounted(nodes, generator, order);
     rows.push(rowOf(share, result, spent, nodes.pids));
     process.stderr.write(
       `${share} × : ${JSON.stringify(rows.at(-1))} ${JSON.stringify(result.errors)}\n`,
@@ -198,14 +207,14 @@ const returning = async (nodes: Nodes, generator: LoadGenerator, most: number) =
   await generator.open(nodes.addresses, CONNECTIONS, 'server');
   const rows = [];
   for (const of of RETURNING_SHARES) {
-    const result = await generator.run({ ...job, pace: open(most * of), seed: 50 });
+    const order = { ...job, pace: open(most * of), seed: 50 };
+    const { result, spent } = await runCounted(nodes, generator, order);
+    const { accepted, p50Ms, p99Ms, offered, ...own } = rowOf(of, result, spent, nodes.pids);
+    const { generatorLateMs, generatorCores, serverCores } = own;
+    const failed = failuresIn(result);
     rows.push({
-      of,
-      offered: result.targetPerSecond,
-      accepted: Math.round(acceptedIn(result) / flags.seconds),
-      failed: failuresIn(result),
-      p50Ms: at(result, 50),
-      p99Ms: at(result, 99),
+      ...{ of, offered, accepted, failed, p50Ms, p99Ms },
+      ...{ generatorLateMs, generatorCores, serverCores },
     });
   }
   await generator.open(nodes.addresses, CONNECTIONS, 'server', 0);

@@ -58,6 +58,10 @@ const SCRATCH_BYTES_MAX = 65_536;
 const eight = new Uint8Array(8);
 const eightView = new DataView(eight.buffer);
 
+/** Numbers that are quick to take apart, and where larger ones are cut: four groups of seven bits. */
+const INT_MAX = 2 ** 31 - 1;
+const LOW_BITS = 2 ** 28;
+
 /** So few are copied faster one by one than by a call. */
 const FEW_BYTES_MAX = 16;
 /** Names, and other text that is mostly ASCII. */
@@ -92,9 +96,18 @@ export class ByteWriter {
   varint(value: number): void {
     this.#room(8);
     let rest = value;
+    // Times take six bytes: their low four in one piece, for beyond 31 bits numbers are slow.
+    if (rest > INT_MAX) {
+      let low = rest % LOW_BITS;
+      rest = Math.floor(rest / LOW_BITS);
+      for (let left = 4; left > 0; left--) {
+        this.#bytes[this.#length++] = (low & 0x7f) | 0x80;
+        low >>>= 7;
+      }
+    }
     while (rest > 0x7f) {
-      this.#bytes[this.#length++] = (rest % 0x80) | 0x80;
-      rest = Math.floor(rest / 0x80);
+      this.#bytes[this.#length++] = (rest & 0x7f) | 0x80;
+      rest >>>= 7;
     }
     this.#bytes[this.#length++] = rest;
   }

@@ -152,12 +152,14 @@ export const bytesOfHex = (hex: string): Uint8Array => {
 export const writeHex = (into: Uint8Array, offset: number, hex: string): void => {
   if (hex.length % 2 !== 0) throw new RangeError('expected an even number of hex digits');
   for (let i = 0; i < hex.length; i += 2) {
-    into[offset + (i >> 1)] = (digitOf(hex.charCodeAt(i)) << 4) | digitOf(hex.charCodeAt(i + 1));
+    const byte = (digitOf(hex.charCodeAt(i)) << 4) | digitOf(hex.charCodeAt(i + 1));
+    if (byte < 0) throw new RangeError('expected lower-case hex digits');
+    into[offset + (i >> 1)] = byte;
   }
 };
 
-const digitOf = (code: number): number => {
-  if (code >= 48 && code <= 57) return code - 48;
-  if (code >= 97 && code <= 102) return code - 87;
-  throw new RangeError('expected lower-case hex digits');
-};
+/** By its character code; -1 for what is none. */
+const DIGITS = new Int8Array(128).fill(-1);
+for (let digit = 0; digit < 16; digit++) DIGITS[codeOfDigit(digit)] = digit;
+
+const digitOf = (code: number): number => (code < 128 ? DIGITS[code]! : -1);

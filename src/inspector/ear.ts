@@ -70,12 +70,12 @@ export class Ear implements CoordinatorWatch {
       const actor = `${this.#machine} ${this.#request}`;
       this.#recorder.tellOf(actor, { type: 'ended', what: how, cause: this.#cause });
     }
-    this.#recorder.buried(this.#machine, () => {
-      const why = this.#why();
-      if (why === undefined) return undefined;
+    const why = this.#why();
+    const isRecorded = this.#cause !== undefined;
+    this.#recorder.buried(this.#machine, why, isRecorded, () => {
       const input = withoutValues(this.#given);
       const events = withoutValues(this.#events);
-      return { summary: this.#summary(why, how), input, events, endedAtMs };
+      return { summary: this.#summary(why!, how), input, events, endedAtMs };
     });
   }
 

@@ -37,6 +37,12 @@ export type RecorderLimits = {
   readonly recordsMax: number;
   /** Stories kept to be replayed. */
   readonly storiesMax: number;
+  /**
+   * How many a second are told of requests that nobody asked to have recorded; a quiet time leaves
+   * room for twice that. A node that has too much to do is slow all the time: to copy the story of
+   * every request would cost it more than the requests.
+   */
+  readonly storiesPerSecond: number;
   /** A reply later than this makes a request slow. */
   readonly slowMs: number;
   /** Records a second of one long-lived actor; what is beyond is counted only. */
@@ -46,6 +52,7 @@ export type RecorderLimits = {
 export const RECORDER_LIMITS: RecorderLimits = {
   recordsMax: 4096,
   storiesMax: 256,
+  storiesPerSecond: 20,
   slowMs: 100,
   actorRecordsPerSecond: 20,
 };
@@ -79,6 +86,8 @@ export class Recorder implements Watch {
   #seq = 0;
   #sampleEvery = 0;
   #siblingsSeen = 0;
+  /** Stories that may be told now, and when that was counted, monotonic ms. */
+  #storyRoom: { readonly stories: number; readonly atMs: number };
   #traces = 0;
   /** The cause of what is being done right now: everything here is synchronous. */
   #cause: string | undefined;
@@ -88,6 +97,7 @@ export class Recorder implements Watch {
     this.#self = self;
     this.#clock = clock;
     this.#limits = { ...RECORDER_LIMITS, ...limits };
+    this.#storyRoom = { stories: Infinity, atMs: clock.monotonicMs() };
     this.#epochMs = clock.wallMs() - clock.monotonicMs();
     this.#actors = new ActorObserver({
       clock,
@@ -233,13 +243,18 @@ export class Recorder implements Watch {
     latencies.record(ms);
   }
 
-  buried(machine: string, story: () => Story | undefined): void {
+  /** `why` it is worth a look; `story` is made only if it is kept, as is that of each recorded one. */
+  buried(
+    machine: string,
+    why: StorySummary['why'] | undefined,
+    isRecorded: boolean,
+    story: () => Story,
+  ): void {
     this.#alive[machine] = (this.#alive[machine] ?? 1) - 1;
-    const kept = story();
-    if (kept === undefined) return;
-    const { cause, why } = kept.summary;
     if (why === 'siblings') this.#siblingsSeen += 1;
-    this.#stories.set(cause, kept);
+    if (why === undefined || !(isRecorded || this.#takeStoryRoom())) return;
+    const kept = story();
+    this.#stories.set(kept.summary.cause, kept);
     if (this.#stories.size > this.#limits.storiesMax) {
       for (const oldest of this.#stories.keys()) {
         this.#stories.delete(oldest);
@@ -247,6 +262,16 @@ export class Recorder implements Watch {
       }
     }
     for (const sink of this.#sinks) sink.story(kept.summary);
+  }
+
+  #takeStoryRoom(): boolean {
+    const { storiesPerSecond } = this.#limits;
+    const atMs = this.#clock.monotonicMs();
+    const earned = ((atMs - this.#storyRoom.atMs) / 1000) * storiesPerSecond;
+    const stories = Math.min(2 * storiesPerSecond, this.#storyRoom.stories + earned);
+    const isGranted = stories >= 1;
+    this.#storyRoom = { stories: isGranted ? stories - 1 : stories, atMs };
+    return isGranted;
   }
 
   causeOf(request: RequestId): string {
