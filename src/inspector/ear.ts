@@ -71,8 +71,8 @@ export class Ear implements CoordinatorWatch {
       this.#recorder.tellOf(actor, { type: 'ended', what: how, cause: this.#cause });
     }
     const why = this.#why();
-    const isRecorded = this.#cause !== undefined;
-    this.#recorder.buried(this.#machine, why, isRecorded, () => {
+    const isNamed = this.#recorder.takeNamed(this.#request);
+    this.#recorder.buried(this.#machine, why, isNamed || this.#cause !== undefined, () => {
       const input = withoutValues(this.#given);
       const events = withoutValues(this.#events);
       return { summary: this.#summary(why!, how), input, events, endedAtMs };

@@ -9,6 +9,7 @@
  */
 import type { AnyActorRef } from 'xstate';
 import { showKey } from '../core/ids.ts';
+import { Rate } from '../core/rate.ts';
 import { TopK } from '../core/top-k.ts';
 import type { Key, NodeId } from '../core/ids.ts';
 import { parseTraceparent } from '../core/traceparent.ts';
@@ -38,8 +39,7 @@ export type RecorderLimits = {
   /** Stories kept to be replayed. */
   readonly storiesMax: number;
   /**
-   * How many a second are told of requests that nobody asked to have recorded; a quiet time leaves
-   * room for twice that. A node that has too much to do is slow all the time: to copy the story of
+   * How many a second are told of requests that nobody asked for by name or by recording. A node that has too much to do is slow all the time: to copy the story of
    * every request would cost it more than the requests.
    */
   readonly storiesPerSecond: number;
@@ -86,8 +86,8 @@ export class Recorder implements Watch {
   #seq = 0;
   #sampleEvery = 0;
   #siblingsSeen = 0;
-  /** Stories that may be told now, and when that was counted, monotonic ms. */
-  #storyRoom: { readonly stories: number; readonly atMs: number };
+  readonly #storyRate: Rate;
+  readonly #named = new Set<RequestId>();
   #traces = 0;
   /** The cause of what is being done right now: everything here is synchronous. */
   #cause: string | undefined;
@@ -97,7 +97,7 @@ export class Recorder implements Watch {
     this.#self = self;
     this.#clock = clock;
     this.#limits = { ...RECORDER_LIMITS, ...limits };
-    this.#storyRoom = { stories: Infinity, atMs: clock.monotonicMs() };
+    this.#storyRate = new Rate(this.#limits.storiesPerSecond, clock.monotonicMs());
     this.#epochMs = clock.wallMs() - clock.monotonicMs();
     this.#actors = new ActorObserver({
       clock,
@@ -243,16 +243,20 @@ export class Recorder implements Watch {
     latencies.record(ms);
   }
 
-  /** `why` it is worth a look; `story` is made only if it is kept, as is that of each recorded one. */
+  /** `why` it is worth a look; `story` is made only if it is kept, as are all that are wanted. */
   buried(
     machine: string,
     why: StorySummary['why'] | undefined,
-    isRecorded: boolean,
+    isWanted: boolean,
     story: () => Story,
   ): void {
     this.#alive[machine] = (this.#alive[machine] ?? 1) - 1;
     if (why === 'siblings') this.#siblingsSeen += 1;
-    if (why === undefined || !(isRecorded || this.#takeStoryRoom())) return;
+    if (why === undefined) return;
+    const { storiesPerSecond } = this.#limits;
+    const isTooMany = (): boolean =>
+      this.#storyRate.take(storiesPerSecond, this.#clock.monotonicMs()) > 0;
+    if (!isWanted && isTooMany()) return;
     const kept = story();
     this.#stories.set(kept.summary.cause, kept);
     if (this.#stories.size > this.#limits.storiesMax) {
@@ -264,14 +268,14 @@ export class Recorder implements Watch {
     for (const sink of this.#sinks) sink.story(kept.summary);
   }
 
-  #takeStoryRoom(): boolean {
-    const { storiesPerSecond } = this.#limits;
-    const atMs = this.#clock.monotonicMs();
-    const earned = ((atMs - this.#storyRoom.atMs) / 1000) * storiesPerSecond;
-    const stories = Math.min(2 * storiesPerSecond, this.#storyRoom.stories + earned);
-    const isGranted = stories >= 1;
-    this.#storyRoom = { stories: isGranted ? stories - 1 : stories, atMs };
-    return isGranted;
+  /** The log has told people the name of a request here: they will look for its story. */
+  named(request: RequestId): void {
+    this.#named.add(request);
+  }
+
+  /** Whether it was named; once. */
+  takeNamed(request: RequestId): boolean {
+    return this.#named.size > 0 && this.#named.delete(request);
   }
 
   causeOf(request: RequestId): string {

@@ -23,6 +23,8 @@ export type Watch = {
   ): void;
   /** Does `task` as part of a client's trace, given by its `traceparent`. */
   traced(traceparent: string, task: () => void): void;
+  /** The log has told people the name of a request here: they will look for its story. */
+  named(request: RequestId): void;
   /** What is remembered of requests on `key`, newest first. */
   requestsOn(key: Key): readonly RequestSeen[];
   /** A question or an answer of the inspector of another node. */

@@ -8,7 +8,6 @@ import type { RequestId } from '../../src/wire/peer-messages.ts';
 
 const recorders = suite('what is remembered of requests');
 
-const STORIES_AT_ONCE = 40;
 const STORIES_PER_SECOND = 20;
 
 const setup = () => {
@@ -38,18 +37,28 @@ recorders('requests that fail one by one are all remembered', () => {
 recorders('of thousands that fail at once a few are', () => {
   const { world, recorder, fail } = setup();
   fail(5000);
-  assert.equal(recorder.stories().length, STORIES_AT_ONCE);
+  assert.equal(recorder.stories().length, STORIES_PER_SECOND);
   world.advance(1000);
   fail(5000);
-  assert.equal(recorder.stories().length, STORIES_AT_ONCE + STORIES_PER_SECOND);
+  assert.equal(recorder.stories().length, 2 * STORIES_PER_SECOND);
 });
 
-recorders('each one that was asked for is, however many there are', () => {
+recorders('each one that is recorded is, however many there are', () => {
   const { recorder, fail } = setup();
   fail(1000);
   recorder.sample(1);
   fail(100);
-  assert.equal(recorder.stories().length, STORIES_AT_ONCE + 100);
+  assert.equal(recorder.stories().length, STORIES_PER_SECOND + 100);
+});
+
+recorders('and each one whose name was told', () => {
+  const { recorder, fail } = setup();
+  fail(1000);
+  recorder.named(1500 as RequestId);
+  fail(1000);
+  const names = recorder.stories().map(({ cause }) => cause);
+  assert.equal(names.length, STORIES_PER_SECOND + 1);
+  assert.ok(names.includes('n1.1500'));
 });
 
 recorders.run();

@@ -37,9 +37,11 @@ export const composeClients = (parts: NodeParts, organs: Organs, hooks: ClientHo
   const handler = metered(inner, {
     ...{ meters, clock, digest, trace, keys: logKeys },
     slowRequestMs: () => config.slowRequestMs,
-    nameOf: () => {
+    named: () => {
       const { answering } = nursery;
-      return answering === undefined ? undefined : causeOf(self, answering);
+      if (answering === undefined) return undefined;
+      watch?.named(answering);
+      return causeOf(self, answering);
     },
   });
   return { handler, port: new ClientPort({ clock, config, handler, trace, admit }) };

@@ -130,8 +130,8 @@ export type MeteringParts = {
   readonly trace: Trace;
   readonly slowRequestMs: () => number;
   readonly keys: KeyDisplay;
-  /** The request that is being answered right now, as `coterie story` and the inspector name it. */
-  readonly nameOf?: () => string | undefined;
+  /** The request that is being answered right now, as `coterie story` names it; its story is kept. */
+  readonly named?: () => string | undefined;
 };
 
 /** `inner` with every answered request counted, and the slow ones logged. */
@@ -140,11 +140,11 @@ export const metered = (inner: ClientHandler, parts: MeteringParts): ClientHandl
   const rate = new Rate(SLOW_LOGS_PER_SECOND, clock.monotonicMs());
   let silent = 0;
   const tell = (request: HandledRequest, reply: HandledReply, ms: number, nowMs: number): void => {
-    const name = parts.nameOf?.();
     if (rate.take(SLOW_LOGS_PER_SECOND, nowMs) > 0) {
       silent += 1;
       return;
     }
+    const name = parts.named?.();
     trace.log('warn', 'request.slow', {
       op: request.type,
       ms: Math.round(ms),
