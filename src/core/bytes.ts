@@ -73,6 +73,16 @@ const isShortAscii = (text: string): boolean => {
   return true;
 };
 
+const asciiIn = (bytes: Uint8Array, from: number, length: number): string | undefined => {
+  let text = '';
+  for (let at = from; at < from + length; at++) {
+    const byte = bytes[at]!;
+    if (byte >= 0x80) return undefined;
+    text += String.fromCharCode(byte);
+  }
+  return text;
+};
+
 /** Grows as it is written; `take` hands out exactly what was written and ends the writer. */
 export class ByteWriter {
   #bytes: Uint8Array;
@@ -360,17 +370,9 @@ export class ByteReader {
     const length = this.varint();
     const from = this.#offset;
     this.skip(length);
-    const bytes = this.#bytes;
-    const whole = (): string => decodedText(bytes.subarray(from, from + length));
     // As in writing.
-    if (length > SHORT_TEXT_MAX) return whole();
-    let text = '';
-    for (let at = from; at < from + length; at++) {
-      const byte = bytes[at]!;
-      if (byte >= 0x80) return whole();
-      text += String.fromCharCode(byte);
-    }
-    return text;
+    const short = length > SHORT_TEXT_MAX ? undefined : asciiIn(this.#bytes, from, length);
+    return short ?? decodedText(this.#bytes.subarray(from, from + length));
   }
 
   end(): void {
@@ -393,8 +395,5 @@ export const hasBytesAt = (
   return true;
 };
 
-export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
-};
+export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
+  a.length === b.length && hasBytesAt(a, 0, b, b.length);

@@ -303,34 +303,22 @@ const truncateVector = (
   });
 };
 
-/** In their order. */
-const newestDots = (vector: VersionVector, dotsMax: number): VersionVector => {
-  const newest = new Set(
-    [...vector].sort((a, b) => b.time - a.time || (a.actor < b.actor ? 1 : -1)).slice(0, dotsMax),
-  );
-  return vector.filter((dot) => newest.has(dot));
-};
+const newestDots = (vector: VersionVector, dotsMax: number): VersionVector =>
+  newest(vector, dotsMax, (a, b) => a.time - b.time || (a.actor < b.actor ? -1 : 1));
 
-/** In their order. */
-const newestSeen = (seen: readonly SeenPut[], putsMax: number): readonly SeenPut[] => {
-  const tooMany = seen.length - putsMax;
-  if (tooMany <= 0) return seen;
-  if (tooMany > FEW_PUTS) return sortedSeen([...seen].sort(byAge).slice(tooMany));
-  // Each put overwrites one or two: to take the oldest out costs less than to sort them twice.
-  const left = [...seen];
-  for (let more = tooMany; more > 0; more--) {
-    let oldest = 0;
-    for (let at = 1; at < left.length; at++) {
-      if (byAge(left[at]!, left[oldest]!) < 0) oldest = at;
-    }
-    left.splice(oldest, 1);
-  }
-  return left;
-};
-const FEW_PUTS = 8;
+const newestSeen = (seen: readonly SeenPut[], putsMax: number): readonly SeenPut[] =>
+  newest(seen, putsMax, (a, b) => a.time - b.time || (a.putId < b.putId ? -1 : 1));
 
-/** The oldest first. */
-const byAge = (a: SeenPut, b: SeenPut): number => a.time - b.time || (a.putId < b.putId ? -1 : 1);
+/** The last so many by age, in the order they have. */
+const newest = <T>(
+  all: readonly T[],
+  most: number,
+  byAge: (a: T, b: T) => number,
+): readonly T[] => {
+  if (all.length <= most) return all;
+  const left = new Set([...all].sort(byAge).slice(all.length - most));
+  return all.filter((each) => left.has(each));
+};
 
 /** A5: later than everything this write knows of, whatever the clocks say. */
 const timeOfNext = (record: RecordOfKey, context: CausalContext, mint: Mint): number => {

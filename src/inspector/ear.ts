@@ -70,8 +70,9 @@ export class Ear implements CoordinatorWatch {
       const actor = `${this.#machine} ${this.#request}`;
       this.#recorder.tellOf(actor, { type: 'ended', what: how, cause: this.#cause });
     }
-    const why = this.#why();
     const isNamed = this.#recorder.takeNamed(this.#request);
+    // Who names it has counted from an earlier moment than we.
+    const why = this.#why() ?? (isNamed ? 'slow' : undefined);
     this.#recorder.buried(this.#machine, why, isNamed || this.#cause !== undefined, () => {
       const input = withoutValues(this.#given);
       const events = withoutValues(this.#events);

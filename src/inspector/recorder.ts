@@ -252,11 +252,7 @@ export class Recorder implements Watch {
   ): void {
     this.#alive[machine] = (this.#alive[machine] ?? 1) - 1;
     if (why === 'siblings') this.#siblingsSeen += 1;
-    if (why === undefined) return;
-    const { storiesPerSecond } = this.#limits;
-    const isTooMany = (): boolean =>
-      this.#storyRate.take(storiesPerSecond, this.#clock.monotonicMs()) > 0;
-    if (!isWanted && isTooMany()) return;
+    if (why === undefined || !(isWanted || this.#hasStoryRoom())) return;
     const kept = story();
     this.#stories.set(kept.summary.cause, kept);
     if (this.#stories.size > this.#limits.storiesMax) {
@@ -266,6 +262,10 @@ export class Recorder implements Watch {
       }
     }
     for (const sink of this.#sinks) sink.story(kept.summary);
+  }
+
+  #hasStoryRoom(): boolean {
+    return this.#storyRate.take(this.#limits.storiesPerSecond, this.#clock.monotonicMs()) === 0;
   }
 
   /** The log has told people the name of a request here: they will look for its story. */

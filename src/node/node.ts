@@ -365,14 +365,11 @@ export class Node {
     });
   }
 
-  /** Leaves word on disk for the next life: who this is, and how this life ended. */
+  /** Leaves word on disk of this life, and how it ended; one whose number is not there must not last. */
   #mark(life: NonNullable<Identity['life']>): void {
     const { self, storage } = this.#parts;
     const identity = { id: self, incarnation: this.#incarnation, format: DATA_FORMAT, life };
-    // A life whose number is not on disk may have been another's, and will be the next one's.
-    saveIdentity(storage, identity, (result) => {
-      if (result.type === 'failed') this.#fail(`commit failed: ${result.reason}`);
-    });
+    saveIdentity(storage, identity, (reason) => this.#fail(reason));
   }
 
   /** RULES C8: what it holds may have been deleted and forgotten since, so nobody takes it. */

@@ -47,12 +47,16 @@ export const loadIdentity = (storage: Storage): Identity | undefined => {
   return bytes === undefined ? undefined : (decodeCbor(bytes) as Identity);
 };
 
+/** `failed` hears why, should it not reach the disk. */
 export const saveIdentity = (
   storage: Storage,
   identity: Identity,
-  done: (result: CommitResult) => void,
+  failed: (reason: string) => void,
 ): void => {
-  storage.commit([{ type: 'put', table: 'meta', key: SELF, value: encodeCbor(identity) }], done);
+  const value = encodeCbor(identity);
+  storage.commit([{ type: 'put', table: 'meta', key: SELF, value }], (result) => {
+    if (result.type === 'failed') failed(`commit failed: ${result.reason}`);
+  });
 };
 
 /** How a cluster is founded: identical settings on each founder, identical creation event. */

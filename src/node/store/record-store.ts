@@ -246,13 +246,12 @@ export class RecordStore {
     });
   }
 
-  /** Tells everyone who waited for what is durable now. */
+  /** Tells who waited for what is durable now, one by one: should a task throw, the others stay. */
   releaseDurable(): void {
     this.#lookAtSpace();
-    const durable = this.#memtable.durableSequence;
-    const left = this.#waiting.findIndex(({ sequence }) => sequence > durable);
-    const ready = this.#waiting.splice(0, left < 0 ? this.#waiting.length : left);
-    for (const { task } of ready) task();
+    while ((this.#waiting[0]?.sequence ?? Infinity) <= this.#memtable.durableSequence) {
+      this.#waiting.shift()!.task();
+    }
   }
 
   /**
