@@ -374,7 +374,7 @@ operator(
     await (await startNode(common)).stop();
     const storage = openStorage(dataDir);
     const identity = { ...loadIdentity(storage)!, format: DATA_FORMAT + 1 };
-    await new Promise((resolve) => saveIdentity(storage, identity, resolve));
+    saveIdentity(storage, identity, assert.fail);
     await new Promise<void>((resolve) => storage.close(resolve));
     const before = readFileSync(join(dataDir, 'coterie.mdb'));
     await assert.rejects(startNode(common), /newer.*format is 3/s);
