@@ -10,6 +10,7 @@ import { peekContext } from '../core/context.ts';
 import type { Key, PutId } from '../core/ids.ts';
 import { BLIND, RECORD_LIMITS, joinContexts } from '../core/record.ts';
 import type { CausalContext } from '../core/record.ts';
+import { hasSeen, oldestSeen } from '../core/seen-puts.ts';
 import type { PutRequest } from '../wire/client-messages.ts';
 import { unbundled } from './context-bundle.ts';
 
@@ -33,7 +34,7 @@ export class Session {
   saw(key: Key, context: Uint8Array, values: number, nowMs: number): void {
     const { vector, shown, seen } = causalOf(context);
     const time = vector.reduce((latest, dot) => Math.max(latest, dot.time), 0);
-    const puts = shown.filter((put) => !seen.some(({ putId }) => putId === put));
+    const puts = shown.filter((put) => !hasSeen(seen, put));
     this.#keep(key, { puts, time, shows: values > 0 ? 'values' : 'nothing', atMs: nowMs });
   }
 
@@ -46,7 +47,7 @@ export class Session {
     const { shown, seen } = causalOf(context);
     const before = this.#sightOf(key, nowMs);
     const beside = (before?.puts ?? []).filter(
-      (put) => !seen.some(({ putId }) => putId === put) && !shown.includes(put),
+      (put) => !hasSeen(seen, put) && !shown.includes(put),
     );
     const showed = beside.length > 0 && before?.shows === 'values';
     const shows = value !== 'tombstone' || showed ? 'values' : 'nothing';
@@ -59,11 +60,8 @@ export class Session {
     // Nothing then and nothing now is no step back, though the tombstone may have been reaped.
     if (sight === undefined || (sight.shows === 'nothing' && values === 0)) return false;
     const { shown, seen } = causalOf(context);
-    const oldest = seen.reduce((least, { time }) => Math.min(least, time), Infinity);
-    const forgets = seen.length >= RECORD_LIMITS.seenPutsMax && oldest > sight.time;
-    return sight.puts.some(
-      (put) => !shown.includes(put) && !seen.some(({ putId }) => putId === put) && !forgets,
-    );
+    const forgets = seen.count >= RECORD_LIMITS.seenPutsMax && oldestSeen(seen) > sight.time;
+    return sight.puts.some((put) => !shown.includes(put) && !hasSeen(seen, put) && !forgets);
   }
 
   #sightOf(key: Key, nowMs: number): Sight | undefined {

@@ -1,4 +1,5 @@
 /** Reading and writing of the store's own binary forms: records, contexts, storage keys. */
+import { Blocks } from './blocks.ts';
 import { hexOf, writeHex } from './ids.ts';
 
 const utf8 = new TextEncoder();
@@ -13,39 +14,6 @@ const decodedText = (bytes: Uint8Array): string => {
 };
 
 const NO_BYTES = new Uint8Array(0);
-
-/** The engine keeps so few bytes beside their array; whoever asks for its `buffer` has one made. */
-const BYTES_WITHOUT_BUFFER_MAX = 64;
-
-/**
- * An array buffer of its own costs more than all else about a small result, so results share
- * blocks; a kept one keeps its block, so what lives long has blocks of its own. Larger ones stand
- * alone, and the smallest need no buffer.
- */
-export class Blocks {
-  readonly #blockBytes: number;
-  readonly #sharedBytesMax: number;
-  #block = NO_BYTES;
-  #used = 0;
-
-  constructor(blockBytes: number, sharedBytesMax: number) {
-    this.#blockBytes = blockBytes;
-    this.#sharedBytesMax = sharedBytesMax;
-  }
-
-  room(bytes: number): Uint8Array {
-    if (bytes <= BYTES_WITHOUT_BUFFER_MAX || bytes > this.#sharedBytesMax) {
-      return new Uint8Array(bytes);
-    }
-    if (this.#used + bytes > this.#block.length) {
-      this.#block = new Uint8Array(this.#blockBytes);
-      this.#used = 0;
-    }
-    const from = this.#used;
-    this.#used += bytes;
-    return this.#block.subarray(from, this.#used);
-  }
-}
 
 const RESULTS = new Blocks(16_384, 1024);
 
@@ -129,14 +97,15 @@ export class ByteWriter {
     this.#length += hex.length >> 1;
   }
 
-  /** The first `count` of `bytes`. */
-  raw(bytes: Uint8Array, count = bytes.length): void {
+  /** A part of `bytes`, or all. */
+  raw(bytes: Uint8Array, from = 0, to = bytes.length): void {
+    const count = to - from;
     this.#room(count);
     const at = this.#length;
     this.#length += count;
     if (count > FEW_BYTES_MAX)
-      this.#bytes.set(count < bytes.length ? bytes.subarray(0, count) : bytes, at);
-    else for (let i = 0; i < count; i++) this.#bytes[at + i] = bytes[i]!;
+      this.#bytes.set(count < bytes.length ? bytes.subarray(from, to) : bytes, at);
+    else for (let i = 0; i < count; i++) this.#bytes[at + i] = bytes[from + i]!;
   }
 
   /** UTF-8 with its length ahead. */
@@ -251,7 +220,8 @@ export const kept = (
 ): Uint8Array => {
   const length = to - from;
   const copy = blocks.room(length);
-  copy.set(bytes.length === length ? bytes : bytes.subarray(from, to));
+  if (length <= FEW_BYTES_MAX) for (let i = 0; i < length; i++) copy[i] = bytes[from + i]!;
+  else copy.set(bytes.length === length ? bytes : bytes.subarray(from, to));
   return copy;
 };
 
@@ -312,8 +282,10 @@ export class ByteReader {
   }
 
   varint(): number {
-    let value = 0;
-    let scale = 1;
+    const low = this.#bits(28);
+    if (this.#bytes[this.#offset - 1]! < 0x80) return low;
+    let value = low;
+    let scale = LOW_BITS;
     for (;;) {
       const byte = this.byte();
       value += (byte & 0x7f) * scale;
@@ -324,6 +296,17 @@ export class ByteReader {
       if (byte < 0x80) return value;
       scale *= 0x80;
     }
+  }
+
+  /** As far as the integer goes, and no further than so many bits. */
+  #bits(most: number): number {
+    let bits = 0;
+    for (let shift = 0; shift < most; shift += 7) {
+      const byte = this.byte();
+      bits |= (byte & 0x7f) << shift;
+      if (byte < 0x80) break;
+    }
+    return bits;
   }
 
   uint64(): bigint {
@@ -359,6 +342,11 @@ export class ByteReader {
     return this.#bytes.subarray(from, this.#offset);
   }
 
+  /** A view on what was read from `from` on. */
+  since(from: number): Uint8Array {
+    return this.#bytes.subarray(from, this.#offset);
+  }
+
   /** A copy, for keeps. */
   copy(bytes: number): Uint8Array {
     const from = this.#offset;
@@ -383,6 +371,23 @@ export class ByteReader {
 /** The number that `ByteWriter.uint32` has written at `at`. */
 export const uint32At = (bytes: Uint8Array, at: number): number =>
   ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
+
+/** The number that `ByteWriter.varint` has written at `at`. */
+export const varintAt = (bytes: Uint8Array, at: number): number => {
+  let low = 0;
+  let next = at;
+  for (let shift = 0; shift < 28; shift += 7) {
+    const byte = bytes[next++]!;
+    low |= (byte & 0x7f) << shift;
+    if (byte < 0x80) return low;
+  }
+  let value = low;
+  for (let scale = LOW_BITS; ; scale *= 0x80) {
+    const byte = bytes[next++]!;
+    value += (byte & 0x7f) * scale;
+    if (byte < 0x80) return value;
+  }
+};
 
 /** Whether the first `count` of `others` lie at `at`: no view is made, which may cost a buffer. */
 export const hasBytesAt = (

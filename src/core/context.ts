@@ -7,9 +7,10 @@
 import { ByteReader, ByteWriter, hasBytesAt } from './bytes.ts';
 import { isNodeId } from './ids.ts';
 import type { NodeId, PutId } from './ids.ts';
-import { readSeen, readVector, writeSeen, writeVector } from './record-bytes.ts';
+import { readVector, writeVector } from './record-bytes.ts';
 import { lessOf } from './record.ts';
 import type { CausalContext } from './record.ts';
+import { readSeen, writeSeen } from './seen-puts.ts';
 
 /** Of what is sealed, so that whatever a reader is given is taken back. */
 export const CONTEXT_BYTES_MAX = 8192;
@@ -38,7 +39,7 @@ export const sealContext = (
 ): Uint8Array => {
   const writer = new ByteWriter();
   writer.byte(FORMAT);
-  writer.raw(seal.keyTag(), TAG_BYTES);
+  writer.raw(seal.keyTag(), 0, TAG_BYTES);
   writer.text(fastest ?? '');
   writeVector(writer, context.vector);
   writeSeen(writer, context.seen);
@@ -47,7 +48,7 @@ export const sealContext = (
   if (writer.length + SEAL_BYTES > CONTEXT_BYTES_MAX) {
     return sealContext(lessOf(context), fastest, seal);
   }
-  writer.raw(seal.sign(writer.view()), SEAL_BYTES);
+  writer.raw(seal.sign(writer.view()), 0, SEAL_BYTES);
   return writer.take();
 };
 

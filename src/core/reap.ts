@@ -8,6 +8,7 @@
  */
 import { expired } from './record.ts';
 import type { RecordOfKey } from './record.ts';
+import { NO_PUTS } from './seen-puts.ts';
 
 /** Why a record is of interest to a reap round. */
 export type Excess = 'dead' | 'heavy';
@@ -18,7 +19,7 @@ export const isDead = ({ siblings }: RecordOfKey, nowMs: number): boolean =>
 
 /** Vector entries and seen put ids that no live dot needs. */
 export const excessOf = (record: RecordOfKey): number =>
-  record.seen.length + record.vector.filter((entry) => !isNeeded(record, entry.actor)).length;
+  record.seen.count + record.vector.filter((entry) => !isNeeded(record, entry.actor)).length;
 
 export const excessKind = (
   record: RecordOfKey,
@@ -33,7 +34,7 @@ export const excessKind = (
 export const pruned = (record: RecordOfKey): RecordOfKey => ({
   vector: record.vector.filter((entry) => isNeeded(record, entry.actor)),
   siblings: record.siblings,
-  seen: [],
+  seen: NO_PUTS,
 });
 
 const isNeeded = ({ siblings }: RecordOfKey, actor: string): boolean =>

@@ -10,7 +10,8 @@
 import { ByteReader, ByteWriter } from './bytes.ts';
 import type { ActorId, PutId } from './ids.ts';
 import { withoutExpired } from './record.ts';
-import type { RecordOfKey, SeenPut, Sibling, SiblingValue } from './record.ts';
+import type { RecordOfKey, Sibling, SiblingValue } from './record.ts';
+import { readSeen, skipSeen, writeSeen } from './seen-puts.ts';
 import type { Dot, VersionVector } from './vector.ts';
 
 const FORMAT = 1;
@@ -56,8 +57,7 @@ export const decodeForm = (
   const format = reader.byte();
   if (format !== FORMAT) throw new RangeError(`record format ${FORMAT} expected, found ${format}`);
   const vector = readVector(reader);
-  const siblings: Draft[] = [];
-  for (let left = reader.varint(); left > 0; left--) siblings.push(readHead(reader, vector));
+  const siblings = readHeads(reader, vector);
   const seen = readSeen(reader);
   const headerEnd = reader.offset;
   const lengths = siblings.map((sibling) => readKind(reader, sibling));
@@ -79,8 +79,11 @@ export const formToKeep = (bytes: Uint8Array, nowMs: number): RecordForm | undef
   if (reader.byte() !== FORMAT) return undefined;
   const actors = skipVector(reader);
   const siblings = reader.varint();
+  const order = new InOrder();
   for (let left = siblings; left > 0; left--) {
-    if (reader.varint() >= actors || hasExpired(skipHead(reader), nowMs)) return undefined;
+    const at = reader.varint();
+    const isSound = at < actors && order.goesOn(at, reader.varint());
+    if (!isSound || hasExpired(skipTail(reader), nowMs)) return undefined;
   }
   skipSeen(reader);
   const headerEnd = reader.offset;
@@ -110,14 +113,15 @@ export const asAnswer = (
   const siblings = reader.varint();
   for (let left = siblings; left > 0; left--) {
     reader.varint();
-    if (hasExpired(skipHead(reader), nowMs)) {
+    reader.varint();
+    if (hasExpired(skipTail(reader), nowMs)) {
       return encodeRecord(withoutExpired(decodeRecord(bytes), nowMs), want);
     }
   }
   if (want === 'with-values') return bytes;
   skipSeen(reader);
   const writer = new ByteWriter();
-  writer.raw(bytes.subarray(0, reader.offset));
+  writer.raw(bytes, 0, reader.offset);
   for (let left = siblings; left > 0; left--) {
     const kind = reader.byte();
     if (kind === KINDS.value) reader.varint();
@@ -152,9 +156,8 @@ const skipVector = (reader: ByteReader): number => {
   return actors;
 };
 
-/** Passes over the head of a sibling behind its actor; when it expires, as it is written. */
-const skipHead = (reader: ByteReader): number => {
-  reader.varint();
+/** Passes over the head of a sibling behind its actor and n; when it expires, as it is written. */
+const skipTail = (reader: ByteReader): number => {
   reader.varint();
   reader.skip(PUT_ID_BYTES);
   reader.varint();
@@ -163,13 +166,6 @@ const skipHead = (reader: ByteReader): number => {
 
 /** By an expiry as it is written: 0 is never. */
 const hasExpired = (expiry: number, nowMs: number): boolean => expiry !== 0 && expiry - 1 <= nowMs;
-
-const skipSeen = (reader: ByteReader): void => {
-  for (let left = reader.varint(); left > 0; left--) {
-    reader.skip(PUT_ID_BYTES);
-    reader.varint();
-  }
-};
 
 export const writeVector = (writer: ByteWriter, vector: VersionVector): void => {
   writer.varint(vector.length);
@@ -187,22 +183,6 @@ export const readVector = (reader: ByteReader): VersionVector => {
     vector.push({ actor, n: reader.varint(), time: reader.varint() });
   }
   return vector;
-};
-
-export const writeSeen = (writer: ByteWriter, seen: readonly SeenPut[]): void => {
-  writer.varint(seen.length);
-  for (const { putId, time } of seen) {
-    writer.hex(putId);
-    writer.varint(time);
-  }
-};
-
-export const readSeen = (reader: ByteReader): readonly SeenPut[] => {
-  const seen: SeenPut[] = [];
-  for (let left = reader.varint(); left > 0; left--) {
-    seen.push({ putId: reader.hex(PUT_ID_BYTES) as PutId, time: reader.varint() });
-  }
-  return seen;
 };
 
 const writeHeader = (writer: ByteWriter, record: RecordOfKey): void => {
@@ -226,17 +206,38 @@ const writeHead = (writer: ByteWriter, sibling: Sibling, vector: VersionVector):
 /** A sibling while it is read: its head stands before all values. */
 type Draft = { -readonly [Field in keyof Sibling]: Sibling[Field] };
 
-const readHead = (reader: ByteReader, vector: VersionVector): Draft => {
-  const entry = vector[reader.varint()];
-  if (entry === undefined) throw new RangeError('a sibling of an actor that the vector lacks');
-  const dot: Dot = { actor: entry.actor, n: reader.varint(), time: reader.varint() };
-  const putId = reader.hex(PUT_ID_BYTES) as PutId;
-  const writtenAt = reader.varint();
-  const expiry = reader.varint();
-  const head: Draft = { dot, putId, writtenAt, value: 'withheld' };
-  if (expiry !== 0) head.expiresAt = expiry - 1;
-  return head;
+const readHeads = (reader: ByteReader, vector: VersionVector): Draft[] => {
+  const heads: Draft[] = [];
+  const order = new InOrder();
+  for (let left = reader.varint(); left > 0; left--) {
+    const at = reader.varint();
+    const n = reader.varint();
+    const entry = vector[at];
+    if (entry === undefined) throw new RangeError('a sibling of an actor that the vector lacks');
+    if (!order.goesOn(at, n)) throw new RangeError('siblings in another order than their dots');
+    const dot: Dot = { actor: entry.actor, n, time: reader.varint() };
+    const putId = reader.hex(PUT_ID_BYTES) as PutId;
+    const writtenAt = reader.varint();
+    const expiry = reader.varint();
+    const head: Draft = { dot, putId, writtenAt, value: 'withheld' };
+    if (expiry !== 0) head.expiresAt = expiry - 1;
+    heads.push(head);
+  }
+  return heads;
 };
+
+/** Merging relies on it: siblings by their dots, that is by the place of the actor, then n. */
+class InOrder {
+  #actor = -1;
+  #n = 0;
+
+  goesOn(actor: number, n: number): boolean {
+    const isBehind = actor > this.#actor || (actor === this.#actor && n > this.#n);
+    this.#actor = actor;
+    this.#n = n;
+    return isBehind;
+  }
+}
 
 const writeKind = (writer: ByteWriter, value: SiblingValue, withheld: boolean): void => {
   if (typeof value === 'string') writer.byte(KINDS[value]);

@@ -8,6 +8,17 @@
  *   merge       {a:2,b:1} [cart2, cart3]    two siblings, neither in the other's past
  */
 import type { ActorId, PutId } from './ids.ts';
+import {
+  NO_PUTS,
+  hasSeen,
+  joinSeen,
+  latestSeen,
+  newestSeen,
+  sameSeen,
+  seenPuts,
+  withoutPuts,
+} from './seen-puts.ts';
+import type { SeenPuts } from './seen-puts.ts';
 import { compareDots, covers, entryOf, joinVectors, withDot } from './vector.ts';
 import type { Dot, VersionVector } from './vector.ts';
 
@@ -27,15 +38,12 @@ export type Sibling = {
   readonly value: SiblingValue;
 };
 
-/** A put that was overwritten: its retry must be recognised, not minted again (A2). */
-export type SeenPut = { readonly putId: PutId; readonly time: number };
-
 export type RecordOfKey = {
   readonly vector: VersionVector;
   /** Sorted by dot. */
   readonly siblings: readonly Sibling[];
-  /** Sorted by put id; never lists a put id that a sibling holds. */
-  readonly seen: readonly SeenPut[];
+  /** Never lists a put id that a sibling holds. */
+  readonly seen: SeenPuts;
 };
 
 /** K and M of A6: how many vector entries and seen put ids a record keeps. */
@@ -46,17 +54,17 @@ export const RECORD_LIMITS: RecordLimits = { vectorEntriesMax: 64, seenPutsMax: 
 /** Of whoever only looks, and keeps nothing: nothing is cut. */
 export const UNLIMITED: RecordLimits = { vectorEntriesMax: Infinity, seenPutsMax: Infinity };
 
-export const EMPTY_RECORD: RecordOfKey = { vector: [], siblings: [], seen: [] };
+export const EMPTY_RECORD: RecordOfKey = { vector: [], siblings: [], seen: NO_PUTS };
 
 /** What a client has seen of a key: returned by a get, passed back by a put (A3). */
 export type CausalContext = {
   readonly vector: VersionVector;
-  readonly seen: readonly SeenPut[];
+  readonly seen: SeenPuts;
   /** The put ids of the values that were shown. */
   readonly shown: readonly PutId[];
 };
 
-export const BLIND: CausalContext = { vector: [], seen: [], shown: [] };
+export const BLIND: CausalContext = { vector: [], seen: NO_PUTS, shown: [] };
 
 /** A1: everything either has seen, nothing either knows to be overwritten. */
 export const merge = (a: RecordOfKey, b: RecordOfKey, limits = RECORD_LIMITS): RecordOfKey => {
@@ -64,14 +72,16 @@ export const merge = (a: RecordOfKey, b: RecordOfKey, limits = RECORD_LIMITS): R
   if (a === b || isEmpty(b)) return bounded(a, limits);
   if (isEmpty(a)) return bounded(b, limits);
   const siblings: Sibling[] = [];
-  for (const sibling of a.siblings) {
-    const twin = b.siblings.find((other) => sameDot(other.dot, sibling.dot));
-    if (twin !== undefined) siblings.push(fuller(sibling, twin));
-    else if (!isPastOf(sibling, b)) siblings.push(sibling);
-  }
-  for (const sibling of b.siblings) {
-    const held = a.siblings.some((other) => sameDot(other.dot, sibling.dot));
-    if (!held && !isPastOf(sibling, a)) siblings.push(sibling);
+  let [i, j] = [0, 0];
+  for (;;) {
+    const [left, right] = [a.siblings[i], b.siblings[j]];
+    if (left === undefined && right === undefined) break;
+    const order = left === undefined ? 1 : right === undefined ? -1 : bySiblingDot(left, right);
+    if (order === 0) siblings.push(fuller(left!, right!));
+    else if (order < 0 && !isPastOf(left!, b)) siblings.push(left!);
+    else if (order > 0 && !isPastOf(right!, a)) siblings.push(right!);
+    if (order <= 0) i += 1;
+    if (order >= 0) j += 1;
   }
   return normalForm(
     {
@@ -117,14 +127,14 @@ export const write = (
   if (held !== undefined) {
     return sameValue(held, mint) ? { type: 'known', record } : { type: 'reused' };
   }
-  if (record.seen.some((seen) => seen.putId === mint.putId)) return { type: 'known', record };
+  if (hasSeen(record.seen, mint.putId)) return { type: 'known', record };
 
   const time = timeOfNext(record, context, mint);
   const before = joinVectors(record.vector, context.vector);
   const dot: Dot = { actor: mint.actor, n: (entryOf(before, mint.actor)?.n ?? 0) + 1, time };
   // A retry of which the record may have forgotten that it was overwritten replaces nothing: where
   // that is still known it goes again, and what it had replaced would be gone with it.
-  const mayBeOverwritten = mint.isRetry === true && record.seen.length >= limits.seenPutsMax;
+  const mayBeOverwritten = mint.isRetry === true && record.seen.count >= limits.seenPutsMax;
   const overwritten =
     mint.mode === 'causal'
       ? (sibling: Sibling) => isInContext(sibling, context)
@@ -147,7 +157,7 @@ export const write = (
         siblings: [...kept, minted].sort(bySiblingDot),
         seen: joinSeen(
           joinSeen(record.seen, context.seen),
-          sortedSeen(overwrittenPuts.map((putId) => ({ putId, time }))),
+          seenPuts(overwrittenPuts.map((putId) => ({ putId, time }))),
         ),
       },
       limits,
@@ -174,7 +184,7 @@ export const contextAfter = (
 ): CausalContext => ({
   vector: context.vector,
   seen: newestSeen(
-    joinSeen(context.seen, sortedSeen(context.shown.map((putId) => ({ putId, time })))),
+    joinSeen(context.seen, seenPuts(context.shown.map((putId) => ({ putId, time })))),
     limits.seenPutsMax,
   ),
   shown: [put],
@@ -186,7 +196,7 @@ export const contextAfter = (
  * nobody could ever overwrite them.
  */
 export const lessOf = ({ vector, seen, shown }: CausalContext): CausalContext => {
-  if (seen.length > 0) return { vector, seen: newestSeen(seen, seen.length >> 1), shown };
+  if (seen.count > 0) return { vector, seen: newestSeen(seen, seen.count >> 1), shown };
   if (vector.length > 0) return { vector: newestDots(vector, vector.length >> 1), seen, shown };
   return { vector, seen, shown: shown.slice(0, shown.length >> 1) };
 };
@@ -253,39 +263,35 @@ const newestOf = (siblings: readonly Sibling[]): readonly Sibling[] =>
 
 /** Whether the outcome of this put is part of the record: it holds it, or has seen it overwritten. */
 export const knowsPut = ({ siblings, seen }: RecordOfKey, put: PutId): boolean =>
-  siblings.some(({ putId }) => putId === put) || seen.some(({ putId }) => putId === put);
+  siblings.some(({ putId }) => putId === put) || hasSeen(seen, put);
 
 export const isEmpty = (record: RecordOfKey): boolean =>
-  record.vector.length === 0 && record.siblings.length === 0 && record.seen.length === 0;
+  record.vector.length === 0 && record.siblings.length === 0 && record.seen.count === 0;
 
 /** Equal as histories: same vector, same dots, same seen puts; the values follow from the dots. */
 export const sameRecord = (a: RecordOfKey, b: RecordOfKey): boolean =>
   a === b ||
   (sameList(a.vector, b.vector, (x, y) => sameDot(x, y) && x.time === y.time) &&
     sameList(a.siblings, b.siblings, (x, y) => sameDot(x.dot, y.dot)) &&
-    sameList(a.seen, b.seen, (x, y) => x.putId === y.putId && x.time === y.time));
+    sameSeen(a.seen, b.seen));
 
 /**
  * A6: keep the newest K entries by (time, actor); an entry beyond them that a live sibling needs is
  * lowered to that actor's highest live dot, the others go. `seen` keeps its newest M.
  */
 export const normalForm = (record: RecordOfKey, limits = RECORD_LIMITS): RecordOfKey => {
-  const { siblings } = record;
-  const isHeld = ({ putId }: SeenPut): boolean =>
-    siblings.some((sibling) => sibling.putId === putId);
-  const forgotten = record.seen.some(isHeld)
-    ? record.seen.filter((seen) => !isHeld(seen))
-    : record.seen;
+  const { vector, siblings, seen } = record;
+  const held = siblings.map(({ putId }) => putId);
   return {
-    vector: truncateVector(record.vector, record.siblings, limits.vectorEntriesMax),
-    siblings: record.siblings,
-    seen: newestSeen(forgotten, limits.seenPutsMax),
+    vector: truncateVector(vector, siblings, limits.vectorEntriesMax),
+    siblings,
+    seen: newestSeen(withoutPuts(seen, held), limits.seenPutsMax),
   };
 };
 
 const bounded = (record: RecordOfKey, limits: RecordLimits): RecordOfKey => {
   const { vector, seen } = record;
-  const isWithin = vector.length <= limits.vectorEntriesMax && seen.length <= limits.seenPutsMax;
+  const isWithin = vector.length <= limits.vectorEntriesMax && seen.count <= limits.seenPutsMax;
   return isWithin ? record : normalForm(record, limits);
 };
 
@@ -303,82 +309,41 @@ const truncateVector = (
   });
 };
 
-const newestDots = (vector: VersionVector, dotsMax: number): VersionVector =>
-  newest(vector, dotsMax, (a, b) => a.time - b.time || (a.actor < b.actor ? -1 : 1));
-
-const newestSeen = (seen: readonly SeenPut[], putsMax: number): readonly SeenPut[] =>
-  newest(seen, putsMax, (a, b) => a.time - b.time || (a.putId < b.putId ? -1 : 1));
-
 /** The last so many by age, in the order they have. */
-const newest = <T>(
-  all: readonly T[],
-  most: number,
-  byAge: (a: T, b: T) => number,
-): readonly T[] => {
-  if (all.length <= most) return all;
-  const left = new Set([...all].sort(byAge).slice(all.length - most));
-  return all.filter((each) => left.has(each));
+const newestDots = (vector: VersionVector, dotsMax: number): VersionVector => {
+  if (vector.length <= dotsMax) return vector;
+  const byAge = [...vector].sort((a, b) => a.time - b.time || (a.actor < b.actor ? -1 : 1));
+  const left = new Set(byAge.slice(vector.length - dotsMax));
+  return vector.filter((dot) => left.has(dot));
 };
 
 /** A5: later than everything this write knows of, whatever the clocks say. */
 const timeOfNext = (record: RecordOfKey, context: CausalContext, mint: Mint): number => {
-  let latest = Math.max(mint.nowMs, mint.writtenAt);
+  const seen = Math.max(latestSeen(record.seen), latestSeen(context.seen));
+  let latest = Math.max(mint.nowMs, mint.writtenAt, seen + 1);
   for (const { time } of record.vector) latest = Math.max(latest, time + 1);
   for (const { time } of context.vector) latest = Math.max(latest, time + 1);
-  for (const { time } of record.seen) latest = Math.max(latest, time + 1);
-  for (const { time } of context.seen) latest = Math.max(latest, time + 1);
   return latest;
 };
 
 const isPastOf = (sibling: Sibling, record: RecordOfKey): boolean =>
-  covers(record.vector, sibling.dot) || record.seen.some((seen) => seen.putId === sibling.putId);
+  covers(record.vector, sibling.dot) || hasSeen(record.seen, sibling.putId);
 
 const isInContext = (sibling: Sibling, context: CausalContext): boolean =>
   covers(context.vector, sibling.dot) ||
   context.shown.includes(sibling.putId) ||
-  context.seen.some((seen) => seen.putId === sibling.putId);
+  hasSeen(context.seen, sibling.putId);
 
 const isOlder = (sibling: Sibling, mint: Pick<Mint, 'writtenAt' | 'putId'>): boolean =>
   sibling.writtenAt < mint.writtenAt ||
   (sibling.writtenAt === mint.writtenAt && sibling.putId < mint.putId);
 
-/** Two dots of one put collapse to the smaller; the result is sorted by dot. */
+/** Two dots of one put collapse to the smaller, which stands first. */
 const onePerPut = (siblings: Sibling[]): Sibling[] => {
   if (siblings.length < 2) return siblings;
-  siblings.sort(bySiblingDot);
   const puts = new Set<PutId>();
   return siblings.filter((sibling) => !puts.has(sibling.putId) && puts.add(sibling.putId));
 };
-
-/** Of two lists in order of put ids, each put at its latest time. */
-const joinSeen = (a: readonly SeenPut[], b: readonly SeenPut[]): readonly SeenPut[] => {
-  if (b.length === 0) return a;
-  if (a.length === 0) return b;
-  const joined: SeenPut[] = [];
-  let i = 0;
-  let j = 0;
-  while (i < a.length && j < b.length) {
-    const left = a[i]!;
-    const right = b[j]!;
-    if (left.putId < right.putId) {
-      joined.push(left);
-      i++;
-    } else if (left.putId > right.putId) {
-      joined.push(right);
-      j++;
-    } else {
-      joined.push(left.time >= right.time ? left : right);
-      i++;
-      j++;
-    }
-  }
-  while (i < a.length) joined.push(a[i++]!);
-  while (j < b.length) joined.push(b[j++]!);
-  return joined;
-};
-
-const sortedSeen = (seen: SeenPut[]): SeenPut[] =>
-  seen.sort((a, b) => (a.putId < b.putId ? -1 : a.putId > b.putId ? 1 : 0));
 
 const fuller = (a: Sibling, b: Sibling): Sibling => {
   if (a.value === 'withheld') return b;

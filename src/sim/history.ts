@@ -7,7 +7,8 @@
  */
 import { ByteReader } from '../core/bytes.ts';
 import type { NodeId, PartitionId, PutId } from '../core/ids.ts';
-import { readSeen, readVector } from '../core/record-bytes.ts';
+import { readVector } from '../core/record-bytes.ts';
+import { skipSeen } from '../core/seen-puts.ts';
 import type { OperationPlan } from './scenario.ts';
 
 /** Names are the unique values that the puts wrote; a delete has one too. */
@@ -201,7 +202,7 @@ export const shownIn = (context: Uint8Array): readonly PutId[] => {
   reader.raw(8);
   reader.text();
   readVector(reader);
-  readSeen(reader);
+  skipSeen(reader);
   return Array.from({ length: reader.varint() }, () => reader.hex(8) as PutId);
 };
 

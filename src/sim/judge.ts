@@ -7,6 +7,7 @@ import { sameBytes } from '../core/bytes.ts';
 import type { NodeId, PutId } from '../core/ids.ts';
 import { encodeRecord } from '../core/record-bytes.ts';
 import type { RecordOfKey } from '../core/record.ts';
+import { listed, sameSeen, seenPuts } from '../core/seen-puts.ts';
 import { CHECKSUM_BYTES, decodeStored } from '../node/store/stored.ts';
 import type { Digest } from '../ports/digest.ts';
 import type { HandledReply } from '../wire/client-messages.ts';
@@ -312,14 +313,18 @@ export class OnlineJudge implements Judge {
     const form = encodeRecord(found.stored.record, 'with-values');
     const written = row.subarray(row.length - CHECKSUM_BYTES - form.length, -CHECKSUM_BYTES);
     demand(sameBytes(form, written), 'trees equal a rebuild', '', () => 'a row in another form');
+    const puts = listed(seen);
+    const inOrder = new Set(puts.map(({ putId }) => putId)).size === puts.length;
+    const isSound = inOrder && sameSeen(seenPuts(puts), seen);
+    demand(isSound, 'trees equal a rebuild', '', () => 'seen puts in another form');
     const { vectorEntriesMax, seenPutsMax } = this.#scenario.config.replica.record;
-    if (vector.length >= vectorEntriesMax || seen.length >= seenPutsMax) this.atLimits += 1;
+    if (vector.length >= vectorEntriesMax || seen.count >= seenPutsMax) this.atLimits += 1;
     const key = this.#history.ofPut(siblings[0]?.putId ?? ('' as PutId))?.key ?? '';
     demand(
-      vector.length <= vectorEntriesMax + siblings.length && seen.length <= seenPutsMax,
+      vector.length <= vectorEntriesMax + siblings.length && seen.count <= seenPutsMax,
       'vectors are bounded',
       key,
-      () => `${vector.length} entries and ${seen.length} seen puts`,
+      () => `${vector.length} entries and ${seen.count} seen puts`,
     );
     for (const { dot, putId } of siblings) {
       const name = `${dot.actor} ${dot.n}`;

@@ -2,6 +2,7 @@
 import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { bundled } from '../../src/client/context-bundle.ts';
+import { seenPuts } from '../../src/core/seen-puts.ts';
 import { Session } from '../../src/client/session.ts';
 import { sealContext } from '../../src/core/context.ts';
 import { keyOfText, putId } from '../../src/core/ids.ts';
@@ -19,7 +20,7 @@ const MINUTE_MS = 60_000;
 /** The context of a record with these siblings that lists those as replaced. */
 const context = (shown: readonly PutId[], replaced: readonly (readonly [PutId, number])[] = []) =>
   sealContext(
-    { vector: [], shown, seen: replaced.map(([id, time]) => ({ putId: id, time })) },
+    { vector: [], shown, seen: seenPuts(replaced.map(([id, time]) => ({ putId: id, time }))) },
     undefined,
     { keyTag: () => new Uint8Array(8), sign: () => new Uint8Array(8) },
   );

@@ -7,6 +7,7 @@ import { CONTEXT_BYTES_MAX, openContext, sealContext } from '../../src/core/cont
 import { nodeId } from '../../src/core/ids.ts';
 import type { ActorId, PutId } from '../../src/core/ids.ts';
 import type { CausalContext } from '../../src/core/record.ts';
+import { listed, seenPuts } from '../../src/core/seen-puts.ts';
 
 const contexts = suite('contexts');
 
@@ -25,7 +26,7 @@ const contextOf = (vector: number, seen: number, shown: number): CausalContext =
   vector: Array.from({ length: vector }, (_, i) => ({
     ...{ actor: actorOf(i), n: i + 1, time: NOW + i },
   })),
-  seen: Array.from({ length: seen }, (_, i) => ({ putId: putOf(i), time: NOW + i })),
+  seen: seenPuts(Array.from({ length: seen }, (_, i) => ({ putId: putOf(i), time: NOW + i }))),
   shown: Array.from({ length: shown }, (_, i) => putOf(1_000_000 + i)),
 });
 
@@ -52,7 +53,7 @@ contexts('of what is too long some is left out, and the rest is taken back', () 
       const newest = <T>(all: readonly T[], many: number): readonly T[] =>
         many === 0 ? [] : all.slice(-many);
       assert.deepEqual(part.vector, newest(whole.vector, part.vector.length));
-      assert.deepEqual(part.seen, newest(whole.seen, part.seen.length));
+      assert.deepEqual(listed(part.seen), newest(listed(whole.seen), part.seen.count));
       assert.deepEqual(part.shown, whole.shown.slice(0, part.shown.length));
       if (shown <= 1000) assert.deepEqual(part.shown, whole.shown, 'what was shown is said');
       assert.ok(part.shown.length >= Math.min(shown, 500));
@@ -63,7 +64,7 @@ contexts('of what is too long some is left out, and the rest is taken back', () 
 
 contexts('the least is left out first: puts that were overwritten, then what others wrote', () => {
   const bare = ({ vector, seen, shown }: CausalContext) => [
-    ...[vector.length, seen.length, shown.length],
+    ...[vector.length, seen.count, shown.length],
   ];
   const partOf = (context: CausalContext) => bare(opened(sealContext(context, nodeId('n1'), seal)));
   assert.deepEqual(partOf(contextOf(64, 1000, 64)), [64, 250, 64]);

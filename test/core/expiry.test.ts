@@ -4,6 +4,7 @@ import { suite } from 'uvu';
 import { actorId, putId, startId } from '../../src/core/ids.ts';
 import { decodeRecord, encodeForm, encodeRecord, headerOf } from '../../src/core/record-bytes.ts';
 import {
+  BLIND,
   contextOf,
   expired,
   liveSiblings,
@@ -14,6 +15,7 @@ import {
   withoutExpired,
 } from '../../src/core/record.ts';
 import type { RecordOfKey, Sibling } from '../../src/core/record.ts';
+import { NO_PUTS } from '../../src/core/seen-puts.ts';
 
 const expiry = suite('expiry');
 const actor = actorId(startId('0123456789abcdef'), 1);
@@ -27,7 +29,7 @@ const sibling = (n: number, expiresAt?: number): Sibling => ({
 const record: RecordOfKey = {
   vector: [{ actor, n: 3, time: 3 }],
   siblings: [sibling(1, 100), sibling(2), sibling(3, 200)],
-  seen: [],
+  seen: NO_PUTS,
 };
 
 expiry('drops the bytes of what is due and nothing else', () => {
@@ -67,9 +69,8 @@ expiry(
 );
 
 expiry('what has expired is in nobody’s way, what a context has not seen is', () => {
-  const blind = { vector: [], seen: [], shown: [] };
   assert.deepEqual(
-    unseenIn(withoutExpired(record, 150), blind).map(({ dot }) => dot.n),
+    unseenIn(withoutExpired(record, 150), BLIND).map(({ dot }) => dot.n),
     [2, 3],
   );
   assert.deepEqual(unseenIn(record, contextOf(record)), []);

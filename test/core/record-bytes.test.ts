@@ -13,7 +13,7 @@ import {
   isHeaderOf,
 } from '../../src/core/record-bytes.ts';
 import { BLIND, EMPTY_RECORD, merge, sameRecord, withoutExpired } from '../../src/core/record.ts';
-import type { RecordOfKey } from '../../src/core/record.ts';
+import type { RecordOfKey, Sibling } from '../../src/core/record.ts';
 import { LIMITS, play, steps, wrote } from './histories.ts';
 
 const forms = suite('the bytes of a record');
@@ -46,6 +46,28 @@ forms('that are damaged are refused, never misread quietly past their end', () =
   }
   assert.throws(() => decodeRecord(new Uint8Array([...good, 0])), RangeError);
 });
+
+forms(
+  'whose siblings are in another order than their dots are refused: merging would lose one',
+  () => {
+    const one = wrote(EMPTY_RECORD, BLIND, { by: 1, id: 1, text: 'a' });
+    const two = wrote(wrote(one, BLIND, { by: 2, id: 2, text: 'b' }), BLIND, {
+      ...{ by: 2, id: 3, text: 'c' },
+    });
+    assert.equal(two.siblings.length, 3);
+    const [a, b, c] = two.siblings as [Sibling, Sibling, Sibling];
+    assert.deepEqual(decodeRecord(encodeRecord(two, 'with-values')), two);
+    for (const siblings of [
+      [b, a, c],
+      [a, c, b],
+      [a, a, b],
+    ]) {
+      const bytes = encodeRecord({ ...two, siblings }, 'with-values');
+      assert.throws(() => decodeRecord(bytes), RangeError);
+      assert.equal(formToKeep(bytes, 0), undefined);
+    }
+  },
+);
 
 forms('are kept as they are, unless something is to be done about them first', () => {
   fc.assert(

@@ -15,6 +15,7 @@ import {
   write,
 } from '../../src/core/record.ts';
 import type { CausalContext, RecordOfKey } from '../../src/core/record.ts';
+import { NO_PUTS, hasSeen } from '../../src/core/seen-puts.ts';
 import { covers } from '../../src/core/vector.ts';
 import { LIMITS, actor, bytes, play, put, steps, wrote } from './histories.ts';
 
@@ -128,13 +129,13 @@ records('A6: the newest K entries stay, and one that a sibling needs is lowered 
   let record = wrote(EMPTY_RECORD, BLIND, { by: 0, id: 100, text: 'kept' }, limits);
   // Actor 0 writes once more; that second write is then overwritten, the first one never was.
   record = wrote(record, BLIND, { by: 0, id: 101, text: 'gone' }, limits);
-  const onlySecond: CausalContext = { vector: [], seen: [], shown: [put(101)] };
+  const onlySecond: CausalContext = { vector: [], seen: NO_PUTS, shown: [put(101)] };
   record = wrote(record, onlySecond, { by: 1, id: 102, text: 'b' }, limits);
   for (let i = 2; i < 6; i++) {
     const shown = record.siblings.filter(({ putId: id }) => id !== put(100)).map((s) => s.putId);
     record = wrote(
       record,
-      { vector: [], seen: [], shown },
+      { vector: [], seen: NO_PUTS, shown },
       { by: i, id: 102 + i, text: 'c' },
       limits,
     );
@@ -142,7 +143,7 @@ records('A6: the newest K entries stay, and one that a sibling needs is lowered 
   const lowered = record.vector.find((dot) => dot.actor === actor(0));
   assert.equal(lowered?.n, 1);
   assert.equal(record.vector.length, 3);
-  assert.equal(record.seen.length, 2);
+  assert.equal(record.seen.count, 2);
   assert.ok(texts(record).includes('kept'));
 });
 
@@ -150,9 +151,9 @@ records('A6: what comes from where more is kept is cut, also where nothing lay',
   const limits = { vectorEntriesMax: 2, seenPutsMax: 2 };
   let roomy = wrote(EMPTY_RECORD, BLIND, { by: 0, id: 0 });
   for (let i = 1; i < 6; i++) roomy = wrote(roomy, contextOf(roomy), { by: i, id: i });
-  assert.deepEqual([roomy.vector.length, roomy.seen.length], [6, 5]);
+  assert.deepEqual([roomy.vector.length, roomy.seen.count], [6, 5]);
   for (const record of [merge(EMPTY_RECORD, roomy, limits), merge(roomy, EMPTY_RECORD, limits)]) {
-    assert.deepEqual([record.vector.length, record.seen.length], [2, 2]);
+    assert.deepEqual([record.vector.length, record.seen.count], [2, 2]);
   }
 });
 
@@ -165,7 +166,7 @@ records('A8: a retry that the record may have forgotten takes nothing along when
   const other = wrote(held, BLIND, { by: 3, id: 3, text: 'y', at: 200 }, limits);
   const shown = { ...contextAfter(BLIND, put(3), 0), vector: other.vector.slice(-1) };
   const evicted = wrote(other, shown, { by: 3, id: 4, text: 'z', at: 300 }, limits);
-  assert.ok(!evicted.seen.some(({ putId }) => putId === put(1)), 'forgotten here');
+  assert.ok(!hasSeen(evicted.seen, put(1)), 'forgotten here');
   const retry = { by: 4, id: 1, text: 'p', at: 100, lww: true, isRetry: true };
   const back = wrote(evicted, BLIND, retry, limits);
   for (const record of [merge(back, held, limits), merge(held, back, limits)]) {
@@ -250,7 +251,7 @@ const overwrittenBy = (
   held: ReadonlySet<PutId>,
 ): boolean =>
   writes.some(({ id, context }) => {
-    const saw = context.shown.includes(lost) || context.seen.some((seen) => seen.putId === lost);
+    const saw = context.shown.includes(lost) || hasSeen(context.seen, lost);
     return saw && put(id) !== lost && (held.has(put(id)) || overwrittenBy(put(id), writes, held));
   });
 

@@ -293,11 +293,11 @@ reap('what overwritten puts left in a living record is pruned everywhere alike',
     const { context } = get(c, i % 3);
     put(c, i % 3, `v${i}`, { contexts: [context], w: 3 });
   }
-  assert.ok(c.world.hosts[0]!.node!.recordOf(KEY)!.seen.length >= 4);
+  assert.ok(c.world.hosts[0]!.node!.recordOf(KEY)!.seen.count >= 4);
   c.world.clock.advance(20_000);
   for (const { node } of c.world.hosts) {
     const record = node!.recordOf(KEY)!;
-    assert.equal(record.seen.length, 0);
+    assert.equal(record.seen.count, 0);
     assert.equal(record.vector.length, 1);
   }
   assert.deepEqual(get(c, 1).texts, ['v7']);

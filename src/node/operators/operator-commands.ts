@@ -146,7 +146,7 @@ const pictured = ({ vector, siblings, seen }: RecordOfKey) => ({
     writtenAt,
     ...(expiresAt === undefined ? {} : { expiresAt }),
   })),
-  seen: seen.length,
+  seen: seen.count,
 });
 
 /** The key of an argument, bytes or text. Throws CoterieError. */

@@ -7,7 +7,8 @@
  * record, as it would in its place. In what frames them it could cost all that follow: such a log is
  * refused.
  */
-import { Blocks, ByteReader, ByteWriter, kept, uint32At } from '../../core/bytes.ts';
+import { Blocks } from '../../core/blocks.ts';
+import { ByteReader, ByteWriter, kept, uint32At } from '../../core/bytes.ts';
 import type { Digest } from '../../ports/digest.ts';
 import type { StorageOp } from '../../ports/storage.ts';
 import { POSITION_AT } from './stored.ts';
