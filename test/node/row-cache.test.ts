@@ -2,6 +2,7 @@
 import * as assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { suite } from 'uvu';
+import { fnv1a } from '../../src/core/fnv.ts';
 import { keyOfText, partitionId } from '../../src/core/ids.ts';
 import type { Key, PartitionId } from '../../src/core/ids.ts';
 import { RowCache } from '../../src/node/store/row-cache.ts';
@@ -121,6 +122,19 @@ rows('what was kept is found as long as there was room, however much was ever ke
   assert.equal(cache.get(second), undefined);
 });
 
+rows('of two keys with the same hash the one that was kept last is found', () => {
+  const cache = new RowCache(2 * KiB);
+  const [first, second] = [keyOfText('k32728'), keyOfText('k261234')];
+  assert.equal(fnv1a(first), fnv1a(second));
+  cache.keep(first, AT, rowOf(100, 1));
+  cache.keep(second, AT, rowOf(100, 2));
+  assert.equal(cache.get(first), undefined);
+  assert.deepEqual(cache.get(second)?.row, rowOf(100, 2));
+  cache.keep(first, AT, undefined);
+  cache.keep(first, AT, rowOf(60, 3));
+  assert.deepEqual([cache.get(first)?.row, cache.get(second)], [rowOf(60, 3), undefined]);
+});
+
 rows('bytes of a row that look like an entry are none', () => {
   const cache = new RowCache(2 * KiB);
   const [first, victim, other, forger] = names as [Key, Key, Key, Key];
@@ -131,23 +145,8 @@ rows('bytes of a row that look like an entry are none', () => {
   assert.deepEqual(cache.get(victim)?.row, rowOf(24));
   // … where a row is written next that has there what an entry of that key would begin with.
   const row = rowOf(200);
-  const entry = [
-    0,
-    56,
-    0,
-    victim.length,
-    0,
-    5,
-    0,
-    0,
-    ...Buffer.from(victim, 'latin1'),
-    6,
-    6,
-    6,
-    6,
-    6,
-  ];
-  row.set(entry, 64 - 8 - forger.length);
+  const entry = [0, victim.length, 0, 5, 0, 0, ...Buffer.from(victim, 'latin1'), 6, 6, 6, 6, 6];
+  row.set(entry, 64 - 6 - forger.length);
   cache.keep(forger, AT, row);
   assert.deepEqual(cache.get(forger)?.row, row);
   assert.equal(cache.get(victim), undefined);

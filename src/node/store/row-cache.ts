@@ -12,10 +12,12 @@ import { fnv1a } from '../../core/fnv.ts';
 import { partitionId } from '../../core/ids.ts';
 import type { Key, PartitionId } from '../../core/ids.ts';
 
-/** The room for key and row, the lengths of both, the partition: two bytes each. */
-const HEAD_BYTES = 8;
+/** The lengths of key and row, the partition: two bytes each. */
+const HEAD_BYTES = 6;
 /** Entries take whole units: mostly a row finds room where the one before it was. */
 const UNIT_BYTES = 32;
+/** Of the largest entry they are 161. */
+const UNITS_BITS = 8;
 /** Of the block for each slot. Small rows take three to five times as much: most get a slot. */
 const BYTES_PER_SLOT = 64;
 const SLOT_WORDS = 2;
@@ -35,12 +37,11 @@ export class RowCache {
   /** Of the block. */
   readonly #units: number;
   /**
-   * Of each slot where its entry begins, counted in all units ever taken, and the hash of its key: to
-   * look at an entry of another key would fetch a line of memory for nothing.
+   * Of each slot where its entry begins, counted in all units ever taken; and the hash of its key, its
+   * low byte replaced by the entry's units: to look at an entry only to learn that it is another
+   * key's, or how much fits there, would fetch a line of memory for nothing.
    */
   readonly #slots: Uint32Array;
-  /** The same, signed: a hash is. */
-  readonly #hashes: Int32Array;
   #taken: number;
   #hits = 0;
   #misses = 0;
@@ -51,7 +52,6 @@ export class RowCache {
     this.#units = Math.floor(bytes / UNIT_BYTES);
     this.#block = new Uint8Array(this.#units * UNIT_BYTES);
     this.#slots = new Uint32Array(SLOT_WORDS * slots);
-    this.#hashes = new Int32Array(this.#slots.buffer);
     this.#taken = this.#units;
   }
 
@@ -61,17 +61,17 @@ export class RowCache {
   }
 
   get(key: Key): CachedRow | undefined {
-    const slot = this.#find(key, fnv1a(key));
-    if (slot === undefined) {
+    const slot = this.#find(fnv1a(key));
+    const block = this.#block;
+    const at = slot === undefined ? 0 : this.#entryOf(slot);
+    if (slot === undefined || !this.#isEntryOf(at, key)) {
       this.#misses += 1;
       return undefined;
     }
     this.#hits += 1;
-    const block = this.#block;
-    const at = this.#entryOf(slot);
     const rowAt = at + HEAD_BYTES + key.length;
-    const row = block.subarray(rowAt, rowAt + uint16At(block, at + 4));
-    return { partition: partitionId(uint16At(block, at + 6)), row };
+    const row = block.subarray(rowAt, rowAt + uint16At(block, at + 2));
+    return { partition: partitionId(uint16At(block, at + 4)), row };
   }
 
   /** From here on `row` is what lies under `key`; undefined: nothing does. */
@@ -79,21 +79,25 @@ export class RowCache {
     if (row === undefined || row.length > ROW_BYTES_MAX) return this.#forget(key);
     const bytes = HEAD_BYTES + key.length + row.length;
     if (bytes > this.#block.length) return this.#forget(key);
-    const block = this.#block;
     const hash = fnv1a(key);
-    const found = this.#find(key, hash);
-    const slot = found ?? this.#slotFor(hash);
-    if (found === undefined || uint16At(block, this.#entryOf(found)) < bytes) {
-      this.#take(slot, key, hash, bytes);
+    let slot = this.#find(hash);
+    // Of a key with the same hash, too: to both there is room for one.
+    if (slot === undefined || this.#unitsOf(slot) * UNIT_BYTES < bytes) {
+      slot ??= this.#slotFor(hash);
+      this.#take(slot, hash, Math.ceil(bytes / UNIT_BYTES));
     }
+    const block = this.#block;
     const at = this.#entryOf(slot);
-    putUint16(block, at + 4, row.length);
-    putUint16(block, at + 6, partition);
-    block.set(row, at + HEAD_BYTES + key.length);
+    putUint16(block, at, key.length);
+    putUint16(block, at + 2, row.length);
+    putUint16(block, at + 4, partition);
+    const keyAt = at + HEAD_BYTES;
+    for (let i = 0; i < key.length; i++) block[keyAt + i] = key.charCodeAt(i);
+    block.set(row, keyAt + key.length);
   }
 
   #forget(key: Key): void {
-    const slot = this.#find(key, fnv1a(key));
+    const slot = this.#find(fnv1a(key));
     if (slot !== undefined) this.#slots[slot] = 0;
   }
 
@@ -102,12 +106,12 @@ export class RowCache {
     this.#taken += this.#units;
   }
 
-  /** The slot whose entry is that of `key`. */
-  #find(key: Key, hash: number): number | undefined {
+  /** The slot whose entry is that of a key of this hash. */
+  #find(hash: number): number | undefined {
     const slot = this.#slotOf(hash);
-    if (this.#isEntryOf(slot, key, hash)) return slot;
+    if (this.#isSlotOf(slot, hash)) return slot;
     const beside = slot ^ SLOT_WORDS;
-    return this.#isEntryOf(beside, key, hash) ? beside : undefined;
+    return this.#isSlotOf(beside, hash) ? beside : undefined;
   }
 
   /** Of its two slots the one that was taken longer ago, or by nobody. */
@@ -123,13 +127,15 @@ export class RowCache {
     return ((hash ^ (hash >>> 15)) << 1) & (this.#slots.length - 1);
   }
 
-  #isEntryOf(slot: number, key: Key, hash: number): boolean {
-    if (this.#hashes[slot + 1] !== hash) return false;
+  #isSlotOf(slot: number, hash: number): boolean {
+    if ((this.#slots[slot + 1]! ^ hash) >>> UNITS_BITS !== 0) return false;
     // What lies further back than the block is long has been written over.
-    if (this.#slots[slot]! <= this.#taken - this.#units) return false;
+    return this.#slots[slot]! > this.#taken - this.#units;
+  }
+
+  #isEntryOf(at: number, key: Key): boolean {
     const block = this.#block;
-    const at = this.#entryOf(slot);
-    if (uint16At(block, at + 2) !== key.length) return false;
+    if (uint16At(block, at) !== key.length) return false;
     const keyAt = at + HEAD_BYTES;
     for (let i = 0; i < key.length; i++) {
       if (block[keyAt + i] !== key.charCodeAt(i)) return false;
@@ -141,6 +147,11 @@ export class RowCache {
     return (this.#slots[slot]! % this.#units) * UNIT_BYTES;
   }
 
+  /** Of its entry. */
+  #unitsOf(slot: number): number {
+    return this.#slots[slot + 1]! % 2 ** UNITS_BITS;
+  }
+
   /** A slot that nobody took says what one says whose entry was overwritten. */
   #beginAnew(): void {
     this.#slots.fill(0);
@@ -148,19 +159,13 @@ export class RowCache {
   }
 
   /** Takes room for an entry, in one piece. */
-  #take(slot: number, key: Key, hash: number, bytes: number): void {
-    const units = Math.ceil(bytes / UNIT_BYTES);
+  #take(slot: number, hash: number, units: number): void {
     if (this.#taken > TAKEN_MAX - 2 * this.#units) this.#beginAnew();
     const left = this.#units - (this.#taken % this.#units);
     if (left < units) this.#taken += left;
     this.#slots[slot] = this.#taken;
-    this.#hashes[slot + 1] = hash;
+    this.#slots[slot + 1] = ((hash >>> UNITS_BITS) << UNITS_BITS) | units;
     this.#taken += units;
-    const block = this.#block;
-    const at = this.#entryOf(slot);
-    putUint16(block, at, units * UNIT_BYTES);
-    putUint16(block, at + 2, key.length);
-    for (let i = 0; i < key.length; i++) block[at + HEAD_BYTES + i] = key.charCodeAt(i);
   }
 }
 
