@@ -72,7 +72,12 @@ export const writeBufferMachine = setup({
   initial: 'resuming',
   on: {
     // In every state: it may be of a commit that was under way when this actor crashed and began anew.
-    'commit.done': { target: '.committed', actions: 'tellCommitted' },
+    // What comes in while those who waited are told goes with the next commit, or says so itself.
+    'commit.done': [
+      { guard: 'someoneHurries', target: '.committing', actions: 'tellCommitted' },
+      { guard: 'somethingWaits', target: '.gathering', actions: 'tellCommitted' },
+      { target: '.empty', actions: 'tellCommitted' },
+    ],
     'commit.failed': { target: '.failed' },
   },
   states: {
@@ -92,13 +97,6 @@ export const writeBufferMachine = setup({
       after: { groupCommit: 'committing' },
     },
     committing: { entry: 'commit' },
-    committed: {
-      always: [
-        { guard: 'someoneHurries', target: 'committing' },
-        { guard: 'somethingWaits', target: 'gathering' },
-        { target: 'empty' },
-      ],
-    },
     // Whatever the disk says now, nobody is told.
     failed: { on: { 'commit.done': {}, 'commit.failed': {} } },
   },
