@@ -24,7 +24,7 @@ type Flags = {
   readonly keys: number;
   readonly valueBytes: number;
   readonly seconds?: number;
-  readonly warm: number;
+  readonly warm?: number;
   readonly faults: readonly Fault[];
   readonly r?: number;
   readonly w?: number;
@@ -73,7 +73,11 @@ const program = new Command('bench:cluster')
   .option('--keys <count>', 'written before anything is measured', positive, 100_000)
   .option('--value-bytes <count>', 'size of a value', positive, 100)
   .option('--seconds <count>', 'how long each measurement lasts', positive)
-  .option('--warm <count>', 'how long each is warmed up, s', positive, 5)
+  .option(
+    '--warm <count>',
+    'how long each is warmed up, s (quick: the first 8, the others half of it; else 5)',
+    positive,
+  )
   .option('--faults <list>', 'kill@5,heal@10 the first node, join@5 one more', faultsOf, [])
   .option('--r <count>', 'replicas a read waits for', count)
   .option('--w <count>', 'replicas a write waits for', count)
@@ -90,7 +94,7 @@ const runQuick = async (): Promise<void> => {
     only: flags.only,
     profileDir: flags.profile,
     keys: flags.keys,
-    warmSeconds: flags.warm,
+    warmSeconds: flags.warm ?? 8,
     seconds: flags.seconds ?? 2,
   });
   process.stdout.write(`one ws echo: ${result.echoMicroseconds} µs of server CPU\n`);
@@ -99,7 +103,7 @@ const runQuick = async (): Promise<void> => {
 };
 
 const runYcsb = async (): Promise<void> => {
-  const { nodes, connections, keys, valueBytes, inFlight, warm: warmSeconds } = flags;
+  const { nodes, connections, keys, valueBytes, inFlight, warm: warmSeconds = 5 } = flags;
   const options = {
     ...{ nodes, connections, keys, valueBytes, inFlight, warmSeconds },
     seconds: flags.seconds ?? 6,
@@ -119,7 +123,7 @@ const runOne = async (workload: string): Promise<void> => {
     workload,
     ...{ nodes: flags.nodes, connections: flags.connections, coordination: flags.coordination },
     ...{ keys: flags.keys, valueBytes: flags.valueBytes, faults: flags.faults },
-    ...{ seconds: flags.seconds ?? 10, warmSeconds: flags.warm },
+    ...{ seconds: flags.seconds ?? 10, warmSeconds: flags.warm ?? 5 },
     pace: open
       ? { type: 'open', perSecond: rate ?? 1, arrivals, inFlightMax: 10_000 }
       : { type: 'closed', inFlight },

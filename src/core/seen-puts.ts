@@ -125,21 +125,21 @@ export const newestSeen = (seen: SeenPuts, most: number): SeenPuts => {
 /** Without these, if they are among them. */
 export const withoutPuts = (seen: SeenPuts, puts: readonly PutId[]): SeenPuts => {
   if (seen.count === 0 || puts.length === 0) return seen;
-  FIRST_BYTES.fill(0);
+  LAST_BYTES.fill(0);
   for (const putId of puts) {
     writeHex(WANTED, 0, putId);
-    FIRST_BYTES[WANTED[0]!] = 1;
+    LAST_BYTES[WANTED[PUT_ID_BYTES - 1]!] = 1;
   }
   const { bytes } = seen;
   for (let at = 0; at < bytes.length; at = endOfEntry(bytes, at)) {
-    if (FIRST_BYTES[bytes[at]!] === 1 && puts.includes(putIdAt(bytes, at))) {
+    if (LAST_BYTES[bytes[at + PUT_ID_BYTES - 1]!] === 1 && puts.includes(putIdAt(bytes, at))) {
       return seenPuts(listed(seen).filter(({ putId }) => !puts.includes(putId)));
     }
   }
   return seen;
 };
-/** Those that a put id begins with for which somebody looks: mostly that tells. */
-const FIRST_BYTES = new Uint8Array(256);
+/** Those that a put id ends with for which somebody looks: mostly that tells. */
+const LAST_BYTES = new Uint8Array(256);
 
 export const writeSeen = (writer: ByteWriter, { count, bytes }: SeenPuts): void => {
   writer.varint(count);
