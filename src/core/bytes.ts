@@ -282,10 +282,8 @@ export class ByteReader {
   }
 
   varint(): number {
-    const low = this.#bits(28);
-    if (this.#bytes[this.#offset - 1]! < 0x80) return low;
-    let value = low;
-    let scale = LOW_BITS;
+    let value = 0;
+    let scale = 1;
     for (;;) {
       const byte = this.byte();
       value += (byte & 0x7f) * scale;
@@ -296,17 +294,6 @@ export class ByteReader {
       if (byte < 0x80) return value;
       scale *= 0x80;
     }
-  }
-
-  /** As far as the integer goes, and no further than so many bits. */
-  #bits(most: number): number {
-    let bits = 0;
-    for (let shift = 0; shift < most; shift += 7) {
-      const byte = this.byte();
-      bits |= (byte & 0x7f) << shift;
-      if (byte < 0x80) break;
-    }
-    return bits;
   }
 
   uint64(): bigint {

@@ -79,10 +79,10 @@ export const formToKeep = (bytes: Uint8Array, nowMs: number): RecordForm | undef
   if (reader.byte() !== FORMAT) return undefined;
   const actors = skipVector(reader);
   const siblings = reader.varint();
-  const order = new InOrder();
+  const goesOn = inOrder();
   for (let left = siblings; left > 0; left--) {
     const at = reader.varint();
-    const isSound = at < actors && order.goesOn(at, reader.varint());
+    const isSound = at < actors && goesOn(at, reader.varint());
     if (!isSound || hasExpired(skipTail(reader), nowMs)) return undefined;
   }
   skipSeen(reader);
@@ -208,13 +208,13 @@ type Draft = { -readonly [Field in keyof Sibling]: Sibling[Field] };
 
 const readHeads = (reader: ByteReader, vector: VersionVector): Draft[] => {
   const heads: Draft[] = [];
-  const order = new InOrder();
+  const goesOn = inOrder();
   for (let left = reader.varint(); left > 0; left--) {
     const at = reader.varint();
     const n = reader.varint();
     const entry = vector[at];
     if (entry === undefined) throw new RangeError('a sibling of an actor that the vector lacks');
-    if (!order.goesOn(at, n)) throw new RangeError('siblings in another order than their dots');
+    if (!goesOn(at, n)) throw new RangeError('siblings out of order');
     const dot: Dot = { actor: entry.actor, n, time: reader.varint() };
     const putId = reader.hex(PUT_ID_BYTES) as PutId;
     const writtenAt = reader.varint();
@@ -227,17 +227,15 @@ const readHeads = (reader: ByteReader, vector: VersionVector): Draft[] => {
 };
 
 /** Merging relies on it: siblings by their dots, that is by the place of the actor, then n. */
-class InOrder {
-  #actor = -1;
-  #n = 0;
-
-  goesOn(actor: number, n: number): boolean {
-    const isBehind = actor > this.#actor || (actor === this.#actor && n > this.#n);
-    this.#actor = actor;
-    this.#n = n;
-    return isBehind;
-  }
-}
+const inOrder = (): ((actor: number, n: number) => boolean) => {
+  let [lastActor, lastN] = [-1, 0];
+  return (actor, n) => {
+    const goesOn = actor > lastActor || (actor === lastActor && n > lastN);
+    lastActor = actor;
+    lastN = n;
+    return goesOn;
+  };
+};
 
 const writeKind = (writer: ByteWriter, value: SiblingValue, withheld: boolean): void => {
   if (typeof value === 'string') writer.byte(KINDS[value]);

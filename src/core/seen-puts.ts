@@ -107,39 +107,35 @@ export const newestSeen = (seen: SeenPuts, most: number): SeenPuts => {
   const border = times[excess]!;
   // Of those at the border the smaller put ids go, which stand first.
   let leaving = excess - times.indexOf(border);
+  return those(seen, (at) => {
+    const time = timeAt(bytes, at);
+    return time > border || (time === border && leaving-- <= 0);
+  });
+};
+
+/** Without these, if they are among them. */
+export const withoutPuts = (seen: SeenPuts, puts: readonly PutId[]): SeenPuts =>
+  puts.some((putId) => hasSeen(seen, putId))
+    ? those(seen, (at) => !puts.includes(putIdAt(seen.bytes, at)))
+    : seen;
+
+/** Those that stay, told by where they lie; what stays side by side is copied in one piece. */
+const those = ({ bytes }: SeenPuts, stays: (at: number) => boolean): SeenPuts => {
   const writer = new ByteWriter();
+  let count = 0;
   let from = 0;
   for (let at = 0; at < bytes.length;) {
-    const time = timeAt(bytes, at);
     const end = endOfEntry(bytes, at);
-    if (time < border || (time === border && leaving-- > 0)) {
+    if (stays(at)) count += 1;
+    else {
       writer.raw(bytes, from, at);
       from = end;
     }
     at = end;
   }
   writer.raw(bytes, from);
-  return { count: most, bytes: writer.take() };
+  return { count, bytes: writer.take() };
 };
-
-/** Without these, if they are among them. */
-export const withoutPuts = (seen: SeenPuts, puts: readonly PutId[]): SeenPuts => {
-  if (seen.count === 0 || puts.length === 0) return seen;
-  LAST_BYTES.fill(0);
-  for (const putId of puts) {
-    writeHex(WANTED, 0, putId);
-    LAST_BYTES[WANTED[PUT_ID_BYTES - 1]!] = 1;
-  }
-  const { bytes } = seen;
-  for (let at = 0; at < bytes.length; at = endOfEntry(bytes, at)) {
-    if (LAST_BYTES[bytes[at + PUT_ID_BYTES - 1]!] === 1 && puts.includes(putIdAt(bytes, at))) {
-      return seenPuts(listed(seen).filter(({ putId }) => !puts.includes(putId)));
-    }
-  }
-  return seen;
-};
-/** Those that a put id ends with for which somebody looks: mostly that tells. */
-const LAST_BYTES = new Uint8Array(256);
 
 export const writeSeen = (writer: ByteWriter, { count, bytes }: SeenPuts): void => {
   writer.varint(count);
