@@ -10,7 +10,7 @@
  *   ┌─┼─┐
  *  leaf leaf …                    32 × 8 bytes, each over 1/1,024 of the partition's keys
  */
-import { ByteWriter } from './bytes.ts';
+import { ByteWriter, uint32At } from './bytes.ts';
 import type { PartitionId } from './ids.ts';
 
 export const BRANCHES = 32;
@@ -72,9 +72,9 @@ export class MerkleTree {
 
 export const branchOf = (leaf: number): number => Math.floor(leaf / LEAVES_PER_BRANCH);
 
-/** The leaf of a 16-byte position: the ten bits after those that choose one of `partitions`. */
-export const leafOf = (position: Uint8Array, partitions: number): number =>
-  Math.floor((top32(position) * partitions) / 2 ** 22) % LEAVES;
+/** The leaf of the 16-byte position that stands in `bytes`: the ten bits after those that choose one of `partitions`. */
+export const leafOf = (bytes: Uint8Array, partitions: number, at = 0): number =>
+  Math.floor((uint32At(bytes, at) * partitions) / 2 ** 22) % LEAVES;
 
 /** The first position of a leaf, as its leading four bytes; the last leaf ends at 2³². */
 export const leafStart = (partition: PartitionId, leaf: number, partitions: number): number =>
@@ -96,6 +96,3 @@ export const decodeHashes = (bytes: Uint8Array): readonly bigint[] => {
 /** Indexes at which two equally long lists of hashes differ. */
 export const differences = (ours: readonly bigint[], theirs: readonly bigint[]): number[] =>
   ours.flatMap((hash, i) => (hash === theirs[i] ? [] : [i]));
-
-const top32 = (position: Uint8Array): number =>
-  ((position[0]! << 24) | (position[1]! << 16) | (position[2]! << 8) | position[3]!) >>> 0;

@@ -243,5 +243,8 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
   };
 };
 
-/** Request and batch numbers start anywhere: an answer to a former life then finds nobody. */
-const firstNumber = (random: Random): number => random.integer(2 ** 20) * 2 ** 32;
+/**
+ * Request and batch numbers start anywhere: an answer to a former life then finds nobody. Not beyond
+ * what the engine keeps without an object, and a message in five bytes: each request looks its own up.
+ */
+const firstNumber = (random: Random): number => random.integer(2 ** 30);

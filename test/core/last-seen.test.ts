@@ -3,22 +3,26 @@ import { suite } from 'uvu';
 import { LastSeen } from '../../src/core/last-seen.ts';
 
 const LEAST = 10;
-const names = suite('names seen lately');
+const numbers = suite('numbers seen lately');
 
-names('the last ones are known for certain', () => {
-  const last = new LastSeen(LEAST);
+/** Two senders in turns. */
+const come = (last: LastSeen<string>, n: number): boolean =>
+  last.seen(n % 2 === 0 ? 'a' : 'b', Math.floor(n / 2));
+
+numbers('the last ones are known for certain', () => {
+  const last = new LastSeen<string>(LEAST);
   for (let n = 0; n < 100; n++) {
-    assert.equal(last.seen(`${n}`), false, `${n} is new`);
+    assert.equal(come(last, n), false, `${n} is new`);
     for (let known = Math.max(0, n - LEAST + 1); known <= n; known++) {
-      assert.equal(last.seen(`${known}`), true, `${known} after ${n}`);
+      assert.equal(come(last, known), true, `${known} after ${n}`);
     }
   }
 });
 
-names('what came long before is forgotten', () => {
-  const last = new LastSeen(LEAST);
-  for (let n = 0; n < 2 * LEAST; n++) last.seen(`${n}`);
-  assert.equal(last.seen('0'), false);
+numbers('what came long before is forgotten', () => {
+  const last = new LastSeen<string>(LEAST);
+  for (let n = 0; n < 2 * LEAST; n++) come(last, n);
+  assert.equal(come(last, 0), false);
 });
 
-names.run();
+numbers.run();

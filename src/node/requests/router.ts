@@ -56,7 +56,7 @@ export class Router {
   readonly #parts: RouterParts;
   readonly #throttle: Throttle;
   /** Puts that other nodes handed on. */
-  readonly #taken = new LastSeen(TAKEN_MAX);
+  readonly #taken = new LastSeen<NodeId>(TAKEN_MAX);
 
   constructor(parts: RouterParts) {
     this.#parts = parts;
@@ -83,7 +83,7 @@ export class Router {
     put: PutCommand,
     reply: (reply: PutReply) => void,
   ): void {
-    if (this.#taken.seen(`${from} ${request}`)) return;
+    if (this.#taken.seen(from, request)) return;
     const overload = this.#overload();
     if (overload !== undefined) reply(overload);
     else this.#route(put, 'node', reply);

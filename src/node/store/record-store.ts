@@ -10,7 +10,7 @@ import type { BufferEvent, Waiting } from '../../../actors/write-buffer.ts';
 import { kept } from '../../core/bytes.ts';
 import type { Key, PartitionId } from '../../core/ids.ts';
 import { showKey } from '../../core/ids.ts';
-import { NO_HASH, leafOf } from '../../core/merkle.ts';
+import { NO_HASH } from '../../core/merkle.ts';
 import { encodeRecord } from '../../core/record-bytes.ts';
 import type { RecordForm } from '../../core/record-bytes.ts';
 import type { Digest } from '../../ports/digest.ts';
@@ -38,6 +38,7 @@ import {
   hashOfRow,
   hintKey,
   partitionRange,
+  placeOf,
   recordBytesIn,
   recordBytesOf,
   recordKey,
@@ -159,12 +160,16 @@ export class RecordStore {
       const { place, hash: ownHash, before } = change;
       return { key, place, held, hash: ownHash ?? before, ownHash };
     }
-    const place = this.#placeOf(key);
-    const cached = this.#rows.get(key);
+    const { ring } = this.#parts;
+    const { partitions } = ring.ring;
+    const cached = this.#rows.find(key);
     if (cached !== undefined) {
-      const { stored, hash } = storedIn(kept(cached.row));
+      const place = placeOf(this.#rows.nameIn(cached), partitions);
+      const { stored, hash } = storedIn(kept(this.#rows.rowIn(cached)));
       return { key, place, held: stored, hash, ownHash: hash };
     }
+    const { partition, position } = ring.placeOf(key);
+    const place = placeOf(recordKey(partition, position, key), partitions);
     const row = this.#parts.storage.get('records', place.name);
     if (row === undefined) return { key, place, held: 'nothing', hash: NO_HASH, ownHash: NO_HASH };
     const found = decodeStored(this.#parts.digest, row);
@@ -187,16 +192,17 @@ export class RecordStore {
       if (stored === 'removed') return { partition, bytes: 'nothing' };
       return { partition, bytes: form?.bytes ?? encodeRecord(stored.record, 'with-values') };
     }
-    const cached = this.#rows.get(key);
+    const cached = this.#rows.find(key);
     if (cached !== undefined) {
-      const { partition, row } = cached;
-      return { partition, bytes: kept(recordBytesIn(row)) };
+      const partition = this.#rows.partitionIn(cached);
+      return { partition, bytes: kept(recordBytesIn(this.#rows.rowIn(cached))) };
     }
-    const { name, partition } = this.#placeOf(key);
+    const { partition, position } = this.#parts.ring.placeOf(key);
+    const name = recordKey(partition, position, key);
     const row = this.#parts.storage.get('records', name);
     if (row === undefined) return { partition, bytes: 'nothing' };
     const bytes = recordBytesOf(this.#parts.digest, row);
-    if (bytes !== 'corrupt') this.#rows.keep(key, partition, row);
+    if (bytes !== 'corrupt') this.#rows.keep(key, name, row);
     return { partition, bytes };
   }
 
@@ -237,7 +243,7 @@ export class RecordStore {
       if (result.type === 'durable') {
         // Until `settle` nobody looks below the layer: nothing older can be read.
         for (const [key, { row, place }] of layer.records) {
-          this.#rows.keep(key, place.partition, row);
+          this.#rows.keep(key, place.name, row);
         }
         this.#memtable.settle();
         counted?.durable();
@@ -318,13 +324,6 @@ export class RecordStore {
   /** Records of a partition behind a place in it, as buffered right now (record-pages.ts). */
   recordsFrom(partition: PartitionId, after: Uint8Array | undefined, limit: number): RecordPage {
     return pageOf(this.#looking, partition, after, limit);
-  }
-
-  #placeOf(key: Key): Place {
-    const { ring } = this.#parts;
-    const { partition, position } = ring.placeOf(key);
-    const leaf = leafOf(position, ring.ring.partitions);
-    return { partition, leaf, name: recordKey(partition, position, key) };
   }
 
   #whenSequenceDurable(sequence: number, task: () => void, when: 'hurried' | 'in-time'): void {

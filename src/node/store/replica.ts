@@ -261,14 +261,13 @@ export class Replica {
   ): ErrorCode | undefined {
     const { ring, clock, limits, store } = this.#parts;
     if (store.spaceIsLow) return 'INSUFFICIENT_STORAGE';
-    const { partition } = ring.placeOf(key);
+    const slot = this.#open(key);
     // What is not ours and came without a hint is kept for its owners: rings may disagree.
-    const isStray = hintFor === undefined && !ring.isHolder(partition);
+    const isStray = hintFor === undefined && !ring.isHolder(slot.place.partition);
     const unhinted = isStray ? ring.ownersOf(key) : [];
     const targets = hintFor === undefined ? unhinted : [hintFor];
     if (!store.hints.hasRoomFor(targets, key)) return 'OVERLOADED';
     const nowMs = clock.wallMs();
-    const slot = this.#open(key);
     const stored = slot.held === 'nothing' ? NOTHING : slot.held;
     // What was made of the very record that lies here says all that this does.
     const isNext = over !== undefined && over === slot.ownHash;

@@ -2,18 +2,21 @@
  * Rows of records that were read or written lately, as they lie in storage: a read of LMDB costs a
  * search of its tree. They stand one behind another in one block of memory, the oldest overwritten
  * first, so the collector sees one object however many they are. A key has two slots, side by side,
- * to share with others; whoever comes takes the one that was taken longer ago.
+ * to share with others; whoever comes takes the one that was taken longer ago. With a row stands the
+ * name it has in storage: in that is where the key lies, which to find out anew costs a hash.
  *
- *   slots ──▶ │ head │ key │ row │ head │ key │ row │ … as far back as the block goes
+ *   slots ──▶ │ head │ name │ row │ head │ name │ row │ … as far back as the block goes
  *
  * It knows nothing of commits: its owner replaces what changed, before anyone could read it here.
  */
+import { kept } from '../../core/bytes.ts';
 import { fnv1a } from '../../core/fnv.ts';
 import { partitionId } from '../../core/ids.ts';
 import type { Key, PartitionId } from '../../core/ids.ts';
+import { KEY_AT } from './stored.ts';
 
-/** The lengths of key and row, the partition: two bytes each. */
-const HEAD_BYTES = 6;
+/** The lengths of name and row: two bytes each. */
+const HEAD_BYTES = 4;
 /** Entries take whole units: mostly a row finds room where the one before it was. */
 const UNIT_BYTES = 32;
 /** Of the largest entry they are 161. */
@@ -26,8 +29,8 @@ const ROW_BYTES_MAX = 4096;
 /** Of units: numbers up to here the engine keeps as they are. */
 const TAKEN_MAX = 2 ** 31 - 1;
 
-/** `row`: a view, true until the next change. */
-export type CachedRow = { readonly partition: PartitionId; readonly row: Uint8Array };
+/** Where an entry lies, true until the next change. */
+export type Entry = number & { readonly __brand: 'Entry' };
 
 /** Since the start. */
 export type RowCacheCounts = { readonly hits: number; readonly misses: number };
@@ -60,24 +63,37 @@ export class RowCache {
     return { hits: this.#hits, misses: this.#misses };
   }
 
-  get(key: Key): CachedRow | undefined {
+  find(key: Key): Entry | undefined {
     const slot = this.#find(fnv1a(key));
-    const block = this.#block;
-    const at = slot === undefined ? 0 : this.#entryOf(slot);
-    if (slot === undefined || !this.#isEntryOf(at, key)) {
+    const entry = slot === undefined ? undefined : this.#entryOf(slot);
+    if (entry === undefined || !this.#isEntryOf(entry, key)) {
       this.#misses += 1;
       return undefined;
     }
     this.#hits += 1;
-    const rowAt = at + HEAD_BYTES + key.length;
-    const row = block.subarray(rowAt, rowAt + uint16At(block, at + 2));
-    return { partition: partitionId(uint16At(block, at + 4)), row };
+    return entry;
   }
 
-  /** From here on `row` is what lies under `key`; undefined: nothing does. */
-  keep(key: Key, partition: PartitionId, row: Uint8Array | undefined): void {
+  partitionIn(entry: Entry): PartitionId {
+    return partitionId(uint16At(this.#block, entry + HEAD_BYTES));
+  }
+
+  /** The name of the row in storage, for keeps. */
+  nameIn(entry: Entry): Uint8Array {
+    const from = entry + HEAD_BYTES;
+    return kept(this.#block, from, from + uint16At(this.#block, entry));
+  }
+
+  /** The row: a view, as short-lived as the entry. */
+  rowIn(entry: Entry): Uint8Array {
+    const from = entry + HEAD_BYTES + uint16At(this.#block, entry);
+    return this.#block.subarray(from, from + uint16At(this.#block, entry + 2));
+  }
+
+  /** From here on `row` is what lies under `key`, by the name it has in storage; undefined: nothing does. */
+  keep(key: Key, name: Uint8Array, row: Uint8Array | undefined): void {
     if (row === undefined || row.length > ROW_BYTES_MAX) return this.#forget(key);
-    const bytes = HEAD_BYTES + key.length + row.length;
+    const bytes = HEAD_BYTES + name.length + row.length;
     if (bytes > this.#block.length) return this.#forget(key);
     const hash = fnv1a(key);
     let slot = this.#find(hash);
@@ -87,13 +103,11 @@ export class RowCache {
       this.#take(slot, hash, Math.ceil(bytes / UNIT_BYTES));
     }
     const block = this.#block;
-    const at = this.#entryOf(slot);
-    putUint16(block, at, key.length);
-    putUint16(block, at + 2, row.length);
-    putUint16(block, at + 4, partition);
-    const keyAt = at + HEAD_BYTES;
-    for (let i = 0; i < key.length; i++) block[keyAt + i] = key.charCodeAt(i);
-    block.set(row, keyAt + key.length);
+    const entry = this.#entryOf(slot);
+    putUint16(block, entry, name.length);
+    putUint16(block, entry + 2, row.length);
+    block.set(name, entry + HEAD_BYTES);
+    block.set(row, entry + HEAD_BYTES + name.length);
   }
 
   #forget(key: Key): void {
@@ -133,18 +147,18 @@ export class RowCache {
     return this.#slots[slot]! > this.#taken - this.#units;
   }
 
-  #isEntryOf(at: number, key: Key): boolean {
+  #isEntryOf(entry: Entry, key: Key): boolean {
     const block = this.#block;
-    if (uint16At(block, at) !== key.length) return false;
-    const keyAt = at + HEAD_BYTES;
+    if (uint16At(block, entry) !== KEY_AT + key.length) return false;
+    const keyAt = entry + HEAD_BYTES + KEY_AT;
     for (let i = 0; i < key.length; i++) {
       if (block[keyAt + i] !== key.charCodeAt(i)) return false;
     }
     return true;
   }
 
-  #entryOf(slot: number): number {
-    return (this.#slots[slot]! % this.#units) * UNIT_BYTES;
+  #entryOf(slot: number): Entry {
+    return ((this.#slots[slot]! % this.#units) * UNIT_BYTES) as Entry;
   }
 
   /** Of its entry. */

@@ -6,20 +6,21 @@
  *   hints     target │ 0 │ key                            →  stamp │ since │ CRC-32 (4) of it all
  */
 import { ByteReader, ByteWriter, uint32At } from '../../core/bytes.ts';
-import { KEY_BYTES_MAX, bytesOfKey, isNodeId, keyOfBytes } from '../../core/ids.ts';
+import { KEY_BYTES_MAX, bytesOfKey, isNodeId, keyOfBytes, partitionId } from '../../core/ids.ts';
 import type { ActorId, Key, NodeId, PartitionId } from '../../core/ids.ts';
-import { LEAVES, leafStart } from '../../core/merkle.ts';
+import { LEAVES, leafOf, leafStart } from '../../core/merkle.ts';
 import { ACTOR_BYTES, decodeRecord, encodeForm, headerOf } from '../../core/record-bytes.ts';
 import type { RecordForm } from '../../core/record-bytes.ts';
 import type { RecordOfKey } from '../../core/record.ts';
 import type { Digest } from '../../ports/digest.ts';
 import type { Storage, StorageEntry, StorageTable } from '../../ports/storage.ts';
-import type { Hint, StoredRecord } from './memtable.ts';
+import type { Hint, Place, StoredRecord } from './memtable.ts';
 
 const POSITION_BYTES = 16;
 /** Where the MD5 of the key stands in a record's key. */
 export const POSITION_AT = 2;
-const PREFIX_BYTES = POSITION_AT + POSITION_BYTES;
+/** And the key itself. */
+export const KEY_AT = POSITION_AT + POSITION_BYTES;
 const HASH_BYTES = 8;
 export const CHECKSUM_BYTES = 4;
 const PAGE = 1000;
@@ -29,27 +30,33 @@ const utf8 = new TextEncoder();
 export type Bounds = { readonly from?: Uint8Array; readonly to?: Uint8Array };
 
 export const recordKey = (partition: PartitionId, position: Uint8Array, key: Key): Uint8Array => {
-  const bytes = new Uint8Array(PREFIX_BYTES + key.length);
+  const bytes = new Uint8Array(KEY_AT + key.length);
   bytes[0] = partition >> 8;
   bytes[1] = partition & 0xff;
   bytes.set(position, POSITION_AT);
-  for (let i = 0; i < key.length; i++) bytes[PREFIX_BYTES + i] = key.charCodeAt(i);
+  for (let i = 0; i < key.length; i++) bytes[KEY_AT + i] = key.charCodeAt(i);
   return bytes;
+};
+
+/** Where a record of this name lies, in a ring of `partitions`. */
+export const placeOf = (name: Uint8Array, partitions: number): Place => {
+  const partition = partitionId((name[0]! << 8) | name[1]!);
+  return { partition, leaf: leafOf(name, partitions, POSITION_AT), name };
 };
 
 /** Whether these bytes have the length of such a key. */
 export const isRecordKey = (bytes: Uint8Array): boolean =>
-  bytes.length > PREFIX_BYTES && bytes.length <= PREFIX_BYTES + KEY_BYTES_MAX;
+  bytes.length > KEY_AT && bytes.length <= KEY_AT + KEY_BYTES_MAX;
 
 /** The key a record lies under. */
-export const keyOfRecordKey = (bytes: Uint8Array): Key => keyOfBytes(bytes.subarray(PREFIX_BYTES));
+export const keyOfRecordKey = (bytes: Uint8Array): Key => keyOfBytes(bytes.subarray(KEY_AT));
 
 /** The key of a place within its partition: a position and the key. */
 export const keyOfPlace = (place: Uint8Array): Key => keyOfBytes(place.subarray(POSITION_BYTES));
 
 /** The position a record lies at. */
 export const positionOfRecordKey = (bytes: Uint8Array): Uint8Array =>
-  bytes.subarray(POSITION_AT, PREFIX_BYTES);
+  bytes.subarray(POSITION_AT, KEY_AT);
 
 /** Storage bounds of one partition. */
 export const partitionRange = (partition: PartitionId): Bounds => {
