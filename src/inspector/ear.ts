@@ -7,7 +7,7 @@ import type { RequestId } from '../wire/peer-messages.ts';
 import type { Recorder } from './recorder.ts';
 import type { StorySummary } from './records.ts';
 import { withoutValues } from './story.ts';
-import type { KeptEvent } from './story.ts';
+import type { KeptEvent, Story } from './story.ts';
 import { inputFacts, listenedPorts, replyFacts, translator } from './translate.ts';
 import type { Happening } from './translate.ts';
 import type { CoordinatorWatch } from './watch.ts';
@@ -21,8 +21,9 @@ export class Ear implements CoordinatorWatch {
   readonly #request: RequestId;
   readonly #given: object;
   readonly #cause: string | undefined;
+  /** Monotonic, as all it notes. */
   readonly #bornAtMs: number;
-  readonly #events: KeptEvent[] = [];
+  #heard: Heard | undefined;
   #replyMs: number | undefined;
   #reply: object | undefined;
 
@@ -38,10 +39,12 @@ export class Ear implements CoordinatorWatch {
     this.#machine = machine;
     this.#request = request;
     this.#given = input;
-    this.#bornAtMs = recorder.nowMs();
+    this.#bornAtMs = recorder.monotonicMs();
     this.input = input;
-    const key = keyOf(input);
-    if (recorder.isWatched && key !== undefined) recorder.touched(key);
+    if (recorder.isWatched) {
+      const key = keyOf(input);
+      if (key !== undefined) recorder.touched(key);
+    }
     if (!sampled) return;
     this.#cause = cause ?? recorder.causeOf(request);
     const tell = (happening: Happening): void =>
@@ -54,37 +57,48 @@ export class Ear implements CoordinatorWatch {
     this.inspect = translator(tell);
   }
 
-  heard(event: { readonly type: string }): void {
-    this.#events.push({ atMs: this.#recorder.nowMs(), event });
+  heard(event: Heard['event']): void {
+    this.#heard = { event, atMs: this.#recorder.monotonicMs(), before: this.#heard };
   }
 
   replied(reply: object): void {
-    this.#replyMs = this.#recorder.nowMs() - this.#bornAtMs;
+    this.#replyMs = this.#recorder.monotonicMs() - this.#bornAtMs;
     this.#reply = reply;
     this.#recorder.replied(this.#machine, this.#replyMs);
   }
 
   ended(how: 'done' | 'crashed' | 'stopped'): void {
-    const endedAtMs = this.#recorder.nowMs();
+    const recorder = this.#recorder;
     if (this.#cause !== undefined) {
       const actor = `${this.#machine} ${this.#request}`;
-      this.#recorder.tellOf(actor, { type: 'ended', what: how, cause: this.#cause });
+      recorder.tellOf(actor, { type: 'ended', what: how, cause: this.#cause });
     }
-    const isNamed = this.#recorder.takeNamed(this.#request);
+    const isNamed = recorder.takeNamed(this.#request);
     // Who names it has counted from an earlier moment than we.
     const why = this.#why() ?? (isNamed ? 'slow' : undefined);
-    this.#recorder.buried(this.#machine, why, isNamed || this.#cause !== undefined, () => {
-      const input = withoutValues(this.#given);
-      const events = withoutValues(this.#events);
-      return { summary: this.#summary(why!, how), input, events, endedAtMs };
-    });
+    recorder.buried(this.#machine, why);
+    if (why !== undefined && recorder.hasRoomFor(isNamed || this.#cause !== undefined)) {
+      recorder.keep(this.#story(why, how));
+    }
+  }
+
+  #story(why: StorySummary['why'], how: string): Story {
+    const recorder = this.#recorder;
+    const events: KeptEvent[] = [];
+    for (let heard = this.#heard; heard !== undefined; heard = heard.before) {
+      const { event, atMs } = heard;
+      events.unshift({ atMs: recorder.wallMs(atMs), event: withoutValues(event) });
+    }
+    const input = withoutValues(this.#given);
+    return { summary: this.#summary(why, how), input, events, endedAtMs: recorder.nowMs() };
   }
 
   #why(): StorySummary['why'] | undefined {
     const { type, record } = (this.#reply ?? {}) as { type?: string; record?: RecordOfKey };
     if (type === undefined || type === 'failed') return 'failed';
-    if (type === 'value' && record !== undefined && liveSiblings(record).length > 1) {
-      return 'siblings';
+    // Mostly there is one, and no need to look whether it lives.
+    if (type === 'value' && record !== undefined && record.siblings.length > 1) {
+      if (liveSiblings(record).length > 1) return 'siblings';
     }
     if (this.#replyMs! > this.#recorder.slowMs) return 'slow';
     return this.#cause === undefined ? undefined : 'sampled';
@@ -98,13 +112,20 @@ export class Ear implements CoordinatorWatch {
       machine: this.#machine,
       request: this.#request,
       key: inputFacts(this.#given).key,
-      bornAtMs: this.#bornAtMs,
+      bornAtMs: this.#recorder.wallMs(this.#bornAtMs),
       ...(this.#replyMs === undefined ? {} : { replyMs: this.#replyMs }),
       outcome,
       why,
     };
   }
 }
+
+/** What it was sent, newest first: most requests are forgotten with what they heard. */
+type Heard = {
+  readonly event: KeptEvent['event'];
+  readonly atMs: number;
+  readonly before: Heard | undefined;
+};
 
 /** A scan has none. */
 const keyOf = (input: object): Key | undefined => {

@@ -109,7 +109,16 @@ export class Recorder implements Watch {
   }
 
   nowMs(): number {
-    return this.#epochMs + this.#clock.monotonicMs();
+    return this.wallMs(this.#clock.monotonicMs());
+  }
+
+  /** A monotonic time as one of the epoch. */
+  wallMs(monotonicMs: number): number {
+    return this.#epochMs + monotonicMs;
+  }
+
+  monotonicMs(): number {
+    return this.#clock.monotonicMs();
   }
 
   get sampleEvery(): number {
@@ -236,36 +245,35 @@ export class Recorder implements Watch {
     this.#tell(actor, happening);
   }
 
-  /** A coordinator has been answered or has ended: counts, and keeps what is worth a look. */
+  /** A coordinator has been answered: counts, for whoever watches. */
   replied(machine: string, ms: number): void {
+    if (!this.isWatched) return;
     let latencies = this.#latencies.get(machine);
     if (latencies === undefined) this.#latencies.set(machine, (latencies = new Histogram()));
     latencies.record(ms);
   }
 
-  /** `why` it is worth a look; `story` is made only if it is kept, as are all that are wanted. */
-  buried(
-    machine: string,
-    why: StorySummary['why'] | undefined,
-    isWanted: boolean,
-    story: () => Story,
-  ): void {
+  /** One has ended; `why` it is worth a look, if it is. */
+  buried(machine: string, why: StorySummary['why'] | undefined): void {
     this.#alive[machine] = (this.#alive[machine] ?? 1) - 1;
     if (why === 'siblings') this.#siblingsSeen += 1;
-    if (why === undefined || !(isWanted || this.#hasStoryRoom())) return;
-    const kept = story();
-    this.#stories.set(kept.summary.cause, kept);
+  }
+
+  /** Whether one more story is to be made; each that somebody wants is. */
+  hasRoomFor(isWanted: boolean): boolean {
+    const { storiesPerSecond } = this.#limits;
+    return isWanted || this.#storyRate.take(storiesPerSecond, this.#clock.monotonicMs()) === 0;
+  }
+
+  keep(story: Story): void {
+    this.#stories.set(story.summary.cause, story);
     if (this.#stories.size > this.#limits.storiesMax) {
       for (const oldest of this.#stories.keys()) {
         this.#stories.delete(oldest);
         break;
       }
     }
-    for (const sink of this.#sinks) sink.story(kept.summary);
-  }
-
-  #hasStoryRoom(): boolean {
-    return this.#storyRate.take(this.#limits.storiesPerSecond, this.#clock.monotonicMs()) === 0;
+    for (const sink of this.#sinks) sink.story(story.summary);
   }
 
   /** The log has told people the name of a request here: they will look for its story. */

@@ -61,4 +61,17 @@ recorders('and each one whose name was told', () => {
   assert.ok(names.includes('n1.1500'));
 });
 
+recorders('latencies are counted while somebody watches', () => {
+  const { recorder, fail } = setup();
+  fail(10);
+  assert.deepEqual(recorder.gauges().latencies, {});
+  const leave = recorder.subscribe({ record: () => undefined, story: () => undefined });
+  fail(10);
+  assert.equal(recorder.gauges().latencies['get']?.count, 10);
+  leave();
+  fail(10);
+  assert.equal(recorder.gauges().latencies['get']?.count, 10);
+  assert.equal(recorder.gauges().coordinators['get'], 0);
+});
+
 recorders.run();
