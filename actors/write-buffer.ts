@@ -38,12 +38,15 @@ export type WriteBufferPorts = {
   commit(): void;
   /** Whoever waits for what is durable by now may be told. */
   committed(): void;
+  /**
+   * How long an unhurried write stays in memory this time, ms. Replicas take the same writes: at the
+   * same intervals they would flush in step, and a quorum would wait for all of their disks at once.
+   */
+  flushAfterMs(): number;
 };
 
 export type WriteBufferInput = {
   readonly ports: WriteBufferPorts;
-  /** How long an unhurried write may stay in memory, ms. */
-  readonly flushIntervalMs: number;
   /** How long the first durable write waits for others to share its commit, ms. */
   readonly groupCommitMs: number;
 };
@@ -55,7 +58,7 @@ export const writeBufferMachine = setup({
     events: {} as WriteBufferEvent,
   },
   delays: {
-    flushInterval: ({ context }) => context.flushIntervalMs,
+    flushInterval: ({ context }) => context.ports.flushAfterMs(),
     groupCommit: ({ context }) => context.groupCommitMs,
   },
   guards: {

@@ -176,7 +176,7 @@ export const LIMITS = {
   flushIntervalMs: ms(
     100,
     [1, 60_000],
-    'Longest time an unhurried write stays in memory (paper § 6.1). Less: more commits.',
+    'Longest time an unhurried write stays in memory (paper § 6.1); at least half of it, drawn anew each time, or replicas would flush in step. Less: more commits.',
   ),
   groupCommitMs: ms(
     1,

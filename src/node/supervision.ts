@@ -18,7 +18,7 @@ export const superviseOrgans = (
   ports: NodePorts,
   hooks: { readonly tell: Tell; readonly failed: (reason: string) => void },
 ): Supervisor => {
-  const { self, clock, config, trace } = parts;
+  const { self, clock, config, random, trace } = parts;
   const { peers, ring, store, handoff, exchanges, transfers, scrub } = organs;
   const { tell, failed } = hooks;
   const supervisor = createActor(nodeMachine, {
@@ -42,7 +42,6 @@ export const superviseOrgans = (
         },
       },
       writeBuffer: {
-        flushIntervalMs: config.flushIntervalMs,
         groupCommitMs: config.groupCommitMs,
         ports: {
           waiting: () => store.waiting,
@@ -55,6 +54,7 @@ export const superviseOrgans = (
               if (failure !== undefined) failed(`commit failed: ${failure}`);
             }),
           committed: () => store.releaseDurable(),
+          flushAfterMs: () => config.flushIntervalMs * (1 - random.fraction() / 2),
         },
       },
       handoff: {

@@ -11,7 +11,7 @@ import { LifeClock, WorldClock } from '../../src/sim/clock.ts';
 const machines = suite('long-lived actors');
 
 const buffer = (waiting: Waiting = 'nothing') => {
-  const store = { waiting };
+  const store = { waiting, flushAfterMs: 100 };
   const world = new WorldClock();
   const log: string[] = [];
   const actor = createActor(writeBufferMachine, {
@@ -24,8 +24,8 @@ const buffer = (waiting: Waiting = 'nothing') => {
           store.waiting = 'nothing';
         },
         committed: () => log.push('committed'),
+        flushAfterMs: () => store.flushAfterMs,
       },
-      flushIntervalMs: 100,
       groupCommitMs: 1,
     },
   });
@@ -51,6 +51,20 @@ machines('the write buffer commits after the flush interval, and waits for the d
   assert.deepEqual(log, ['commit'], 'nobody is told before the disk has said so');
   actor.send({ type: 'commit.done' });
   assert.deepEqual(log, ['commit', 'committed']);
+});
+
+machines('each batch waits as long as is drawn for it', () => {
+  const { world, log, actor, store } = resting();
+  for (const flushAfterMs of [100, 60, 80]) {
+    store.flushAfterMs = flushAfterMs;
+    actor.send({ type: 'buffer.filled' });
+    world.advance(flushAfterMs - 1);
+    assert.deepEqual(log, [], `before ${flushAfterMs} ms`);
+    world.advance(2);
+    assert.deepEqual(log.splice(0), ['commit']);
+    actor.send({ type: 'commit.done' });
+    log.length = 0;
+  }
 });
 
 machines('a durable write hurries it; those that come meanwhile share the next commit', () => {
