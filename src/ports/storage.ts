@@ -69,7 +69,8 @@ export type Storage = {
   usage(): { readonly fileBytes: number; readonly freeBytes: number };
   /**
    * Looks at the next `rowsMax` rows of a log that is not in its places yet, as they are on disk, and
-   * has what is damaged written anew from memory. Absent where nothing is logged.
+   * has what is damaged written anew from memory; done at the row that was the last one when the
+   * check began. Absent where nothing is logged.
    */
   checkLog?(rowsMax: number, isSound: (value: Uint8Array) => boolean): LogCheck;
   /** Where the pages of the file are; absent where there are none to count. */

@@ -152,6 +152,30 @@ logs('nor where every record goes to its place at once', () => {
   assert.equal(placed, 40);
 });
 
+logs('a check of the log ends, however much comes meanwhile', () => {
+  const world = new WorldClock();
+  const base = new SimDisk().open(new LifeClock(world), randomStream(1, 'disk'));
+  const log = withWriteLog(base, nodeDigest);
+  let commits = 0;
+  const commit = (): void => {
+    const key = text(`k${(commits += 1)}`);
+    log.commit([{ type: 'put', table: 'records', key, value: text('v') }], () => undefined);
+    world.advance(10);
+  };
+  for (let i = 0; i < 6; i++) commit();
+  let rows = 0;
+  for (let looks = 1; ; looks++) {
+    const { rows: looked, damaged, done } = log.checkLog!(2, () => true);
+    rows += looked;
+    assert.equal(damaged, 0);
+    if (done) break;
+    assert.ok(looks < 6, 'it ends with what was there when it began');
+    for (let i = 0; i < 3; i++) commit();
+  }
+  assert.equal(rows, 6);
+  assert.equal(log.checkLog!(100, () => true).rows, commits, 'the next one looks at all');
+});
+
 logs('a flipped byte of a value costs that value; a flipped frame is refused', () => {
   const reopened = (flippedAt: number): Storage => {
     const world = new WorldClock();

@@ -58,6 +58,8 @@ export type ScrubReport = {
 
 /** A slice is about so many rows, or so many partitions. */
 const ROWS_PER_SLICE = 256;
+/** A row of the log holds several records: so many keep a slice to about a millisecond. */
+const LOG_ROWS_PER_SLICE = 32;
 const PARTITIONS_PER_SLICE = 32;
 /** The first round does not wait for a whole interval: a node that restarts often is scrubbed too. */
 const FIRST_ROUND_MS = 60_000;
@@ -166,7 +168,7 @@ export class ScrubDesk implements ScrubPorts {
 
   #checkLog(cursor: Cursor): void {
     const { store, trace } = this.#parts;
-    const { rows, damaged, done } = store.audit.checkLog(ROWS_PER_SLICE);
+    const { rows, damaged, done } = store.audit.checkLog(LOG_ROWS_PER_SLICE);
     this.#found.rows += rows;
     this.#found.logged += damaged;
     if (damaged > 0) trace.log('error', 'log.corrupt', { rows: damaged });

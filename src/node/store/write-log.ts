@@ -118,8 +118,8 @@ class WriteLog {
   #placed = 0;
   #durable = 0;
   #begun = 0;
-  /** Of the durable ones, the last that was looked at in the check under way. */
-  #checked = 0;
+  /** The check under way: the last row that was looked at, and the last that was durable when it began. */
+  #check: { at: number; readonly upTo: number } | undefined;
 
   constructor(base: Storage, digest: Digest, limits: WriteLogLimits) {
     this.#base = base;
@@ -209,14 +209,17 @@ class WriteLog {
 
   /** What a crash would have to rely on; memory has it all, so whatever is damaged can be mended. */
   check(rowsMax: number, isSound: (value: Uint8Array) => boolean): LogCheck {
-    const from = Math.max(this.#first, this.#checked + 1);
-    const to = Math.min(this.#durable + 1, from + rowsMax);
+    // What comes meanwhile is for the next check: under steady writes this one would never end.
+    const check = (this.#check ??= { at: 0, upTo: this.#durable });
+    const from = Math.max(this.#first, check.at + 1);
+    const to = Math.min(check.upTo + 1, from + rowsMax);
     const rows = Math.max(0, to - from);
     const bounds = { from: logKey(from), to: logKey(to), limit: rows };
     const found = rows === 0 ? [] : this.#base.range(LOG_TABLE, bounds);
     const sound = found.filter(({ value }) => this.#isWhole(value, isSound)).length;
-    const done = to > this.#durable;
-    this.#checked = done ? 0 : to - 1;
+    const done = to > check.upTo;
+    check.at = to - 1;
+    if (done) this.#check = undefined;
     if (sound < rows) this.#placeAll();
     return { rows, damaged: rows - sound, done };
   }
