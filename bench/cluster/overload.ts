@@ -65,6 +65,8 @@ const program = new Command('bench:overload')
   .option('--seconds <count>', 'each step', Number, 10)
   .option('--warm <count>', 'closed loops before, three times', Number, 15)
   .option('--keys <count>', 'written before', Number, 20_000)
+  .option('--value-bytes <count>', 'of each', Number, 1024)
+  .option('--dw <count>', 'disks that a write waits for', Number, 1)
   .option('--workload <name>', 'a YCSB workload, or get, put', 'a')
   .option('--pin', 'the generator gets one processor, the servers all others')
   .option('--json <file>', 'also write the results there')
@@ -74,6 +76,8 @@ const flags = program.opts<{
   readonly seconds: number;
   readonly warm: number;
   readonly keys: number;
+  readonly valueBytes: number;
+  readonly dw: number;
   readonly workload: string;
   readonly pin?: true;
   readonly json?: string;
@@ -85,7 +89,8 @@ const job: Job = {
   ...YCSB[flags.workload]!,
   // Zipf's favourite keys would be hot ones; those have a measurement of their own.
   choice: 'uniform',
-  ...{ keys: flags.keys, valueBytes: 100, timeoutMs: TIMEOUT_MS, seed: 1 },
+  ...{ keys: flags.keys, valueBytes: flags.valueBytes, dw: flags.dw },
+  ...{ timeoutMs: TIMEOUT_MS, seed: 1 },
 };
 
 const open = (perSecond: number): Job['pace'] => ({
@@ -312,7 +317,7 @@ try {
     for (const pid of nodes.pids) pin(pid, cpus.servers);
   }
   await generator.open(nodes.addresses, CONNECTIONS, 'server', 0);
-  await generator.fill(flags.keys, 100);
+  await generator.fill(flags.keys, flags.valueBytes);
   await generator.run({ ...job, seconds: flags.warm });
   let most = 0;
   for (const inFlight of IN_FLIGHT) {
