@@ -84,6 +84,7 @@ class Generator {
   }
 
   async run(job: Job): Promise<JobResult> {
+    globalThis.gc?.();
     const run = new Run(job);
     this.#keys = Math.max(this.#keys, job.keys);
     this.#siblingsMax = 0;

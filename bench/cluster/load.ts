@@ -8,8 +8,9 @@ import type { Coordination, Job, JobResult, Order } from './jobs.ts';
 /**
  * So that the collector of the generator is not what is measured: young collections of 2 ms, and no full
  * one, whose threads take both processors of a small machine for 20 to 40 ms, below a heap of 1 GiB.
+ * What has gathered is collected before each run (generator.ts): a GiB takes a second.
  */
-const GENERATOR_FLAGS = ['--max-semi-space-size=4', '--initial-heap-size=1024'];
+const GENERATOR_FLAGS = ['--max-semi-space-size=4', '--initial-heap-size=1024', '--expose-gc'];
 
 export class LoadGenerator {
   readonly #child: ChildProcess;
