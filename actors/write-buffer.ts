@@ -6,12 +6,15 @@
  * (It begins in `resuming`: after a crash of this actor the buffer may hold something already, and
  * a commit may have become durable that nobody was told of.)
  *
- *   empty ──buffered──▶ gathering ──interval / buffer full──▶ committing ──▶ empty
- *                           └──sync wanted──▶ grouping ──window──▶ │  ▲        or gathering / committing,
- *                                                                  └──┘        as came in meanwhile
+ *   empty ──buffered──▶ gathering ──interval / buffer full──▶ committing ──▶ empty, or gathering
+ *                           └──sync wanted──▶ grouping ──window──▶ │  ▲        if writes came in meanwhile
+ *                            somebody waits for what came meanwhile ▼  │ as long as that took
+ *                                                                 resting
  *                                           committing ──failed──▶ failed: the process ends
  *
- * While a commit is under way nobody has to tell it anything: it looks afterwards what came in.
+ * While a commit is under way nobody has to tell it anything: it looks afterwards what came in. Then it
+ * rests as long as it worked, within limits, if more is wanted at once: where processors are short,
+ * commits take long, and each that is spared is worth more than the pause costs whoever waits.
  */
 import { setup } from 'xstate';
 
@@ -29,8 +32,8 @@ export type WriteBufferEvent =
 /** What the store tells it. */
 export type BufferEvent = Exclude<WriteBufferEvent['type'], `commit.${string}`>;
 
-/** What no commit carries yet: `hurry` if somebody waits for it, or it is too much. */
-export type Waiting = 'nothing' | 'writes' | 'hurry';
+/** What no commit carries yet: `hurry` if somebody waits for it, `full` if it is too much. */
+export type Waiting = 'nothing' | 'writes' | 'hurry' | 'full';
 
 export type WriteBufferPorts = {
   waiting(): Waiting;
@@ -43,6 +46,8 @@ export type WriteBufferPorts = {
    * same intervals they would flush in step, and a quorum would wait for all of their disks at once.
    */
   flushAfterMs(): number;
+  /** How long to rest after the last commit if somebody waits for the next one, ms. */
+  restMs(): number;
 };
 
 export type WriteBufferInput = {
@@ -60,10 +65,12 @@ export const writeBufferMachine = setup({
   delays: {
     flushInterval: ({ context }) => context.ports.flushAfterMs(),
     groupCommit: ({ context }) => context.groupCommitMs,
+    rest: ({ context }) => context.ports.restMs(),
   },
   guards: {
     somethingWaits: ({ context }) => context.ports.waiting() !== 'nothing',
     someoneHurries: ({ context }) => context.ports.waiting() === 'hurry',
+    tooMuchWaits: ({ context }) => context.ports.waiting() === 'full',
   },
   actions: {
     commit: ({ context }) => context.ports.commit(),
@@ -77,7 +84,8 @@ export const writeBufferMachine = setup({
     // In every state: it may be of a commit that was under way when this actor crashed and began anew.
     // What comes in while those who waited are told goes with the next commit, or says so itself.
     'commit.done': [
-      { guard: 'someoneHurries', target: '.committing', actions: 'tellCommitted' },
+      { guard: 'tooMuchWaits', target: '.committing', actions: 'tellCommitted' },
+      { guard: 'someoneHurries', target: '.resting', actions: 'tellCommitted' },
       { guard: 'somethingWaits', target: '.gathering', actions: 'tellCommitted' },
       { target: '.empty', actions: 'tellCommitted' },
     ],
@@ -100,6 +108,10 @@ export const writeBufferMachine = setup({
       after: { groupCommit: 'committing' },
     },
     committing: { entry: 'commit' },
+    resting: {
+      on: { 'buffer.full': 'committing' },
+      after: { rest: 'committing' },
+    },
     // Whatever the disk says now, nobody is told.
     failed: { on: { 'commit.done': {}, 'commit.failed': {} } },
   },

@@ -181,7 +181,7 @@ export const LIMITS = {
   groupCommitMs: ms(
     1,
     [0, 1000],
-    'How long the first durable write waits for others to share its commit.',
+    'How long the first durable write waits for others to share its commit. Those that come while a commit is under way wait as long as it took, but no longer than five times this.',
   ),
   hintScanIntervalMs: ms(1000, [10, HOUR_MS], 'Pause between scans of the hints.'),
   hintDeliveryTimeoutMs: ms(

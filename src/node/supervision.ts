@@ -5,6 +5,7 @@ import type { MembershipInput } from '../../actors/membership.ts';
 import { nodeMachine } from '../../actors/node.ts';
 import type { NodePorts } from '../../actors/node.ts';
 import { saveBook } from './store/book-store.ts';
+import { Committer } from './store/committer.ts';
 import type { Tell } from './mail.ts';
 import type { NodeParts } from './node-parts.ts';
 import { xstateClock } from './requests/nursery.ts';
@@ -18,7 +19,7 @@ export const superviseOrgans = (
   ports: NodePorts,
   hooks: { readonly tell: Tell; readonly failed: (reason: string) => void },
 ): Supervisor => {
-  const { self, clock, config, random, trace } = parts;
+  const { self, clock, config, trace } = parts;
   const { peers, ring, store, handoff, exchanges, transfers, scrub } = organs;
   const { tell, failed } = hooks;
   const supervisor = createActor(nodeMachine, {
@@ -43,19 +44,7 @@ export const superviseOrgans = (
       },
       writeBuffer: {
         groupCommitMs: config.groupCommitMs,
-        ports: {
-          waiting: () => store.waiting,
-          commit: () =>
-            store.commit((failure) => {
-              tell('writeBuffer', {
-                type: failure === undefined ? 'commit.done' : 'commit.failed',
-              });
-              // Fail-stop: no more acks, and the process ends.
-              if (failure !== undefined) failed(`commit failed: ${failure}`);
-            }),
-          committed: () => store.releaseDurable(),
-          flushAfterMs: () => config.flushIntervalMs * (1 - random.fraction() / 2),
-        },
+        ports: new Committer({ ...parts, store, ...hooks }),
       },
       handoff: {
         ports: handoff,

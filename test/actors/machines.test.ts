@@ -11,7 +11,7 @@ import { LifeClock, WorldClock } from '../../src/sim/clock.ts';
 const machines = suite('long-lived actors');
 
 const buffer = (waiting: Waiting = 'nothing') => {
-  const store = { waiting, flushAfterMs: 100 };
+  const store = { waiting, flushAfterMs: 100, restMs: 3 };
   const world = new WorldClock();
   const log: string[] = [];
   const actor = createActor(writeBufferMachine, {
@@ -25,6 +25,7 @@ const buffer = (waiting: Waiting = 'nothing') => {
         },
         committed: () => log.push('committed'),
         flushAfterMs: () => store.flushAfterMs,
+        restMs: () => store.restMs,
       },
       groupCommitMs: 1,
     },
@@ -34,14 +35,14 @@ const buffer = (waiting: Waiting = 'nothing') => {
 };
 
 /** One at rest: what it says when it begins is told elsewhere. */
-const resting = () => {
+const begun = () => {
   const made = buffer();
   made.log.length = 0;
   return made;
 };
 
 machines('the write buffer commits after the flush interval, and waits for the disk', () => {
-  const { world, log, actor } = resting();
+  const { world, log, actor } = begun();
   actor.send({ type: 'buffer.filled' });
   world.advance(99);
   assert.deepEqual(log, []);
@@ -54,7 +55,7 @@ machines('the write buffer commits after the flush interval, and waits for the d
 });
 
 machines('each batch waits as long as is drawn for it', () => {
-  const { world, log, actor, store } = resting();
+  const { world, log, actor, store } = begun();
   for (const flushAfterMs of [100, 60, 80]) {
     store.flushAfterMs = flushAfterMs;
     actor.send({ type: 'buffer.filled' });
@@ -68,18 +69,34 @@ machines('each batch waits as long as is drawn for it', () => {
 });
 
 machines('a durable write hurries it; those that come meanwhile share the next commit', () => {
-  const { world, log, actor, store } = resting();
+  const { world, log, actor, store } = begun();
   actor.send({ type: 'buffer.filled' });
   actor.send({ type: 'sync.wanted' });
   world.advance(1.5);
   assert.deepEqual(log, ['commit']);
   store.waiting = 'hurry';
   actor.send({ type: 'commit.done' });
+  assert.deepEqual(log, ['commit', 'committed']);
+  world.advance(2.5);
+  assert.deepEqual(log, ['commit', 'committed'], 'it rests');
+  world.advance(1);
   assert.deepEqual(log, ['commit', 'committed', 'commit']);
 });
 
+machines('a full buffer does not let it rest', () => {
+  const { log, actor, store } = begun();
+  actor.send({ type: 'buffer.full' });
+  store.waiting = 'full';
+  actor.send({ type: 'commit.done' });
+  assert.deepEqual(log, ['commit', 'committed', 'commit']);
+  store.waiting = 'hurry';
+  actor.send({ type: 'commit.done' });
+  actor.send({ type: 'buffer.full' });
+  assert.deepEqual(log.slice(3), ['committed', 'commit'], 'nor one that fills meanwhile');
+});
+
 machines('what nobody waits for and came meanwhile waits for the next interval', () => {
-  const { world, log, actor, store } = resting();
+  const { world, log, actor, store } = begun();
   actor.send({ type: 'buffer.full' });
   store.waiting = 'writes';
   actor.send({ type: 'commit.done' });
@@ -91,11 +108,11 @@ machines('what nobody waits for and came meanwhile waits for the next interval',
 
 machines('what was under way when the buffer crashed is told as well', () => {
   const { log, actor } = buffer('writes');
-  const begun = ['committed', 'commit'];
-  assert.deepEqual(log, begun, 'what is buffered, beside a commit of the life before');
+  const first = ['committed', 'commit'];
+  assert.deepEqual(log, first, 'what is buffered, beside a commit of the life before');
   actor.send({ type: 'commit.done' });
   actor.send({ type: 'commit.done' });
-  assert.deepEqual(log, [...begun, 'committed', 'committed']);
+  assert.deepEqual(log, [...first, 'committed', 'committed']);
 });
 
 machines(
@@ -106,14 +123,15 @@ machines(
 );
 
 machines('what came in under a commit of its former life is committed after that', () => {
-  const { log, actor, store } = resting();
+  const { world, log, actor, store } = begun();
   store.waiting = 'hurry';
   actor.send({ type: 'commit.done' });
+  world.advance(4);
   assert.deepEqual(log, ['committed', 'commit']);
 });
 
 machines('after a failed commit nobody is told anything any more', () => {
-  const { world, log, actor } = resting();
+  const { world, log, actor } = begun();
   actor.send({ type: 'buffer.full' });
   actor.send({ type: 'commit.failed' });
   actor.send({ type: 'sync.wanted' });

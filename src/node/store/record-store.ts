@@ -120,7 +120,8 @@ export class RecordStore {
   /** What no commit carries yet. */
   get waiting(): Waiting {
     const { openSize } = this.#memtable;
-    if (this.#hurried || openSize >= this.#parts.limits.bufferedObjectsMax) return 'hurry';
+    if (openSize >= this.#parts.limits.bufferedObjectsMax) return 'full';
+    if (this.#hurried) return 'hurry';
     return openSize > 0 || this.#wanted ? 'writes' : 'nothing';
   }
 
