@@ -7,7 +7,7 @@ import { planWrite, startWrite } from '../../src/core/quorum.ts';
 import { startRead } from '../../src/core/read-tally.ts';
 import { BLIND, EMPTY_RECORD, RECORD_LIMITS, write } from '../../src/core/record.ts';
 import { Nursery } from '../../src/node/requests/nursery.ts';
-import type { CoordinatorHost } from '../../src/node/requests/nursery.ts';
+import type { ActorHost } from '../../src/node/requests/nursery.ts';
 import { VALUE } from './cases.ts';
 import type { Case } from './cases.ts';
 
@@ -38,7 +38,7 @@ const record = written.type === 'minted' ? written.record : EMPTY_RECORD;
 export type Cradle = { readonly cases: readonly Case[]; readonly close: () => void };
 
 /** Lives in a nursery where `alive` puts wait all the time. */
-export const cradle = (host: CoordinatorHost, alive: number): Cradle => {
+export const cradle = (host: ActorHost, alive: number): Cradle => {
   const nursery = new Nursery(systemClock, { log: nothing }, 100_000, 0, undefined, host);
   const bearPut = (): number => {
     const request = nursery.nextRequest();

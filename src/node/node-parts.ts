@@ -11,7 +11,7 @@ import type { AdminCommands } from './operators/admin-commands.ts';
 import type { Founding } from './store/book-store.ts';
 import type { Admission } from './clients/client-access.ts';
 import type { Config } from './config.ts';
-import type { CoordinatorHost } from './requests/nursery.ts';
+import type { ActorHost } from './requests/nursery.ts';
 import type { KeyDisplay } from './operators/meters.ts';
 import type { PeerTrust } from './peers/peer-greeting.ts';
 import type { PrefixDefaults } from './requests/prefix-defaults.ts';
@@ -39,8 +39,8 @@ export type NodeParts = {
   readonly commands?: AdminCommands;
   /** Whoever inspects this node. */
   readonly watch?: Watch;
-  /** What coordinators nobody watches run in: `light` unless said otherwise. */
-  readonly coordinatorHost?: CoordinatorHost;
+  /** What unwatched coordinators and the write buffer run in: `light` unless said otherwise. */
+  readonly actorHost?: ActorHost;
   /** `hand-over`: a stopping node first delivers the hints it can. */
   readonly stopping?: 'at-once' | 'hand-over';
   /** How keys stand in the log; by default escaped. */

@@ -104,8 +104,8 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
   const { ring } = map;
   const number = firstNumber(random);
   const { coordinatorsMax } = config;
-  const { watch, coordinatorHost } = parts;
-  const nursery = new Nursery(clock, trace, coordinatorsMax, number, watch, coordinatorHost);
+  const { watch, actorHost } = parts;
+  const nursery = new Nursery(clock, trace, coordinatorsMax, number, watch, actorHost);
   const inFlight = () => nursery.alive;
   const admission = new AdmissionDesk({ clock, limits: config.admission, inFlight });
   const nextRequest = () => nursery.upcoming;

@@ -4,6 +4,8 @@ import type { ActorRefFrom } from 'xstate';
 import type { MembershipInput } from '../../actors/membership.ts';
 import { nodeMachine } from '../../actors/node.ts';
 import type { NodePorts } from '../../actors/node.ts';
+import { writeBufferMachine } from '../../actors/write-buffer.ts';
+import { lightly } from '../host/light-logic.ts';
 import { saveBook } from './store/book-store.ts';
 import { Committer } from './store/committer.ts';
 import type { Tell } from './mail.ts';
@@ -22,7 +24,11 @@ export const superviseOrgans = (
   const { self, clock, config, trace } = parts;
   const { peers, ring, store, handoff, exchanges, transfers, scrub } = organs;
   const { tell, failed } = hooks;
-  const supervisor = createActor(nodeMachine, {
+  const machine =
+    parts.actorHost === 'stock'
+      ? nodeMachine
+      : nodeMachine.provide({ actors: { writeBuffer: lightly(writeBufferMachine, clock) } });
+  const supervisor = createActor(machine, {
     clock: xstateClock(clock),
     input: {
       ports,

@@ -2,7 +2,7 @@
  * One seed, one story: a cluster under a workload, first with faults, then calm, and the demand
  * that everything converges and nothing acknowledged is lost.
  */
-import type { CoordinatorHost } from '../node/requests/nursery.ts';
+import type { ActorHost } from '../node/requests/nursery.ts';
 import type { Digest } from '../ports/digest.ts';
 import { Baskets } from './baskets.ts';
 import type { Basket } from './baskets.ts';
@@ -23,7 +23,7 @@ import type { Observer, WatchOf } from './world.ts';
 export type RunOptions = ScenarioOptions & {
   readonly seed: number;
   readonly digest: Digest;
-  readonly coordinatorHost?: CoordinatorHost;
+  readonly actorHost?: ActorHost;
   /** Whoever records the run for the inspector. */
   readonly watch?: WatchOf;
   /** A merger on trial keeps what the values hold. */
@@ -53,13 +53,13 @@ const WARM_UP_MS = 3000;
 export const runSeed = (options: RunOptions): RunResult => withoutRealTime(() => run(options));
 
 const run = (options: RunOptions): RunResult => {
-  const { seed, digest, coordinatorHost, watch: watchOf, observe, basket, ...wishes } = options;
+  const { seed, digest, actorHost, watch: watchOf, observe, basket, ...wishes } = options;
   const scenario = scenarioOf(seed, { ...wishes, baskets: basket !== undefined });
   const { founders, spares, zones, config, network } = scenario;
   const nodes = founders + spares;
   const world = new World({
     ...{ seed, nodes, founders, zones, digest, config },
-    ...(coordinatorHost === undefined ? {} : { coordinatorHost }),
+    ...(actorHost === undefined ? {} : { actorHost }),
     ...(watchOf === undefined ? {} : { watch: watchOf }),
   });
   if (observe !== undefined) world.observe(observe);

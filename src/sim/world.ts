@@ -9,7 +9,7 @@ import { DEFAULT_CONFIG } from '../node/config.ts';
 import type { Config } from '../node/config.ts';
 import type { NodeParts } from '../node/node-parts.ts';
 import { Node } from '../node/node.ts';
-import type { CoordinatorHost } from '../node/requests/nursery.ts';
+import type { ActorHost } from '../node/requests/nursery.ts';
 import type { PrefixDefaults } from '../node/requests/prefix-defaults.ts';
 import { withWriteLog } from '../node/store/write-log.ts';
 import type { WriteLogLimits } from '../node/store/write-log.ts';
@@ -41,7 +41,7 @@ export type WorldOptions = {
   /** Whoever records the run; told the time of the world. */
   readonly watch?: WatchOf;
   /** What coordinators run in; either must tell the same story. */
-  readonly coordinatorHost?: CoordinatorHost;
+  readonly actorHost?: ActorHost;
   /** Default: HASTY_LOG. */
   readonly writeLog?: WriteLogLimits;
 };
@@ -207,7 +207,7 @@ export class World {
     as: 'founder' | 'newcomer' = this.hosts.indexOf(host) < this.#founders ? 'founder' : 'newcomer',
   ): void {
     const { digest, config = {}, partitions = PARTITIONS } = this.#options;
-    const { coordinatorHost, watch, prefixDefaults = [] } = this.#options;
+    const { actorHost, watch, prefixDefaults = [] } = this.#options;
     if (host.gone) return;
     const { skewMs } = host.clock;
     const life = ++host.lives;
@@ -227,7 +227,7 @@ export class World {
       random,
       digest,
       prefixDefaults,
-      ...(coordinatorHost === undefined ? {} : { coordinatorHost }),
+      ...(actorHost === undefined ? {} : { actorHost }),
       ...(watch === undefined ? {} : { watch: watch(host.id, () => this.clock.nowMs) }),
       storage: this.#storageOf(host, clock, random),
       links: this.network.linksOf(host.name),

@@ -10,12 +10,16 @@ import type { AnyActorLogic, AnyStateMachine } from 'xstate';
 import { forwardMachine } from '../../actors/forward.ts';
 import { getMachine } from '../../actors/get.ts';
 import { putMachine } from '../../actors/put.ts';
+import { writeBufferMachine } from '../../actors/write-buffer.ts';
+import type { Waiting } from '../../actors/write-buffer.ts';
 import { keyOfText, nodeId, putId } from '../../src/core/ids.ts';
 import { planWrite, startWrite } from '../../src/core/quorum.ts';
 import { startRead } from '../../src/core/read-tally.ts';
 import { EMPTY_RECORD, RECORD_LIMITS } from '../../src/core/record.ts';
 import { chartOf } from '../../src/host/chart.ts';
 import { LightLife } from '../../src/host/light-host.ts';
+import { translator } from '../../src/inspector/translate.ts';
+import { lightly } from '../../src/host/light-logic.ts';
 import { Timers } from '../../src/host/timers.ts';
 import { xstateClock } from '../../src/node/requests/nursery.ts';
 import { LifeClock, WorldClock } from '../../src/sim/clock.ts';
@@ -35,7 +39,7 @@ type Event = { readonly type: string };
 type Step = { readonly send: Event } | { readonly waitMs: number };
 /** Mail that comes while the n-th effect is under way: an answer of the own replica, say. */
 type Meanwhile = ReadonlyMap<number, Event>;
-type Host = 'light' | 'stock';
+type Host = 'light' | 'stock' | 'light within stock';
 /** Calls of ports, in order. */
 type Effects = (name: string, ...facts: unknown[]) => void;
 type Subject = { readonly machine: AnyStateMachine; readonly input: (effects: Effects) => unknown };
@@ -59,7 +63,10 @@ const diaryOf = (
   });
   const done = () => say('done');
   const crashed = (error: unknown) => say(`crashed: ${String(error)}`);
-  const life = host === 'light' ? lightLife() : stockLife();
+  const life =
+    host === 'light'
+      ? lightLife()
+      : stockLife(host === 'stock' ? machine : lightly(machine, clock));
   life.start();
   say(`is ${life.at()}`);
   for (const step of steps) {
@@ -86,8 +93,8 @@ const diaryOf = (
     };
   }
 
-  function stockLife() {
-    const actor = createActor(machine, { input: made, clock: xstateClock(clock) });
+  function stockLife(logic: AnyStateMachine) {
+    const actor = createActor(logic, { input: made, clock: xstateClock(clock) });
     const subscription = actor.subscribe({ complete: done, error: crashed });
     return {
       start: () => void actor.start(),
@@ -162,6 +169,24 @@ const forwardSubject: Subject = {
   }),
 };
 
+/** `waiting`: what it is told when it asks, again and again. */
+const writeBufferSubject = (waiting: readonly Waiting[]): Subject => ({
+  machine: writeBufferMachine,
+  input: (effects) => {
+    let asked = 0;
+    return {
+      groupCommitMs: 3,
+      ports: {
+        waiting: () => waiting[asked++ % waiting.length],
+        commit: () => effects('commit'),
+        committed: () => effects('committed'),
+        flushAfterMs: () => 90,
+        restMs: () => 40,
+      },
+    };
+  },
+});
+
 const RECORDS = [1, 2].map((n) => ({
   ...EMPTY_RECORD,
   vector: [{ actor: '00000000000000010000000000000001', n, time: n }],
@@ -203,13 +228,16 @@ const EVENTS = {
     }),
     fc.record({ type: fc.constant('replica.refused'), node }),
   ),
+  writeBuffer: fc
+    .constantFrom('buffer.filled', 'buffer.full', 'sync.wanted', 'commit.done', 'commit.failed')
+    .map((type) => ({ type })),
 };
 
-const sameStory = (subject: Subject, steps: readonly Step[], meanwhile: Meanwhile): void =>
-  assert.deepEqual(
-    diaryOf('light', subject, steps, meanwhile),
-    diaryOf('stock', subject, steps, meanwhile),
-  );
+const sameStory = (subject: Subject, steps: readonly Step[], meanwhile: Meanwhile): void => {
+  const stock = diaryOf('stock', subject, steps, meanwhile);
+  assert.deepEqual(diaryOf('light', subject, steps, meanwhile), stock);
+  assert.deepEqual(diaryOf('light within stock', subject, steps, meanwhile), stock);
+};
 
 const storiesOf = (events: fc.Arbitrary<Event>) => {
   const step = fc.oneof(
@@ -246,6 +274,46 @@ hosts('tell the same story of every forwarded put', () => {
       sameStory(forwardSubject, steps, meanwhile),
     ),
     { numRuns: 400 },
+  );
+});
+
+hosts('tell the same story of every write buffer', () => {
+  const waiting = fc.array(fc.constantFrom<Waiting>('nothing', 'writes', 'hurry', 'full'), {
+    minLength: 1,
+    maxLength: 6,
+  });
+  fc.assert(
+    fc.property(waiting, ...storiesOf(EVENTS.writeBuffer), (told, steps, meanwhile) =>
+      sameStory(writeBufferSubject(told), steps, meanwhile),
+    ),
+    { numRuns: 400 },
+  );
+});
+
+hosts('show whoever watches a write buffer the same', () => {
+  const shownIn = (host: 'stock' | 'light within stock', events: readonly Event[]): unknown => {
+    const world = new WorldClock();
+    const clock = new LifeClock(world);
+    const shown: unknown[] = [];
+    const { machine, input } = writeBufferSubject(['writes', 'hurry', 'nothing']);
+    const actor = createActor(host === 'stock' ? machine : lightly(machine, clock), {
+      input: input(() => undefined),
+      clock: xstateClock(clock),
+      inspect: translator(({ type, what }) => shown.push(`${world.nowMs} ${type} ${what}`)),
+    });
+    actor.start();
+    for (const event of events) {
+      actor.send(event);
+      world.advance(100);
+    }
+    actor.stop();
+    return shown;
+  };
+  fc.assert(
+    fc.property(fc.array(EVENTS.writeBuffer, { maxLength: 8 }), (events) => {
+      assert.deepEqual(shownIn('light within stock', events), shownIn('stock', events));
+    }),
+    { numRuns: 200 },
   );
 });
 
@@ -328,6 +396,7 @@ hosts('a machine that the light host does not understand runs in the stock actor
   const wild = setup({}).createMachine({ context: () => ({}), on: { '*': {} } });
   assert.equal(chartOf(parallel), undefined);
   assert.equal(chartOf(wild), undefined);
+  assert.throws(() => lightly(wild, new LifeClock(new WorldClock())), RangeError);
 });
 
 hosts.run();

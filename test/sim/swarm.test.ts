@@ -56,8 +56,8 @@ swarm('coordinators tell the same story in the light host as in stock actors of 
   const faults = [...FAULT_NAMES.filter((name) => name !== 'clock-drift'), 'network' as const];
   for (const seed of [1, 2]) {
     const [light, stock] = (['light', 'stock'] as const).map(
-      (coordinatorHost) =>
-        runSeed({ seed, digest: nodeDigest, coordinatorHost, faults, operations: 160 }).transcript,
+      (actorHost) =>
+        runSeed({ seed, digest: nodeDigest, actorHost, faults, operations: 160 }).transcript,
     );
     assert.deepEqual(light, stock, `seed ${seed}`);
   }

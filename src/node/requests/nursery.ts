@@ -28,8 +28,8 @@ export type Birth = {
   readonly onCrash: (error: unknown) => void;
 };
 
-/** `light`: unwatched requests run in the light host. `stock`: every one is an actor of XState. */
-export type CoordinatorHost = 'light' | 'stock';
+/** `light`: unwatched requests, and the write buffer, run in the light host. `stock`: all in XState alone. */
+export type ActorHost = 'light' | 'stock';
 
 type Life = { send(event: CoordinatorEvent): void; stop(): unknown };
 type Living = { readonly life: Life; readonly watch: CoordinatorWatch | undefined };
@@ -37,7 +37,7 @@ type Living = { readonly life: Life; readonly watch: CoordinatorWatch | undefine
 export class Nursery {
   readonly #alive = new NumberMap<Living>();
   readonly #watch: Watch | undefined;
-  readonly #host: CoordinatorHost;
+  readonly #host: ActorHost;
   readonly #timers: Timers;
   readonly #trace: Trace;
   readonly #aliveMax: number;
@@ -52,7 +52,7 @@ export class Nursery {
     aliveMax: number,
     firstRequest: RequestId,
     watch?: Watch,
-    host: CoordinatorHost = 'light',
+    host: ActorHost = 'light',
   ) {
     this.#watch = watch;
     this.#host = host;
