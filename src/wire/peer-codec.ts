@@ -186,7 +186,7 @@ const message = variants<PeerMessage>({
   'leaves.ask': { request: uint, partition: uint, branch: uint },
   'records.ask': { request: uint, partition: uint, leaves: list(uint) },
   fetch: { request: uint, keys: list(key) },
-  roots: { request: uint, roots: optional(bytes) },
+  roots: { request: uint, roots: optional(bytes), views: optional(bytes) },
   hashes: { request: uint, hashes: bytes },
   records: { request: uint, looked: uint, entries: list(hashed), complete: flag },
   fetched: { request: uint, round: uint, looked: uint, entries: list(record) },

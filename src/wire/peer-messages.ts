@@ -159,8 +159,14 @@ export type TreeQuestion =
   | { readonly type: 'fetch'; readonly request: RequestId; readonly keys: readonly Key[] };
 
 export type TreeAnswer =
-  /** `roots`: partition, complete, root of each common partition; absent: all are the same. */
-  | { readonly type: 'roots'; readonly request: RequestId; readonly roots?: Uint8Array }
+  | {
+      readonly type: 'roots';
+      readonly request: RequestId;
+      /** Partition, complete, root of each common partition; absent: all are the same. */
+      readonly roots?: Uint8Array;
+      /** For who refills itself, of each of them: how this side sees register and target, 8 bytes. */
+      readonly views?: Uint8Array;
+    }
   | { readonly type: 'hashes'; readonly request: RequestId; readonly hashes: Uint8Array }
   | {
       readonly type: 'records';

@@ -107,6 +107,44 @@ moves('a dead node is removed: the others take over, N copies of every key again
   for (const key of KEYS) assert.deepEqual(c.get(1, 3, key, 300).texts, [`kept of ${key}`]);
 });
 
+moves('a wiped owner waits for who stepped in while it had its disk, known to it or not', () => {
+  for (let seed = 1; seed <= 12; seed++) {
+    const c = cluster(4, seed);
+    const [one, two, , wiped] = c.world.hosts as [Host, Host, Host, Host];
+    const { network } = c.world;
+    const between = (how: 'cut' | 'mend', host: Host, others: readonly Host[]): void => {
+      for (const other of others) {
+        network[how](host.name, other.name);
+        network[how](other.name, host.name);
+      }
+    };
+    const ownersOf = (key: string): string =>
+      [...one.node!.ringView.ownersOf(keyOfText(key))].sort().join();
+    const [key = assert.fail('a key of each partition')] = KEYS.filter(
+      (each) => ownersOf(each) === 'n2,n3,n4',
+    );
+    c.world.crash(c.world.hosts[2]!);
+    change(c, 0, { type: 'remove', node: nodeId('n3') });
+    until(c.world, 'the move ends', () => ownersOf(key) === 'n1,n2,n4');
+    between('cut', two, [one, wiped]);
+    const strict = { key: keyOfText(key), w: 2, dw: 2, strict: true };
+    assert.equal(codeOf(c.put(3, 'new', strict)), 'applied');
+    c.world.crash(wiped);
+    wiped.disk.wipe();
+    between('cut', one, [wiped]);
+    between('mend', two, [wiped]);
+    c.world.start(wiped);
+    const { partition } = wiped.node!.ringView.placeOf(keyOfText(key));
+    for (let ms = 0; ms < 20_000; ms += 20) {
+      c.world.clock.advance(20);
+      assert.ok(wiped.node!.incomplete().includes(partition), `seed ${seed}, after ${ms} ms`);
+    }
+    between('mend', one, [two, wiped]);
+    until(c.world, 'it is filled', () => !wiped.node!.incomplete().includes(partition));
+    assert.deepEqual(c.get(3, 1, key).texts, ['new']);
+  }
+});
+
 moves('a new machine replaces a dead one: only its partitions move', () => {
   const c = cluster(5, 5, {}, 4);
   putAll(c, 'kept');

@@ -112,6 +112,8 @@ const ONE_OF_EACH: readonly PeerMessage[] = [
   },
   { type: 'deliver', batch: 4, round: 3, entries: [{ key, record: bytes }] },
   { type: 'roots.ask', request: 8 },
+  { type: 'roots', request: 8, roots: bytes },
+  { type: 'roots', request: 8, roots: bytes, views: bytes },
   { type: 'fetch', request: 8, keys: [key, key] },
   { type: 'progress', start: startId('00112233445566aa'), commits: 2 ** 40 },
   {

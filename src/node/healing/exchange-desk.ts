@@ -20,7 +20,7 @@ import type { ExchangeReport } from './exchange-log.ts';
 import { keepAllLooks, keepOtherLooks, stableDifferences } from './exchange-looks.ts';
 import { ExchangeRepairs } from './exchange-repairs.ts';
 import { ExchangeTurns } from './exchange-turns.ts';
-import { compareRecords, goDown, layOut, questionOf } from './exchange-walk.ts';
+import { compareRecords, goDown, layOut, questionOf, seenOtherwise } from './exchange-walk.ts';
 import type { Exchange, Numberless, WalkParts } from './exchange-walk.ts';
 import { RepairDesk } from './repair-desk.ts';
 import type { ExchangeEnd } from './repair-run.ts';
@@ -114,6 +114,7 @@ export class ExchangeDesk implements AntiEntropyPorts, ExchangePorts {
       awaited: 0,
       snapshotAt: 'none',
       theirRoots: new Map(),
+      seenOtherwise: new Set(),
       differing: 0,
       leftToPeer: 0,
       walk: [],
@@ -203,6 +204,7 @@ export class ExchangeDesk implements AntiEntropyPorts, ExchangePorts {
     exchange.awaited = 0;
     if (answer.type === 'roots') {
       const roots = answer.roots === undefined ? [] : decodeRoots(answer.roots);
+      exchange.seenOtherwise = seenOtherwise(this.#parts, roots, answer.views);
       layOut(this.#parts, exchange, roots, (same) => this.#recordSnapshots(exchange, same));
       this.#parts.tellExchange({ type: 'roots.heard' });
     } else if (answer.type === 'hashes') {
@@ -239,13 +241,14 @@ export class ExchangeDesk implements AntiEntropyPorts, ExchangePorts {
 
   /** All that the peer held of these partitions when it was asked for a snapshot is here (C4). */
   #recordSnapshots(
-    { snapshotAt, theirRoots, peer }: Exchange,
+    { snapshotAt, theirRoots, seenOtherwise: otherwise, peer }: Exchange,
     partitions: readonly PartitionId[],
   ): void {
     const { completeness } = this.#parts;
     if (snapshotAt !== completeness.losses) return;
     const isComplete = (partition: PartitionId) => theirRoots.get(partition)?.complete ?? false;
-    completeness.recordSnapshots(partitions, peer, isComplete);
+    const counted = partitions.filter((partition) => !otherwise.has(partition));
+    completeness.recordSnapshots(counted, peer, isComplete);
   }
 
   #ask(exchange: Exchange, message: Numberless): void {

@@ -30,6 +30,8 @@ export type Exchange = {
    */
   snapshotAt: number | 'none';
   theirRoots: Map<PartitionId, Root>;
+  /** Partitions that the peer sees otherwise than we do: no snapshot of them counts (C3). */
+  seenOtherwise: ReadonlySet<PartitionId>;
   /** Partitions whose roots differed. */
   differing: number;
   /** Those of them that the peer is filling by itself: to push them, too, would be to do it twice. */
@@ -85,6 +87,18 @@ export const layOut = (
     })),
   );
   same(known.flatMap(({ partition, root }) => (root === rootOf(partition) ? [partition] : [])));
+};
+
+/** Partitions whose register or target the peer sees otherwise. An older node does not say. */
+export const seenOtherwise = (
+  { ring }: Pick<WalkParts, 'ring'>,
+  roots: readonly Root[],
+  views: Uint8Array | undefined,
+): ReadonlySet<PartitionId> => {
+  if (views === undefined) return new Set();
+  const theirs = decodeHashes(views);
+  const other = roots.filter(({ partition }, i) => theirs[i] !== ring.seenAs(partition));
+  return new Set(other.map(({ partition }) => partition));
 };
 
 /** What a step asks of the peer. */

@@ -51,16 +51,19 @@ export const answerTreeQuestion = (
   const { request } = question;
   switch (question.type) {
     case 'roots.ask': {
-      const answer = (): void => {
+      const { digest } = question;
+      if (digest !== undefined) {
         const roots = commonRoots(parts, from);
-        const same =
-          question.digest !== undefined &&
-          sameBytes(question.digest, digestOfRoots(parts.digest, roots));
+        const same = sameBytes(digest, digestOfRoots(parts.digest, roots));
         reply({ type: 'roots', request, ...(same ? {} : { roots: encodeRoots(roots) }) });
-      };
+        return;
+      }
       // Without a digest the asker refills: it wants a snapshot, so nothing may be left in memory.
-      if (question.digest === undefined) store.whenAllDurable(answer);
-      else answer();
+      store.whenAllDurable(() => {
+        const roots = commonRoots(parts, from);
+        const views = encodeHashes(roots.map(({ partition }) => parts.ring.seenAs(partition)));
+        reply({ type: 'roots', request, roots: encodeRoots(roots), views });
+      });
       return;
     }
     case 'branches.ask': {

@@ -3,6 +3,7 @@
  * with what the failure detector believes. Read by router and replica; replaced as a whole when
  * membership or a register changes.
  */
+import { ByteReader, ByteWriter } from '../../core/bytes.ts';
 import { bytesOfKey, partitionId } from '../../core/ids.ts';
 import type { Key, NodeId, PartitionId } from '../../core/ids.ts';
 import { preferenceList, readersIn, writesIn } from '../../core/preference.ts';
@@ -223,6 +224,21 @@ export class RingView {
     const ours = this.#ring.target[partition] ?? [];
     if (target === undefined) return true;
     return target.length === ours.length && ours.every((node) => target.includes(node));
+  }
+
+  /**
+   * A few bytes that are equal where two nodes see the same register of a partition and the same target:
+   * whoever looks a peer through for what it holds has to know whose holding it should be (C3, C7).
+   */
+  seenAs(partition: PartitionId): bigint {
+    const { table, target } = this.#ring;
+    const writer = new ByteWriter();
+    writer.varint(this.versionOf(partition));
+    for (const nodes of [table[partition] ?? [], target[partition] ?? []]) {
+      writer.varint(nodes.length);
+      for (const node of [...nodes].sort()) writer.text(node);
+    }
+    return new ByteReader(this.#digest.md5(writer.take())).uint64();
   }
 
   versionOf(partition: PartitionId): number {

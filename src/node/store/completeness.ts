@@ -87,11 +87,11 @@ export class Completeness {
 
   /** Whether an exchange with `peer` could bring a partition closer to complete. */
   wants(peer: NodeId): boolean {
-    const { ring, movesArePaused } = this.#parts;
+    const { movesArePaused } = this.#parts;
     const wanted = [...this.missing(), ...(movesArePaused() ? [] : this.arriving())];
     return wanted.some(
       (partition) =>
-        ring.ring.table[partition]!.includes(peer) && !this.#snapshots.get(partition)?.has(peer),
+        this.#sourcesOf(partition).includes(peer) && !this.#snapshots.get(partition)?.has(peer),
     );
   }
 
@@ -165,15 +165,36 @@ export class Completeness {
     if (arrived.length > 0) tellFilled(arrived);
   }
 
-  /** C4: a snapshot of N - W + 1 complete owners, or of all that are not removed, complete or not. */
+  /** C4: a snapshot of N - W + 1 complete owners, or of all sources, complete or not. */
   #isFilled(partition: PartitionId): boolean {
-    const { ring, self, defaultW } = this.#parts;
-    const owners = ring.ring.table[partition] ?? [];
+    const { ring, defaultW } = this.#parts;
     const held = this.#snapshots.get(partition) ?? NO_SNAPSHOTS;
-    const others = owners.filter((owner) => owner !== self);
-    if (others.every((owner) => held.has(owner) || ring.isRemoved(owner))) return true;
-    const complete = others.filter((owner) => held.get(owner) === true);
-    return complete.length >= owners.length - Math.min(defaultW, owners.length) + 1;
+    const sources = this.#sourcesOf(partition);
+    if (sources.every((source) => held.has(source))) return true;
+    if (this.#mayHaveForgottenMove(partition)) return false;
+    const n = ring.ring.table[partition]!.length;
+    const complete = sources.filter((source) => held.get(source) === true);
+    return complete.length >= n - Math.min(defaultW, n) + 1;
+  }
+
+  /** Whoever may have what is lacking here: the other owners that are not removed. */
+  #sourcesOf(partition: PartitionId): readonly NodeId[] {
+    const { ring, self } = this.#parts;
+    const asked = this.#mayHaveForgottenMove(partition)
+      ? ring.holdersOf(partition)
+      : (ring.ring.table[partition] ?? []);
+    return asked.filter((node) => node !== self && !ring.isRemoved(node));
+  }
+
+  /**
+   * C7: who lost what it held, while the partition moves, may have lost a register as well: a newcomer
+   * that has stepped in long since, as far as others know, and acknowledged writes together with us. An
+   * owner steps in complete, so one that is not has lost something.
+   */
+  #mayHaveForgottenMove(partition: PartitionId): boolean {
+    const { ring, self } = this.#parts;
+    const isOwner = ring.ring.table[partition]!.includes(self);
+    return (isOwner || this.#losses > 0) && ring.isMoving(partition);
   }
 
   #snapshotsOf(partition: PartitionId): Map<NodeId, boolean> {

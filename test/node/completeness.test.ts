@@ -1,0 +1,119 @@
+/** Whose snapshots make a partition whole again, or a newcomer ready to step in (RULES C4, C7). */
+import * as assert from 'node:assert/strict';
+import { suite } from 'uvu';
+import { nodeDigest } from '../../src/adapters/node-digest.ts';
+import { nodeId, partitionId } from '../../src/core/ids.ts';
+import type { NodeId } from '../../src/core/ids.ts';
+import type { Register } from '../../src/core/registers.ts';
+import { seenOtherwise } from '../../src/node/healing/exchange-walk.ts';
+import { NO_RING, RingView } from '../../src/node/membership/ring-view.ts';
+import type { Ring } from '../../src/node/membership/ring-view.ts';
+import { Completeness } from '../../src/node/store/completeness.ts';
+import type { RecordStore } from '../../src/node/store/record-store.ts';
+import { LifeClock, WorldClock } from '../../src/sim/clock.ts';
+import { SimDisk } from '../../src/sim/disk.ts';
+import { randomStream } from '../../src/sim/random.ts';
+
+const marks = suite('which partitions a node has whole');
+
+const P = partitionId(0);
+const [A, B, C, D, E] = ['a', 'b', 'c', 'd', 'e'].map((id) => nodeId(id)) as [
+  NodeId,
+  NodeId,
+  NodeId,
+  NodeId,
+  NodeId,
+];
+
+const ringOf = (owners: readonly NodeId[], target: readonly NodeId[], removed: NodeId[] = []) => ({
+  ...NO_RING,
+  ...{ table: [owners], target: [target], n: 3 },
+  removed: removed.map((id) => ({ id, how: 'removed' })) as unknown as Ring['removed'],
+});
+
+/** A node that begins with an empty disk. */
+const node = (self: NodeId, ring: Ring) => {
+  const arrived: number[] = [];
+  const view = new RingView(self, nodeDigest, ring);
+  const completeness = new Completeness({
+    self,
+    ring: view,
+    storage: new SimDisk().open(new LifeClock(new WorldClock()), randomStream(1, 'disk')),
+    store: {
+      change: (make: () => void) => make(),
+      putMeta: () => undefined,
+      whenAllDurable: () => undefined,
+    } as unknown as RecordStore,
+    trace: { log: () => undefined },
+    defaultW: 2,
+    movesArePaused: () => false,
+    filled: (partitions) => arrived.push(...partitions),
+    lost: () => undefined,
+  });
+  const looks = (peer: NodeId, how: 'complete' | 'incomplete') =>
+    completeness.recordSnapshots([P], peer, () => how === 'complete');
+  const isWhole = () => completeness.isComplete(P);
+  return { completeness, arrived, looks, isWhole };
+};
+
+marks('an owner without its disk needs N - W + 1 complete owners, or all', () => {
+  const first = node(A, ringOf([A, B, C], [A, B, C]));
+  first.looks(B, 'complete');
+  assert.ok(!first.isWhole());
+  first.looks(C, 'complete');
+  assert.ok(first.isWhole());
+  const second = node(A, ringOf([A, B, C], [A, B, C], [C]));
+  second.looks(B, 'incomplete');
+  assert.ok(second.isWhole(), 'c is removed');
+});
+
+marks('while its partition moves it also needs whoever may have stepped in long since', () => {
+  for (const removed of [[], [C]]) {
+    const { completeness, looks, isWhole } = node(A, ringOf([A, B, C], [A, B, D], removed));
+    for (const peer of [B, C]) if (!removed.includes(peer)) looks(peer, 'complete');
+    assert.ok(!isWhole());
+    assert.ok(completeness.wants(D));
+    looks(D, 'incomplete');
+    assert.ok(isWhole());
+    assert.ok(!completeness.wants(D));
+  }
+});
+
+marks('a newcomer waits for no other newcomer, unless it has lost something', () => {
+  const { completeness, arrived, looks } = node(D, ringOf([A, B, C], [A, D, E]));
+  assert.ok(!completeness.wants(E));
+  looks(A, 'complete');
+  assert.deepEqual(arrived, []);
+  looks(B, 'complete');
+  assert.deepEqual(arrived, [P]);
+  completeness.forgetAll();
+  assert.ok(completeness.wants(E));
+  for (const peer of [A, B, C]) looks(peer, 'complete');
+  assert.deepEqual(arrived, [P], 'it may have stepped in before, and e after it');
+  looks(E, 'incomplete');
+  assert.deepEqual(arrived, [P, P]);
+});
+
+marks('who sees another register or target than the peer counts no snapshot of it', () => {
+  const seen = (register: Register, target: readonly NodeId[]) =>
+    new RingView(A, nodeDigest, {
+      ...ringOf(register.owners, target),
+      registers: new Map([[P, register]]),
+    });
+  const ours = seen({ version: 2, owners: [A, B, D] }, [A, B, D]);
+  const roots = [{ partition: P, root: 1n, complete: true }];
+  const differs = (view: RingView) => {
+    const bytes = new Uint8Array(8);
+    new DataView(bytes.buffer).setBigUint64(0, view.seenAs(P));
+    return seenOtherwise({ ring: ours }, roots, bytes).has(P);
+  };
+  assert.ok(!differs(ours));
+  assert.ok(!differs(seen({ version: 2, owners: [D, A, B] }, [B, D, A])), 'in any order');
+  assert.ok(differs(seen({ version: 1, owners: [A, B, D] }, [A, B, D])), 'the version');
+  assert.ok(differs(seen({ version: 2, owners: [A, B, C] }, [A, B, D])), 'the owners');
+  assert.ok(differs(seen({ version: 2, owners: [A, B, D] }, [A, B, E])), 'the target');
+  assert.ok(seenOtherwise({ ring: ours }, roots, new Uint8Array()).has(P), 'it says too little');
+  assert.deepEqual(seenOtherwise({ ring: ours }, roots, undefined).size, 0, 'an older node');
+});
+
+marks.run();
