@@ -127,7 +127,9 @@ export const replaceSilent = (
 
 export const writeVerdict = (tally: WriteTally): Verdict => {
   const acked = counted(tally, tally.acked);
-  if (acked >= tally.w && durableLacking(tally) <= 0 && holdsAcross(tally)) return 'won';
+  if (acked >= tally.w) {
+    return durableLacking(tally) <= 0 && holdsAcross(tally) ? 'won' : 'pending';
+  }
   let waiting = 0;
   for (const { asked } of tally.slots) {
     for (const node of asked) if (isCounted(tally, node) && !hasAnswered(tally, node)) waiting++;
