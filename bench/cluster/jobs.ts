@@ -60,6 +60,8 @@ export type Order =
       readonly valueBytes: number;
       readonly inFlight: number;
     }
+  /** Makes the generator's process ready for a job. */
+  | { readonly type: 'ready'; readonly job: Job }
   | Job;
 
 /** Latencies in ms; percentiles in the order of `PERCENTILES`. */

@@ -8,7 +8,7 @@ import type { Coordination, Job, JobResult, Order } from './jobs.ts';
 /**
  * So that the collector of the generator is not what is measured: young collections of 2 ms, and no full
  * one, whose threads take both processors of a small machine for 20 to 40 ms, below a heap of 1 GiB.
- * What has gathered is collected before each run (generator.ts): a GiB takes a second.
+ * What has gathered is collected before each run: a GiB takes a second.
  */
 const GENERATOR_FLAGS = ['--max-semi-space-size=4', '--initial-heap-size=1024', '--expose-gc'];
 
@@ -38,7 +38,15 @@ export class LoadGenerator {
     await this.#ask({ type: 'fill', keys, valueBytes, inFlight: 64 });
   }
 
-  run(job: Job): Promise<JobResult> {
+  /** Plays `job` once the generator is ready for it, which `begun` is told. */
+  async run(job: Job, begun: () => void = () => undefined): Promise<JobResult> {
+    await this.#ask({ type: 'ready', job });
+    begun();
+    return this.runAtOnce(job);
+  }
+
+  /** Where the beginning is what is looked at, the generator's own beginning included. */
+  runAtOnce(job: Job): Promise<JobResult> {
     return this.#ask(job) as Promise<JobResult>;
   }
 
@@ -73,8 +81,8 @@ export const measured = async (
   pids: readonly number[],
   job: Job,
 ): Promise<Measured> => {
-  const before = cpuSoFar(pids);
-  const result = await generator.run(job);
+  let before = cpuSoFar(pids);
+  const result = await generator.run(job, () => (before = cpuSoFar(pids)));
   const after = cpuSoFar(pids);
   const each = (seconds: number): number => (seconds * 1e6) / Math.max(1, result.operations);
   return {

@@ -182,10 +182,20 @@ const runCounted = async (
   order: Job,
 ): Promise<{ readonly result: JobResult; readonly spent: Spent }> => {
   const spentBy = (pids: readonly number[]): number => cpuSoFar(pids).seconds;
-  const before = [spentBy([generator.pid]), spentBy(nodes.pids)] as const;
-  const result = await generator.run(order);
-  const generatorSpent = spentBy([generator.pid]) - before[0];
-  return { result, spent: { generator: generatorSpent, servers: spentBy(nodes.pids) - before[1] } };
+  const spent = (): Spent => ({
+    generator: spentBy([generator.pid]),
+    servers: spentBy(nodes.pids),
+  });
+  let before = spent();
+  const result = await generator.run(order, () => (before = spent()));
+  const after = spent();
+  return {
+    result,
+    spent: {
+      generator: after.generator - before.generator,
+      servers: after.servers - before.servers,
+    },
+  };
 };
 
 const curve = async (nodes: Nodes, generator: LoadGenerator, most: number) => {
@@ -200,7 +210,8 @@ const curve = async (nodes: Nodes, generator: LoadGenerator, most: number) => {
   }
   // Straight after three times too much.
   const seconds = RECOVERY_SECONDS;
-  const after = await generator.run({ ...job, pace: open(most * 0.5), seconds, seed: 99 });
+  const order = { ...job, pace: open(most * 0.5), seconds, seed: 99 };
+  const after = await generator.runAtOnce(order);
   const recovery = after.timeline.map(({ second, operations, errors, p99Ms }) => ({
     ...{ second, operations, errors, p99Ms: rounded(p99Ms, 1) },
   }));
