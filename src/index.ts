@@ -7,7 +7,7 @@ import type { SecurityFiles } from './adapters/credentials.ts';
 import { lockDataDirectory } from './adapters/data-lock.ts';
 import { pinoTrace } from './adapters/pino-trace.ts';
 import { nodeDigest } from './adapters/node-digest.ts';
-import { systemClock } from './adapters/system-clock.ts';
+import { loopBusyMs, systemClock } from './adapters/system-clock.ts';
 import { systemRandom } from './adapters/system-random.ts';
 import { openWsLinks } from './adapters/ws-links.ts';
 import type { WsLinks } from './adapters/ws-links.ts';
@@ -159,6 +159,7 @@ export const startNode = async (options: NodeOptions): Promise<RunningNode> => {
       self: id,
       config,
       clock: faults?.clock() ?? systemClock,
+      busyMs: loopBusyMs,
       random: systemRandom,
       digest: nodeDigest,
       storage: faults?.storage(storage) ?? storage,

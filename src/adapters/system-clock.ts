@@ -11,3 +11,6 @@ export const systemClock: Clock = {
   clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout),
   endOfTurn: (task) => void setImmediate(task),
 };
+
+/** How long the event loop of this process has been at work: all but waiting for something to happen. */
+export const loopBusyMs = (): number => performance.eventLoopUtilization().active;

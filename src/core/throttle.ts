@@ -5,6 +5,9 @@
  * who are let in are answered about as soon as ever.
  *
  *   late, 900 of 1,000 waiting ─▶ 630 ─late▶ 441 ─▶ … ─in time, room used▶ 450 ─▶ …
+ *
+ * What the process works off in a moment may always wait: a burst of requests that are answered within
+ * that time is no overload, and whoever is refused comes back later than that.
  */
 export type ThrottleLimits = {
   /** So many are always let in. */
@@ -26,6 +29,31 @@ const GROW = 1.02;
 const RECOVER = 1.1;
 /** Room that nobody needs says nothing about how much there could be. */
 const USED = 0.8;
+
+/** Of work, ms: what takes no longer may always wait. */
+const WORTH_MS = 50;
+/** How much of what was seen before the last look still counts: about a second's looks. */
+const REMEMBERED = 0.98;
+/** Of so few answers nothing can be said. */
+const ANSWERS_MIN = 20;
+
+/** How much this process gets done, from what it answered lately and how long it was busy meanwhile. */
+export class Pace {
+  #answered = 0;
+  #busyMs = 0;
+
+  /** Between two looks. */
+  record(answered: number, busyMs: number): void {
+    this.#answered = this.#answered * REMEMBERED + answered;
+    this.#busyMs = this.#busyMs * REMEMBERED + busyMs;
+  }
+
+  /** How many requests are worked off within a moment; 0: nobody knows. */
+  get worth(): number {
+    if (this.#answered < ANSWERS_MIN || this.#busyMs === 0) return 0;
+    return Math.round((WORTH_MS * this.#answered) / this.#busyMs);
+  }
+}
 
 export const nextRoom = (room: number, { peak, lateMs }: Seen, limits: ThrottleLimits): number => {
   const within = (wanted: number): number =>

@@ -21,6 +21,8 @@ export type NodeParts = {
   /** Its own: live limits are changed in place. */
   readonly config: Config;
   readonly clock: Clock;
+  /** How long this process's event loop has been at work, ms, from an arbitrary start. */
+  readonly busyMs?: () => number;
   readonly random: Random;
   readonly digest: Digest;
   readonly storage: Storage;

@@ -193,6 +193,7 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
   const requests = { self, clock, config, ring, nursery };
   const router = new Router({
     ...{ ...requests, replica, ports: coordinators, admission, prefixDefaults },
+    busyMs: parts.busyMs,
   });
   const scans = new Scans({ ...requests, store, completeness, send });
   const common = { self, replica, store, ring, config, admission, rounds, send };

@@ -31,7 +31,7 @@ throttle('shrinks from what waits, not from what might; grows where the room is 
 const world = () => {
   const worldClock = new WorldClock();
   const real = new LifeClock(worldClock);
-  const state = { lateBy: 0, waiting: 0 };
+  const state = { lateBy: 0, waiting: 0, busyMs: 0 };
   const clock = {
     monotonicMs: () => real.monotonicMs(),
     setTimeout: (task: () => void, delayMs: number) =>
@@ -40,7 +40,7 @@ const world = () => {
   const config = { throttle: { waitingMin: 64, lateMs: 25 }, coordinatorsMax: 4096 };
   const one = new Throttle({
     clock: { ...real, ...clock } as LifeClock,
-    ...{ config, waiting: () => state.waiting },
+    ...{ config, waiting: () => state.waiting, busyMs: () => state.busyMs },
   });
   /** Asks until it is refused. */
   const fill = (): number => {
@@ -98,6 +98,28 @@ throttle('begins anew when nobody has waited for a second', () => {
   advance(2000);
   assert.equal(one.refusal(), undefined);
   assert.equal(one.room, 256);
+});
+
+throttle('what it works off in 50 ms may always wait, however late it is', () => {
+  const { one, state, advance } = world();
+  state.lateBy = 100;
+  // 200 requests a look, each a fifth of a millisecond's work, then each two.
+  for (const [msOfWork, room] of [
+    [0.2, 250],
+    [2, 64],
+  ] as const) {
+    for (let look = 0; look < 100; look++) {
+      for (let i = 0; i < 200 && one.refusal() === undefined; i++) {
+        state.waiting += 1;
+        state.busyMs += msOfWork;
+      }
+      state.waiting = 1;
+      advance(120);
+    }
+    assert.ok(Math.abs(one.room - room) <= 4, `room for ${one.room} of ${msOfWork} ms`);
+    state.waiting = 0;
+    advance(120);
+  }
 });
 
 throttle('says when to come back, later the later it is itself', () => {

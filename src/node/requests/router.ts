@@ -50,6 +50,7 @@ export type RouterParts = {
   readonly ports: CoordinatorPorts;
   readonly admission: AdmissionDesk;
   readonly prefixDefaults: PrefixDefaults;
+  readonly busyMs: (() => number) | undefined;
 };
 
 export class Router {
@@ -60,8 +61,8 @@ export class Router {
 
   constructor(parts: RouterParts) {
     this.#parts = parts;
-    const { clock, config } = parts;
-    this.#throttle = new Throttle({ clock, config, waiting: () => this.waiting });
+    const { clock, config, busyMs } = parts;
+    this.#throttle = new Throttle({ clock, config, busyMs, waiting: () => this.waiting });
   }
 
   put(put: ClientPut, reply: (reply: PutReply) => void): void {

@@ -1,5 +1,5 @@
 /** Lets requests in for as long as this process keeps up (core/throttle.ts). */
-import { nextRoom } from '../../core/throttle.ts';
+import { Pace, nextRoom } from '../../core/throttle.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { FailedReply } from '../../wire/peer-messages.ts';
 import type { Config } from '../config.ts';
@@ -19,6 +19,8 @@ export type ThrottleParts = {
   readonly config: Pick<Config, 'throttle' | 'coordinatorsMax'>;
   /** Requests that are not answered yet. */
   readonly waiting: () => number;
+  /** How long this process has been at work, ms; not known in simulated time. */
+  readonly busyMs: (() => number) | undefined;
 };
 
 export class Throttle {
@@ -28,6 +30,8 @@ export class Throttle {
   #lateMs = 0;
   #isLooking = false;
   #lookedMs = 0;
+  readonly #pace = new Pace();
+  #letIn = 0;
 
   constructor(parts: ThrottleParts) {
     this.#parts = parts;
@@ -48,7 +52,10 @@ export class Throttle {
     const waiting = this.#parts.waiting();
     if (waiting >= this.#peak) this.#peak = waiting + 1;
     if (!this.#isLooking) this.#wake();
-    if (waiting < this.#room) return undefined;
+    if (waiting < this.#room) {
+      this.#letIn += 1;
+      return undefined;
+    }
     const retryAfterMs = Math.min(RETRY_MS_MAX, Math.max(RETRY_MS_MIN, 4 * this.#lateMs));
     const message = `${waiting} requests wait at this node, and it is ${this.#lateMs} ms late`;
     return failed('OVERLOADED', message, { retryAfterMs });
@@ -64,16 +71,26 @@ export class Throttle {
     const { clock, config } = this.#parts;
     this.#isLooking = true;
     const dueMs = clock.monotonicMs() + LOOK_MS;
+    const before = this.#done();
     clock.setTimeout(() => {
       this.#isLooking = false;
       this.#lookedMs = clock.monotonicMs();
+      const { answered, busyMs } = this.#done();
+      this.#pace.record(Math.max(0, answered - before.answered), busyMs - before.busyMs);
       this.#lateMs = Math.max(0, Math.round(this.#lookedMs - dueMs));
       const { waitingMin, lateMs } = config.throttle;
       const waitingMax = config.coordinatorsMax;
-      const limits = { waitingMin: Math.min(waitingMin, waitingMax), waitingMax, lateMs };
+      const always = Math.max(waitingMin, this.#pace.worth);
+      const limits = { waitingMin: Math.min(always, waitingMax), waitingMax, lateMs };
       this.#room = nextRoom(this.#room, { peak: this.#peak, lateMs: this.#lateMs }, limits);
       this.#peak = this.#parts.waiting();
       if (this.#peak > 0) this.#look();
     }, LOOK_MS);
+  }
+
+  /** By now. */
+  #done(): { readonly answered: number; readonly busyMs: number } {
+    const { waiting, busyMs } = this.#parts;
+    return { answered: this.#letIn - waiting(), busyMs: busyMs?.() ?? 0 };
   }
 }
