@@ -39,7 +39,7 @@ class Meter {
   }
 }
 
-const READY_SECONDS = 0.5;
+const READY_SECONDS = { open: 0.5, closed: 0.2 };
 
 class Generator {
   readonly #contexts = new Map<string, Uint8Array>();
@@ -86,12 +86,12 @@ class Generator {
   }
 
   /**
-   * Collects what has gathered, and plays a moment of an open loop that nobody looks at: the engine gives
-   * compiled code up with the rest, and while it runs slowly requests gather and go out all at once.
+   * Collects what has gathered, and plays a moment that nobody looks at: the engine gives compiled code up
+   * with the rest, and while it runs slowly requests gather; those of an open loop go out all at once.
    */
   async ready(job: Job): Promise<void> {
     globalThis.gc?.();
-    if (job.pace.type === 'open') await this.run({ ...job, seconds: READY_SECONDS });
+    await this.run({ ...job, seconds: READY_SECONDS[job.pace.type] });
   }
 
   async run(job: Job): Promise<JobResult> {
