@@ -7,13 +7,15 @@
 import type { ActorLogic, AnyActorLogic, AnyEventObject, AnyStateMachine, Snapshot } from 'xstate';
 import type { Clock } from '../ports/clock.ts';
 import { chartOf } from './chart.ts';
+import type { Chart, Step } from './chart.ts';
 import { LightLife } from './light-host.ts';
+import type { LifeEnds } from './light-host.ts';
 
 /** What is seen of such an actor from outside: `value` as XState writes it, of a nested state its path. */
 type LightSnapshot = Snapshot<undefined> & {
   readonly value: string;
   readonly context: object;
-  readonly life: LightLife;
+  readonly life: LifeWithin;
 };
 
 /**
@@ -28,22 +30,18 @@ export const lightly = <Machine extends AnyStateMachine>(
   const chart = chartOf(machine as AnyActorLogic);
   if (chart === undefined) throw new RangeError(`the light host does not understand ${id}`);
 
-  const snapshotOf = (life: LightLife, isStopped = false): LightSnapshot => ({
-    status: life.isDone ? 'done' : isStopped ? 'stopped' : 'active',
-    output: undefined,
-    error: undefined,
+  const snapshotOf = (life: LifeWithin, status: 'active' | 'stopped' = 'active') => ({
+    status: life.isDone ? 'done' : status,
+    ...{ output: undefined, error: undefined, life },
     value: life.at.slice(id.length + 1),
     context: life.context,
-    life,
   });
 
-  const logic: ActorLogic<LightSnapshot, AnyEventObject, object> & { readonly id: string } = {
+  const logic = {
     id,
     getInitialSnapshot: ({ self }, input) => {
-      const ends = { done: () => undefined, crashed: rethrow };
-      const life = new LightLife(chart, input, clock, ends, (event) => self.send(event));
-      life.prepare();
-      return snapshotOf(life);
+      const begun = prepared(chart, input);
+      return snapshotOf(new LifeWithin(begun, clock, (event) => self.send(event)));
     },
     // XState shows the first snapshot only after this.
     start: (snapshot) => {
@@ -51,17 +49,94 @@ export const lightly = <Machine extends AnyStateMachine>(
       Object.assign(snapshot, snapshotOf(snapshot.life));
     },
     transition: ({ life }, event) => {
-      const isStopped = event.type === 'xstate.stop';
-      if (isStopped) life.stop();
-      else life.send(event);
-      return snapshotOf(life, isStopped);
+      if (event.type === 'xstate.stop') {
+        life.stop();
+        return snapshotOf(life, 'stopped');
+      }
+      life.take(event);
+      return snapshotOf(life);
     },
     getPersistedSnapshot: (snapshot) => snapshot,
-  };
+  } as ActorLogic<LightSnapshot, AnyEventObject, object>;
   return logic as unknown as Machine;
 };
 
-/** The actor around it fails of what is thrown, and its supervisor hears of it. */
-const rethrow = (error: unknown): never => {
-  throw error;
+/** A life whose mail, that of its waits too, goes to the actor around it first. */
+class LifeWithin extends LightLife {
+  readonly context: object;
+  readonly #mail: (event: AnyEventObject) => void;
+  readonly #ends: { isDone: boolean } & LifeEnds;
+
+  constructor(
+    { chart, context }: Prepared,
+    clock: Pick<Clock, 'setTimeout' | 'clearTimeout'>,
+    mail: (event: AnyEventObject) => void,
+  ) {
+    const ends = {
+      isDone: false,
+      done: () => {
+        ends.isDone = true;
+      },
+      // The actor around it fails of what is thrown, and its supervisor hears of it.
+      crashed: (error: unknown) => {
+        throw error;
+      },
+    };
+    super(chart, undefined, clock, ends);
+    this.context = context;
+    this.#mail = mail;
+    this.#ends = ends;
+  }
+
+  get isDone(): boolean {
+    return this.#ends.isDone;
+  }
+
+  override send(event: AnyEventObject): void {
+    this.#mail(event);
+  }
+
+  /** What the actor around it was sent. */
+  take(event: AnyEventObject): void {
+    super.send(event);
+  }
+}
+
+type Prepared = { readonly chart: Chart; readonly context: object };
+
+const INIT = { type: 'xstate.init' };
+
+/**
+ * Where a life begins, worked out as XState does when an actor is made: guards see what is there
+ * before anything is done, and what is to be done waits for the start.
+ */
+const prepared = ({ contextOf, start }: Chart, input: unknown): Prepared => {
+  let context = contextOf({ input });
+  let { place } = start;
+  const steps: Step[] = [];
+  const pass = (some: readonly Step[]): void => {
+    for (const step of some) {
+      const seen = { context, event: INIT };
+      if (step.type === 'assign') {
+        context = { ...context, ...(step.call(seen, step.params) as object) };
+      } else if (step.type === 'run') {
+        steps.push({ ...step, call: (_, params) => step.call(seen, params) });
+      } else if (step.type === 'wait' && typeof step.delay === 'function') {
+        const { delay } = step;
+        steps.push({ ...step, delay: () => delay(seen, undefined) });
+      } else steps.push(step);
+    }
+  };
+  pass(start.steps);
+  while (!place.isFinal) {
+    const way = place.always.find(
+      ({ guard, guardParams }) =>
+        guard === undefined || guard({ context, event: INIT }, guardParams) === true,
+    );
+    if (way === undefined) break;
+    pass(way.steps);
+    place = way.to ?? place;
+  }
+  const begun = context;
+  return { context, chart: { contextOf: () => begun, start: { steps, place } } };
 };
