@@ -10,7 +10,7 @@ import { setTimeout as rest } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Command } from 'commander';
-import { integer } from '../../src/cli/start.ts';
+import { integer } from '../../src/cli/exit.ts';
 import { keyOfText, nodeId, putId } from '../../src/core/ids.ts';
 import { DEFAULT_CONFIG } from '../../src/node/config.ts';
 import type { Node } from '../../src/node/node.ts';

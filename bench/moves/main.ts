@@ -7,7 +7,7 @@
  */
 import { Command, Option } from 'commander';
 import { connect } from '../../src/client/index.ts';
-import { integer } from '../../src/cli/start.ts';
+import { integer } from '../../src/cli/exit.ts';
 import { randomStream } from '../../src/sim/random.ts';
 import { judge } from '../chaos/oracle.ts';
 import { Workload } from '../chaos/workload.ts';

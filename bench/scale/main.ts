@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
-import { integer } from '../../src/cli/start.ts';
+import { integer } from '../../src/cli/exit.ts';
 import { openEcho } from '../cluster/echo.ts';
 import { loadAverage, whenInterrupted } from '../support/processes.ts';
 import { settingNow, writeJson } from '../support/table.ts';

@@ -2,10 +2,9 @@
 import { relative } from 'node:path';
 import type { Command } from 'commander';
 import { connect } from '../client/index.ts';
-import { CommandFailure, EXIT, usage } from './exit.ts';
+import { CommandFailure, EXIT, integer, usage } from './exit.ts';
 import { LocalCluster } from './local-cluster.ts';
 import type { Seat } from './local-cluster.ts';
-import { integer } from './start.ts';
 
 type ClusterFlags = {
   readonly nodes: number;

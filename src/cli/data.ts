@@ -4,8 +4,7 @@ import type { Command } from 'commander';
 import { CoterieError, connect } from '../client/index.ts';
 import type { Applied, Client } from '../client/index.ts';
 import { keyOfBytes, showKey } from '../core/ids.ts';
-import { CommandFailure, EXIT, usage } from './exit.ts';
-import { integer } from './start.ts';
+import { CommandFailure, EXIT, integer, usage } from './exit.ts';
 
 export type DataFlags = {
   readonly url?: string;

@@ -1,4 +1,4 @@
-/** Exit codes of every command. */
+/** How a command ends: its exit code, and what it says of a line that it does not understand. */
 export const EXIT = {
   ok: 0,
   notFound: 1,
@@ -21,3 +21,9 @@ export class CommandFailure extends Error {
 }
 
 export const usage = (message: string): CommandFailure => new CommandFailure(message, EXIT.usage);
+
+/** What commander makes of an option that counts something. */
+export const integer = (text: string): number => {
+  if (!/^-?\d+$/.test(text)) throw usage(`expected an integer, found ${JSON.stringify(text)}`);
+  return Number(text);
+};

@@ -2,8 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { serveRecording } from '../index.ts';
-import { CommandFailure, EXIT } from './exit.ts';
-import { integer } from './start.ts';
+import { CommandFailure, EXIT, integer } from './exit.ts';
 
 export const addInspectCommand = (program: Command): void => {
   program

@@ -2,7 +2,7 @@
 /** The `coterie` command: runs nodes, and talks to them. */
 import { CommanderError } from 'commander';
 import { CommandFailure, EXIT } from './exit.ts';
-import { program } from './program.ts';
+import { programFor } from './program.ts';
 
 // Whoever reads along, `head` say, has seen enough.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -11,6 +11,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 try {
+  const program = await programFor(process.argv[2]);
   await program.parseAsync();
 } catch (error) {
   if (error instanceof CommanderError) {

@@ -5,9 +5,8 @@ import type { ChangeResult } from '../node/membership/membership-commands.ts';
 import type { MembershipPlan } from '../node/membership/membership-plan.ts';
 import { print, withClient, withConnection } from './data.ts';
 import type { DataFlags } from './data.ts';
-import { CommandFailure, EXIT } from './exit.ts';
+import { CommandFailure, EXIT, integer } from './exit.ts';
 import { ask } from './operator.ts';
-import { integer } from './start.ts';
 import { bytesText, tableText } from './table.ts';
 
 type ChangeFlags = DataFlags & {

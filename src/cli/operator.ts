@@ -6,8 +6,7 @@ import type { Client } from '../client/index.ts';
 import type { Status } from '../index.ts';
 import { openClient, print, withClient, withConnection } from './data.ts';
 import type { ConnectionFlags } from './data.ts';
-import { CommandFailure, EXIT } from './exit.ts';
-import { integer } from './start.ts';
+import { CommandFailure, EXIT, integer } from './exit.ts';
 
 export type OperatorFlags = ConnectionFlags & {
   /** Seconds between two looks; `true`: the usual. */

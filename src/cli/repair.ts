@@ -6,10 +6,9 @@ import type { ExchangeProgress } from '../node/healing/exchange-desk.ts';
 import type { RepairOfPeer, RepairProgress } from '../node/healing/repair-run.ts';
 import type { RepairStatus } from '../node/healing/repair-commands.ts';
 import { print, withClient, withConnection } from './data.ts';
-import { CommandFailure, EXIT, usage } from './exit.ts';
+import { CommandFailure, EXIT, integer, usage } from './exit.ts';
 import { ageText, ask, showing, shows } from './operator.ts';
 import type { OperatorFlags } from './operator.ts';
-import { integer } from './start.ts';
 import { tableText } from './table.ts';
 
 type RepairFlags = OperatorFlags & {

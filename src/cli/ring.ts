@@ -1,10 +1,9 @@
 /** `coterie ring`: who holds how much, and whose a key is. */
 import type { Command } from 'commander';
 import type { DataFlags } from './data.ts';
-import { usage } from './exit.ts';
+import { integer, usage } from './exit.ts';
 import { ask, showing, shows } from './operator.ts';
 import type { OperatorFlags } from './operator.ts';
-import { integer } from './start.ts';
 import { tableText } from './table.ts';
 
 type RingShown = {

@@ -17,8 +17,7 @@ import type { ScenarioOptions } from '../sim/scenario.ts';
 import { shrink } from '../sim/shrink.ts';
 import { basketOf } from '../simulator.ts';
 import type { MergerOnTrial } from '../simulator.ts';
-import { CommandFailure, usage } from './exit.ts';
-import { integer } from './start.ts';
+import { CommandFailure, integer, usage } from './exit.ts';
 
 type SimulateFlags = {
   readonly seed?: number;

@@ -181,11 +181,6 @@ const reload = (node: RunningNode): void => {
   }
 };
 
-export const integer = (text: string): number => {
-  if (!/^-?\d+$/.test(text)) throw usage(`expected an integer, found ${JSON.stringify(text)}`);
-  return Number(text);
-};
-
 /** Without the fields that are undefined. */
 const defined = <T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never;

@@ -6,9 +6,8 @@ import { parseTokens } from '../core/access.ts';
 import { tokenHash } from '../node/clients/client-access.ts';
 import { nodeDigest } from '../index.ts';
 import { print } from './data.ts';
-import { CommandFailure, EXIT, usage } from './exit.ts';
+import { CommandFailure, EXIT, integer, usage } from './exit.ts';
 import { asUsage } from './settings.ts';
-import { integer } from './start.ts';
 import { tableText } from './table.ts';
 
 type Flags = {

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { suite } from 'uvu';
-import { program } from '../../src/cli/program.ts';
+import { programFor } from '../../src/cli/program.ts';
 import { openStorage } from '../../src/storage.ts';
 import { connect } from '../../src/client/index.ts';
 import type { Client } from '../../src/client/index.ts';
@@ -410,9 +410,26 @@ operator('every command has an example in its help, and the shell can finish it'
     if (bare) withoutExample.push(path);
     for (const each of command.commands) look(each, `${path} ${each.name()}`);
   };
+  const program = await programFor();
   look(program, 'coterie');
   assert.ok(program.commands.length > 15);
   assert.deepEqual(withoutExample, []);
 });
+
+operator(
+  'a command is loaded with its neighbours only, and each is found by its name',
+  async () => {
+    const known = (await programFor()).commands.map((command) => command.name());
+    for (const name of known.filter((each) => each !== 'completion')) {
+      const { commands } = await programFor(name);
+      assert.ok(
+        commands.some((command) => command.name() === name),
+        name,
+      );
+      assert.ok(commands.length <= 4, name);
+    }
+    assert.equal((await programFor('--help')).commands.length, known.length);
+  },
+);
 
 operator.run();
