@@ -10,6 +10,7 @@ import { NO_RING, RingView } from '../../src/node/membership/ring-view.ts';
 import type { Ring } from '../../src/node/membership/ring-view.ts';
 import { Completeness } from '../../src/node/store/completeness.ts';
 import type { RecordStore } from '../../src/node/store/record-store.ts';
+import type { StorageOp } from '../../src/ports/storage.ts';
 import { LifeClock, WorldClock } from '../../src/sim/clock.ts';
 import { SimDisk } from '../../src/sim/disk.ts';
 import { randomStream } from '../../src/sim/random.ts';
@@ -31,18 +32,22 @@ const ringOf = (owners: readonly NodeId[], target: readonly NodeId[], removed: N
   removed: removed.map((id) => ({ id, how: 'removed' })) as unknown as Ring['removed'],
 });
 
-/** A node that begins with an empty disk. */
-const node = (self: NodeId, ring: Ring) => {
+/** One life of a node, on an empty disk unless it is given one. */
+const node = (self: NodeId, ring: Ring, disk = new SimDisk()) => {
   const arrived: number[] = [];
   const view = new RingView(self, nodeDigest, ring);
+  const clock = new WorldClock();
+  const storage = disk.open(new LifeClock(clock), randomStream(1, 'disk'));
+  const written: StorageOp[] = [];
   const completeness = new Completeness({
     self,
     ring: view,
-    storage: new SimDisk().open(new LifeClock(new WorldClock()), randomStream(1, 'disk')),
+    storage,
     store: {
       change: (make: () => void) => make(),
-      putMeta: () => undefined,
-      whenAllDurable: () => undefined,
+      putMeta: (key: Uint8Array, value: Uint8Array) =>
+        written.push({ type: 'put', table: 'meta', key, value }),
+      whenAllDurable: () => storage.commit(written.splice(0), () => undefined),
     } as unknown as RecordStore,
     trace: { log: () => undefined },
     defaultW: 2,
@@ -53,7 +58,7 @@ const node = (self: NodeId, ring: Ring) => {
   const looks = (peer: NodeId, how: 'complete' | 'incomplete') =>
     completeness.recordSnapshots([P], peer, () => how === 'complete');
   const isWhole = () => completeness.isComplete(P);
-  return { completeness, arrived, looks, isWhole };
+  return { completeness, arrived, looks, isWhole, sync: () => clock.advance(100) };
 };
 
 marks('an owner without its disk needs N - W + 1 complete owners, or all', () => {
@@ -92,6 +97,22 @@ marks('a newcomer waits for no other newcomer, unless it has lost something', ()
   assert.deepEqual(arrived, [P], 'it may have stepped in before, and e after it');
   looks(E, 'incomplete');
   assert.deepEqual(arrived, [P, P]);
+});
+
+marks('what a newcomer has lost it still knows in its next life', () => {
+  const ring = ringOf([A, B, C], [A, D, E]);
+  const disk = new SimDisk();
+  const first = node(D, ring, disk);
+  first.completeness.forget([P]);
+  assert.ok(!first.completeness.wants(E), 'a row, and no register');
+  first.completeness.forgetAll();
+  first.sync();
+  const { completeness, arrived, looks } = node(D, ring, disk);
+  assert.ok(completeness.wants(E));
+  for (const peer of [A, B, C]) looks(peer, 'complete');
+  assert.deepEqual(arrived, []);
+  looks(E, 'incomplete');
+  assert.deepEqual(arrived, [P]);
 });
 
 marks('who sees another register or target than the peer counts no snapshot of it', () => {

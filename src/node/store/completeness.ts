@@ -18,6 +18,8 @@ const utf8 = new TextEncoder();
 const COMPLETE = utf8.encode('complete');
 /** Of the file in which the marks were written; empty where the file system does not say. */
 const BIRTHMARK = utf8.encode('birthmark');
+/** There once was more than this file has: for as long as it is used. */
+const LOST = utf8.encode('lost');
 
 export type CompletenessParts = {
   readonly self: NodeId;
@@ -43,11 +45,13 @@ export class Completeness {
   /** Partitions filled as a newcomer whose register is being bumped. */
   readonly #earned = new Set<PartitionId>();
   #losses = 0;
+  #hasLost: boolean;
   #isCopy = false;
 
   constructor(parts: CompletenessParts) {
     this.#parts = parts;
     this.#complete = new Set(fromBits(parts.storage.get('meta', COMPLETE)));
+    this.#hasLost = parts.storage.get('meta', LOST) !== undefined;
   }
 
   /** How often something was lost here: a snapshot begun before the last time is worth nothing. */
@@ -138,8 +142,9 @@ export class Completeness {
     this.#parts.lost();
   }
 
-  /** Anything may have been lost here. */
+  /** Anything may have been lost here, registers included. */
   forgetAll(): void {
+    this.#hasLost = true;
     this.forget([...this.#complete, ...this.missing(), ...this.arriving()]);
   }
 
@@ -189,12 +194,12 @@ export class Completeness {
   /**
    * C7: who lost what it held, while the partition moves, may have lost a register as well: a newcomer
    * that has stepped in long since, as far as others know, and acknowledged writes together with us. An
-   * owner steps in complete, so one that is not has lost something.
+   * owner steps in complete, so one that is not has lost something; of a newcomer the file tells.
    */
   #mayHaveForgottenMove(partition: PartitionId): boolean {
     const { ring, self } = this.#parts;
     const isOwner = ring.ring.table[partition]!.includes(self);
-    return (isOwner || this.#losses > 0) && ring.isMoving(partition);
+    return (isOwner || this.#hasLost) && ring.isMoving(partition);
   }
 
   #snapshotsOf(partition: PartitionId): Map<NodeId, boolean> {
@@ -211,6 +216,7 @@ export class Completeness {
     store.change(() => {
       store.putMeta(COMPLETE, value);
       store.putMeta(BIRTHMARK, birthmark);
+      if (this.#hasLost) store.putMeta(LOST, Uint8Array.of(1));
     });
     // Soon: a mark lost in a crash would have to be earned again, perhaps from nodes that are down.
     store.whenAllDurable(() => undefined);
