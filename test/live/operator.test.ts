@@ -11,6 +11,7 @@ import { openStorage } from '../../src/storage.ts';
 import { connect } from '../../src/client/index.ts';
 import type { Client } from '../../src/client/index.ts';
 import { startNode } from '../../src/index.ts';
+import { META } from '../../src/node/store/meta-rows.ts';
 import { DATA_FORMAT, loadIdentity, saveIdentity } from '../../src/node/store/book-store.ts';
 import { LiveCluster, cli } from './harness.ts';
 
@@ -30,7 +31,7 @@ const textsOf = async (client: Client, key: string): Promise<readonly string[]> 
 /** Whether a node started on `dataDir` takes it for its own, and for no copy. */
 const isItsOwn = async (dataDir: string): Promise<boolean> => {
   const storage = openStorage(dataDir);
-  const written = storage.get('meta', new TextEncoder().encode('birthmark'));
+  const written = storage.get('meta', META.birthmark);
   // Of a file made a moment ago nobody can say; a node then writes the birthmark at its start.
   const isOwn = ['', storage.birthmark()].includes(new TextDecoder().decode(written));
   await new Promise<void>((resolve) => storage.close(resolve));

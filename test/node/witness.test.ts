@@ -2,6 +2,7 @@
 import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { nodeId, startId } from '../../src/core/ids.ts';
+import { META } from '../../src/node/store/meta-rows.ts';
 import { Witness } from '../../src/node/store/witness.ts';
 import { LifeClock, WorldClock } from '../../src/sim/clock.ts';
 import { SimDisk } from '../../src/sim/disk.ts';
@@ -236,7 +237,7 @@ witnesses('of many lives a directory knows the names of the last, and how far al
   node.begin();
   greet(peer, node);
   assert.equal(node.alarms, 0);
-  assert.ok(node.disk.platter.get('meta', new TextEncoder().encode('lives'))!.length < 2000);
+  assert.ok(node.disk.platter.get('meta', META.lives)!.length < 2000);
   node.beginAfter(restore);
   greet(peer, node);
   assert.equal(node.alarms, 1);

@@ -16,9 +16,9 @@ import type { Admission } from '../admission-desk.ts';
 import type { ClusterMap } from '../membership/cluster-map.ts';
 import type { Config } from '../config.ts';
 import type { ReapWatch, Rested } from './reap-watch.ts';
+import { META } from '../store/meta-rows.ts';
 import type { RecordStore } from '../store/record-store.ts';
 import type { RingView } from '../membership/ring-view.ts';
-import { FORGOTTEN } from './rounds.ts';
 import type { Rounds } from './rounds.ts';
 
 export type ReapDeskParts = {
@@ -292,7 +292,7 @@ export class ReapDesk implements ReapPorts {
         }
       }
       if (this.#reaped + this.#pruned === before) return;
-      store.putMeta(FORGOTTEN, rounds.forgetting(testimony.round));
+      store.putMeta(META.forgotten, rounds.forgetting(testimony.round));
     });
   }
 

@@ -17,11 +17,7 @@ import type { Clock } from '../../ports/clock.ts';
 import type { Storage } from '../../ports/storage.ts';
 import type { NodeId } from '../../core/ids.ts';
 import type { RoundAt } from '../../wire/peer-messages.ts';
-
-/** This round, and the last one that this disk was in. */
-const ROUND = new TextEncoder().encode('round');
-/** The last round in which something was forgotten here; written in the same commit. */
-export const FORGOTTEN = new TextEncoder().encode('forgotten');
+import { META } from '../store/meta-rows.ts';
 
 export type RoundsParts = {
   readonly storage: Storage;
@@ -55,8 +51,8 @@ export class Rounds {
   constructor(parts: RoundsParts) {
     this.#parts = parts;
     const { storage } = parts;
-    [this.#atStart, this.#entered] = decodeRound(storage.get('meta', ROUND));
-    this.#forgotten = decodeRound(storage.get('meta', FORGOTTEN))[0];
+    [this.#atStart, this.#entered] = decodeRound(storage.get('meta', META.round));
+    this.#forgotten = decodeRound(storage.get('meta', META.forgotten))[0];
     this.#broughtRecords = storage.range('records', { limit: 1 }).length > 0;
   }
 
@@ -116,7 +112,7 @@ export class Rounds {
     return this.#images.has(node);
   }
 
-  /** Something is forgotten in `round`: the value of the row `FORGOTTEN` from here on. */
+  /** Something is forgotten in `round`: the value of the row `forgotten` from here on. */
   forgetting(round: number): Uint8Array {
     this.#forgotten = Math.max(this.#forgotten, round);
     return encodeRound(this.#forgotten);
@@ -161,7 +157,7 @@ export class Rounds {
     const { storage, clock, nextRequest, failed } = this.#parts;
     const reached = Math.max(this.#entered, entered);
     const value = encodeRound(Math.max(this.current, round), reached);
-    storage.commit([{ type: 'put', table: 'meta', key: ROUND, value }], (result) => {
+    storage.commit([{ type: 'put', table: 'meta', key: META.round, value }], (result) => {
       this.#isCommitting = false;
       if (result.type === 'failed') return failed(`commit failed: ${result.reason}`);
       this.#entered = reached;

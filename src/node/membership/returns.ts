@@ -14,9 +14,9 @@ import type { Clock } from '../../ports/clock.ts';
 import type { Storage, StorageOp } from '../../ports/storage.ts';
 import { decodeCbor, encodeCbor } from '../../wire/cbor.ts';
 import type { Config } from '../config.ts';
+import { META } from '../store/meta-rows.ts';
 import type { ClusterMap } from './cluster-map.ts';
 
-const RETURNS = new TextEncoder().encode('returns');
 /** A restart costs at most so much of a count, ms. */
 const SAVE_MS = 60_000;
 /** Of two members one speaks so much later, ms: it has heard of it by then. */
@@ -40,7 +40,7 @@ export class Returns {
 
   constructor(parts: ReturnsParts) {
     this.#parts = parts;
-    this.#waited = decodeCounts(parts.storage.get('meta', RETURNS));
+    this.#waited = decodeCounts(parts.storage.get('meta', META.returns));
     this.#steppedAtMs = this.#savedAtMs = parts.clock.monotonicMs();
   }
 
@@ -70,7 +70,7 @@ export class Returns {
   #save(nowMs: number): void {
     const { storage, failed } = this.#parts;
     this.#savedAtMs = nowMs;
-    const row = { table: 'meta', key: RETURNS } as const;
+    const row = { table: 'meta', key: META.returns } as const;
     const op: StorageOp =
       this.#waited.size === 0
         ? { type: 'remove', ...row }

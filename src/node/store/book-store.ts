@@ -5,9 +5,9 @@ import { withBook } from '../../core/gossip.ts';
 import type { Book } from '../../core/gossip.ts';
 import type { CommitResult, Storage } from '../../ports/storage.ts';
 import { decodeCbor, encodeCbor } from '../../wire/cbor.ts';
+import { META } from './meta-rows.ts';
 
 const BOOK = new TextEncoder().encode('book');
-const SELF = new TextEncoder().encode('self');
 
 /** What a data directory remembers of its node. */
 export type Identity = {
@@ -43,7 +43,7 @@ export const saveBook = (
 };
 
 export const loadIdentity = (storage: Storage): Identity | undefined => {
-  const bytes = storage.get('meta', SELF);
+  const bytes = storage.get('meta', META.self);
   return bytes === undefined ? undefined : (decodeCbor(bytes) as Identity);
 };
 
@@ -54,7 +54,7 @@ export const saveIdentity = (
   failed: (reason: string) => void,
 ): void => {
   const value = encodeCbor(identity);
-  storage.commit([{ type: 'put', table: 'meta', key: SELF, value }], (result) => {
+  storage.commit([{ type: 'put', table: 'meta', key: META.self, value }], (result) => {
     if (result.type === 'failed') failed(`commit failed: ${result.reason}`);
   });
 };

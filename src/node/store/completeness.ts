@@ -11,15 +11,11 @@ import { partitionId } from '../../core/ids.ts';
 import type { NodeId, PartitionId } from '../../core/ids.ts';
 import type { CommitResult, Storage, StorageOp } from '../../ports/storage.ts';
 import type { Trace } from '../../ports/trace.ts';
+import { META } from './meta-rows.ts';
 import type { RecordStore } from './record-store.ts';
 import type { RingView } from '../membership/ring-view.ts';
 
 const utf8 = new TextEncoder();
-const COMPLETE = utf8.encode('complete');
-/** Of the file in which the marks were written; empty where the file system does not say. */
-const BIRTHMARK = utf8.encode('birthmark');
-/** There once was more than this file has: for as long as it is used. */
-const LOST = utf8.encode('lost');
 
 export type CompletenessParts = {
   readonly self: NodeId;
@@ -50,8 +46,8 @@ export class Completeness {
 
   constructor(parts: CompletenessParts) {
     this.#parts = parts;
-    this.#complete = new Set(fromBits(parts.storage.get('meta', COMPLETE)));
-    this.#hasLost = parts.storage.get('meta', LOST) !== undefined;
+    this.#complete = new Set(fromBits(parts.storage.get('meta', META.complete)));
+    this.#hasLost = parts.storage.get('meta', META.lost) !== undefined;
   }
 
   /** How often something was lost here: a snapshot begun before the last time is worth nothing. */
@@ -67,7 +63,7 @@ export class Completeness {
   /** Once, before anything is answered; the storage can commit by now. */
   begin(): void {
     const { storage, trace } = this.#parts;
-    const written = new TextDecoder().decode(storage.get('meta', BIRTHMARK));
+    const written = new TextDecoder().decode(storage.get('meta', META.birthmark));
     if (written === storage.birthmark()) return;
     if (written === '') return this.#save();
     this.#isCopy = true;
@@ -214,9 +210,9 @@ export class Completeness {
     const value = toBits(this.#complete);
     const birthmark = utf8.encode(storage.birthmark() ?? '');
     store.change(() => {
-      store.putMeta(COMPLETE, value);
-      store.putMeta(BIRTHMARK, birthmark);
-      if (this.#hasLost) store.putMeta(LOST, Uint8Array.of(1));
+      store.putMeta(META.complete, value);
+      store.putMeta(META.birthmark, birthmark);
+      if (this.#hasLost) store.putMeta(META.lost, Uint8Array.of(1));
     });
     // Soon: a mark lost in a crash would have to be earned again, perhaps from nodes that are down.
     store.whenAllDurable(() => undefined);
@@ -233,9 +229,9 @@ export const carryMarks = (
   done: (result: CommitResult) => void,
 ): void => {
   const ops: StorageOp[] = [];
-  if (new TextDecoder().decode(copy.get('meta', BIRTHMARK)) === birthmark) {
+  if (new TextDecoder().decode(copy.get('meta', META.birthmark)) === birthmark) {
     const value = utf8.encode(copy.birthmark() ?? '');
-    ops.push({ type: 'put', table: 'meta', key: BIRTHMARK, value });
+    ops.push({ type: 'put', table: 'meta', key: META.birthmark, value });
   }
   copy.commit(ops, done);
 };

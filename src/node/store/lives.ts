@@ -10,8 +10,7 @@ import { isStartId } from '../../core/ids.ts';
 import type { StartId } from '../../core/ids.ts';
 import type { Storage, StorageOp } from '../../ports/storage.ts';
 import { decodeCbor, encodeCbor } from '../../wire/cbor.ts';
-
-const LIVES = new TextEncoder().encode('lives');
+import { META } from './meta-rows.ts';
 
 /** Lives remembered by name; of older ones only how far they all came. */
 const LIVES_MAX = 64;
@@ -28,7 +27,7 @@ export class Lives {
 
   /** `commits`: as many has the directory, at the start of the life `start`. */
   constructor(storage: Storage, start: StartId, commits: number) {
-    const row = storage.get('meta', LIVES);
+    const row = storage.get('meta', META.lives);
     const [floor, lives] = row === undefined ? [commits, []] : decodeRow(row);
     this.#floor = floor;
     this.#reached = new Map(
@@ -61,7 +60,7 @@ export class Lives {
     if (!this.#isChanged) return [];
     this.#isChanged = false;
     const value = encodeCbor([this.#floor, [...this.#reached]]);
-    return [{ type: 'put', table: 'meta', key: LIVES, value }];
+    return [{ type: 'put', table: 'meta', key: META.lives, value }];
   }
 }
 

@@ -24,9 +24,7 @@ import type { Trace } from '../../ports/trace.ts';
 import { decodeCbor, encodeCbor } from '../../wire/cbor.ts';
 import type { DiskAge, PeerMessage, Testimony } from '../../wire/peer-messages.ts';
 import { Lives } from './lives.ts';
-
-const PROGRESS = new TextEncoder().encode('progress');
-const REMEMBERED = new TextEncoder().encode('remembered');
+import { META } from './meta-rows.ts';
 
 export type WitnessParts = {
   readonly start: StartId;
@@ -67,11 +65,11 @@ export class Witness {
   constructor(parts: WitnessParts) {
     this.#parts = parts;
     const { storage, start } = parts;
-    const bytes = storage.get('meta', PROGRESS);
+    const bytes = storage.get('meta', META.progress);
     this.#atStart = bytes === undefined ? 0 : new ByteReader(bytes).varint();
     this.#commits = this.#durable = this.#written = this.#atStart;
     this.#lives = new Lives(storage, start, this.#atStart);
-    this.#remembered = decodeMemories(storage.get('meta', REMEMBERED));
+    this.#remembered = decodeMemories(storage.get('meta', META.remembered));
     this.#kept = new Map(this.#remembered);
   }
 
@@ -88,12 +86,12 @@ export class Witness {
     if (commits > this.#written) {
       const writer = new ByteWriter();
       writer.varint(commits);
-      ops.push({ type: 'put', table: 'meta', key: PROGRESS, value: writer.take() });
+      ops.push({ type: 'put', table: 'meta', key: META.progress, value: writer.take() });
       this.#written = commits;
     }
     const kept = this.#learned ? new Map(this.#remembered) : undefined;
     if (kept !== undefined) {
-      ops.push({ type: 'put', table: 'meta', key: REMEMBERED, value: encodeMemories(kept) });
+      ops.push({ type: 'put', table: 'meta', key: META.remembered, value: encodeMemories(kept) });
       this.#learned = false;
     }
     const settled = [...this.#unsettled];
