@@ -32,8 +32,10 @@ const USED = 0.8;
 
 /** Of work, ms: what takes no longer may always wait. */
 const WORTH_MS = 50;
-/** How much of what was seen before the last look still counts: about a second's looks. */
-const REMEMBERED = 0.98;
+/** Of cheap requests no more than this: dear ones may come next. */
+const WORTH_MAX = 512;
+/** How long what was seen counts, ms: it fades. */
+const REMEMBERED_MS = 1000;
 /** Of so few answers nothing can be said. */
 const ANSWERS_MIN = 20;
 
@@ -42,16 +44,17 @@ export class Pace {
   #answered = 0;
   #busyMs = 0;
 
-  /** Between two looks. */
-  record(answered: number, busyMs: number): void {
-    this.#answered = this.#answered * REMEMBERED + answered;
-    this.#busyMs = this.#busyMs * REMEMBERED + busyMs;
+  /** In the last `elapsedMs`: a look that rings late saw more, and what was before it is older. */
+  record(answered: number, busyMs: number, elapsedMs: number): void {
+    const remembered = Math.exp(-elapsedMs / REMEMBERED_MS);
+    this.#answered = this.#answered * remembered + answered;
+    this.#busyMs = this.#busyMs * remembered + busyMs;
   }
 
-  /** How many requests are worked off within a moment; 0: nobody knows. */
+  /** How many requests are worked off within a moment, as far as that counts; 0: nobody knows. */
   get worth(): number {
     if (this.#answered < ANSWERS_MIN || this.#busyMs === 0) return 0;
-    return Math.round((WORTH_MS * this.#answered) / this.#busyMs);
+    return Math.min(WORTH_MAX, Math.round((WORTH_MS * this.#answered) / this.#busyMs));
   }
 }
 

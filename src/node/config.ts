@@ -113,7 +113,7 @@ export const LIMITS = {
     waitingMin: live.count(
       32,
       [1, 1_000_000],
-      'Requests that may wait at this node at once, however late it is, or as many as it works off in 50 ms if those are more; one more is OVERLOADED. Less: those let in wait shorter, and bursts are refused.',
+      'Requests that may wait at this node at once, however late it is, or as many as it works off in 50 ms if those are more, up to 512; one more is OVERLOADED. Less: those let in wait shorter, down to those 50 ms, and bursts are refused.',
     ),
     lateMs: live.ms(
       25,

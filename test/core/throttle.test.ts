@@ -31,7 +31,7 @@ throttle('shrinks from what waits, not from what might; grows where the room is 
 const world = () => {
   const worldClock = new WorldClock();
   const real = new LifeClock(worldClock);
-  const state = { lateBy: 0, waiting: 0, busyMs: 0 };
+  const state = { lateBy: 0, waiting: 0, begun: 0, busyMs: 0 };
   const clock = {
     monotonicMs: () => real.monotonicMs(),
     setTimeout: (task: () => void, delayMs: number) =>
@@ -40,14 +40,23 @@ const world = () => {
   const config = { throttle: { waitingMin: 64, lateMs: 25 }, coordinatorsMax: 4096 };
   const one = new Throttle({
     clock: { ...real, ...clock } as LifeClock,
-    ...{ config, waiting: () => state.waiting, busyMs: () => state.busyMs },
+    ...{ config, waiting: () => state.waiting },
+    ...{ begun: () => state.begun, busyMs: () => state.busyMs },
   });
+  /** One more request, of so much work, unless it is refused. */
+  const begin = (msOfWork = 0): boolean => {
+    if (one.refusal() !== undefined) return false;
+    state.waiting += 1;
+    state.begun += 1;
+    state.busyMs += msOfWork;
+    return true;
+  };
   /** Asks until it is refused. */
   const fill = (): number => {
-    while (one.refusal() === undefined && state.waiting < 10_000) state.waiting += 1;
+    while (state.waiting < 10_000 && begin());
     return state.waiting;
   };
-  return { one, state, fill, advance: (ms: number) => worldClock.advance(ms), real };
+  return { one, state, begin, fill, advance: (ms: number) => worldClock.advance(ms), real };
 };
 
 throttle('while it is late ever fewer are let in, down to some; then more again', () => {
@@ -101,18 +110,18 @@ throttle('begins anew when nobody has waited for a second', () => {
 });
 
 throttle('what it works off in 50 ms may always wait, however late it is', () => {
-  const { one, state, advance } = world();
+  const { one, state, begin, advance } = world();
   state.lateBy = 100;
-  // 200 requests a look, each a fifth of a millisecond's work, then each two.
-  for (const [msOfWork, room] of [
-    [0.2, 250],
-    [2, 64],
+  // 200 requests a look, each a fifth of a millisecond's work, then each two, then next to none.
+  for (const [msOfWork, room, looks] of [
+    [0.2, 250, 100],
+    [2, 64, 100],
+    [0.01, 512, 100],
+    // What was seen fades by time, not by looks.
+    [2, 64, 20],
   ] as const) {
-    for (let look = 0; look < 100; look++) {
-      for (let i = 0; i < 200 && one.refusal() === undefined; i++) {
-        state.waiting += 1;
-        state.busyMs += msOfWork;
-      }
+    for (let look = 0; look < looks; look++) {
+      for (let i = 0; i < 200 && begin(msOfWork); i++);
       state.waiting = 1;
       advance(120);
     }
@@ -120,6 +129,18 @@ throttle('what it works off in 50 ms may always wait, however late it is', () =>
     state.waiting = 0;
     advance(120);
   }
+});
+
+throttle('what is refused for another reason after it was let in is no work done', () => {
+  const { one, state, begin, advance } = world();
+  state.lateBy = 100;
+  begin();
+  for (let look = 0; look < 50; look++) {
+    for (let i = 0; i < 1000; i++) one.refusal();
+    state.busyMs += 1;
+    advance(120);
+  }
+  assert.equal(one.room, 64);
 });
 
 throttle('says when to come back, later the later it is itself', () => {

@@ -61,8 +61,9 @@ export class Router {
 
   constructor(parts: RouterParts) {
     this.#parts = parts;
-    const { clock, config, busyMs } = parts;
-    this.#throttle = new Throttle({ clock, config, busyMs, waiting: () => this.waiting });
+    const { clock, config, nursery, busyMs } = parts;
+    const [waiting, begun] = [() => this.waiting, () => nursery.upcoming];
+    this.#throttle = new Throttle({ clock, config, waiting, begun, busyMs });
   }
 
   put(put: ClientPut, reply: (reply: PutReply) => void): void {

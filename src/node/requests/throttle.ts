@@ -19,6 +19,8 @@ export type ThrottleParts = {
   readonly config: Pick<Config, 'throttle' | 'coordinatorsMax'>;
   /** Requests that are not answered yet. */
   readonly waiting: () => number;
+  /** Requests that coordinators were born for in this life, from an arbitrary start: refused ones cost nothing. */
+  readonly begun: () => number;
   /** How long this process has been at work, ms; not known in simulated time. */
   readonly busyMs: (() => number) | undefined;
 };
@@ -31,7 +33,6 @@ export class Throttle {
   #isLooking = false;
   #lookedMs = 0;
   readonly #pace = new Pace();
-  #letIn = 0;
 
   constructor(parts: ThrottleParts) {
     this.#parts = parts;
@@ -52,10 +53,7 @@ export class Throttle {
     const waiting = this.#parts.waiting();
     if (waiting >= this.#peak) this.#peak = waiting + 1;
     if (!this.#isLooking) this.#wake();
-    if (waiting < this.#room) {
-      this.#letIn += 1;
-      return undefined;
-    }
+    if (waiting < this.#room) return undefined;
     const retryAfterMs = Math.min(RETRY_MS_MAX, Math.max(RETRY_MS_MIN, 4 * this.#lateMs));
     const message = `${waiting} requests wait at this node, and it is ${this.#lateMs} ms late`;
     return failed('OVERLOADED', message, { retryAfterMs });
@@ -70,14 +68,16 @@ export class Throttle {
   #look(): void {
     const { clock, config } = this.#parts;
     this.#isLooking = true;
-    const dueMs = clock.monotonicMs() + LOOK_MS;
+    const fromMs = clock.monotonicMs();
     const before = this.#done();
     clock.setTimeout(() => {
       this.#isLooking = false;
       this.#lookedMs = clock.monotonicMs();
       const { answered, busyMs } = this.#done();
-      this.#pace.record(Math.max(0, answered - before.answered), busyMs - before.busyMs);
-      this.#lateMs = Math.max(0, Math.round(this.#lookedMs - dueMs));
+      const elapsedMs = this.#lookedMs - fromMs;
+      const answeredSince = Math.max(0, answered - before.answered);
+      this.#pace.record(answeredSince, busyMs - before.busyMs, elapsedMs);
+      this.#lateMs = Math.max(0, Math.round(elapsedMs - LOOK_MS));
       const { waitingMin, lateMs } = config.throttle;
       const waitingMax = config.coordinatorsMax;
       const always = Math.max(waitingMin, this.#pace.worth);
@@ -90,7 +90,7 @@ export class Throttle {
 
   /** By now. */
   #done(): { readonly answered: number; readonly busyMs: number } {
-    const { waiting, busyMs } = this.#parts;
-    return { answered: this.#letIn - waiting(), busyMs: busyMs?.() ?? 0 };
+    const { waiting, begun, busyMs } = this.#parts;
+    return { answered: begun() - waiting(), busyMs: busyMs?.() ?? 0 };
   }
 }
