@@ -7,7 +7,7 @@
 import type { ActorLogic, AnyActorLogic, AnyEventObject, AnyStateMachine, Snapshot } from 'xstate';
 import type { Clock } from '../ports/clock.ts';
 import { chartOf } from './chart.ts';
-import type { Chart, Step } from './chart.ts';
+import type { Chart, Step, Way } from './chart.ts';
 import { LightLife } from './light-host.ts';
 import type { LifeEnds } from './light-host.ts';
 
@@ -66,9 +66,10 @@ class LifeWithin extends LightLife {
   readonly context: object;
   readonly #mail: (event: AnyEventObject) => void;
   readonly #ends: { isDone: boolean } & LifeEnds;
+  readonly #beginning: { isOver: boolean };
 
   constructor(
-    { chart, context }: Prepared,
+    { chart, context, beginning }: Prepared,
     clock: Pick<Clock, 'setTimeout' | 'clearTimeout'>,
     mail: (event: AnyEventObject) => void,
   ) {
@@ -84,12 +85,18 @@ class LifeWithin extends LightLife {
     };
     super(chart, undefined, clock, ends);
     this.context = context;
+    this.#beginning = beginning;
     this.#mail = mail;
     this.#ends = ends;
   }
 
   get isDone(): boolean {
     return this.#ends.isDone;
+  }
+
+  override start(): void {
+    super.start();
+    this.#beginning.isOver = true;
   }
 
   override send(event: AnyEventObject): void {
@@ -102,7 +109,12 @@ class LifeWithin extends LightLife {
   }
 }
 
-type Prepared = { readonly chart: Chart; readonly context: object };
+type Prepared = {
+  readonly chart: Chart;
+  readonly context: object;
+  /** Over once what is done first has been done. */
+  readonly beginning: { isOver: boolean };
+};
 
 const INIT = { type: 'xstate.init' };
 
@@ -111,7 +123,7 @@ const INIT = { type: 'xstate.init' };
  * before anything is done, and what is to be done waits for the start.
  */
 const prepared = ({ contextOf, start }: Chart, input: unknown): Prepared => {
-  let context = contextOf({ input });
+  let context = { ...contextOf({ input }) };
   let { place } = start;
   const steps: Step[] = [];
   const pass = (some: readonly Step[]): void => {
@@ -131,12 +143,21 @@ const prepared = ({ contextOf, start }: Chart, input: unknown): Prepared => {
   while (!place.isFinal) {
     const way = place.always.find(
       ({ guard, guardParams }) =>
-        guard === undefined || guard({ context, event: INIT }, guardParams) === true,
+        guard === undefined || Boolean(guard({ context, event: INIT }, guardParams)),
     );
     if (way === undefined) break;
     pass(way.steps);
     place = way.to ?? place;
   }
+  // A life asks once more after its first effects; XState does not.
+  const beginning = { isOver: false };
+  const later = ({ guard, ...way }: Way): Way => ({
+    ...way,
+    guard: (seen, params) =>
+      beginning.isOver && (guard === undefined || Boolean(guard(seen, params))),
+  });
+  const resting = { ...place, always: place.always.map(later) };
   const begun = context;
-  return { context, chart: { contextOf: () => begun, start: { steps, place } } };
+  const chart = { contextOf: () => begun, start: { steps, place: resting } };
+  return { context, chart, beginning };
 };

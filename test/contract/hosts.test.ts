@@ -399,4 +399,42 @@ hosts('a machine that the light host does not understand runs in the stock actor
   assert.throws(() => lightly(wild, new LifeClock(new WorldClock())), RangeError);
 });
 
+hosts('ask no guard again after the first effects, but after each event', () => {
+  const story = (host: 'stock' | 'light within stock'): readonly unknown[] => {
+    let isOpen = false;
+    const eager = setup({
+      guards: { isOpen: () => isOpen },
+      actions: {
+        open: () => {
+          isOpen = true;
+        },
+        look: () => undefined,
+      },
+    }).createMachine({
+      id: 'eager',
+      context: () => ({}),
+      initial: 'a',
+      states: {
+        a: {
+          entry: 'open',
+          on: { look: { actions: 'look' } },
+          always: { guard: 'isOpen', target: 'b' },
+        },
+        b: {},
+      },
+    });
+    const clock = new LifeClock(new WorldClock());
+    const actor = createActor(host === 'stock' ? eager : lightly(eager, clock)).start();
+    const seen = [actor.getSnapshot().value];
+    for (const type of ['none', 'look']) {
+      actor.send({ type });
+      seen.push(actor.getSnapshot().value);
+    }
+    return seen;
+  };
+  assert.deepEqual(story('stock').at(-1), 'b');
+  assert.equal(story('stock')[0], 'a');
+  assert.deepEqual(story('light within stock'), story('stock'));
+});
+
 hosts.run();
