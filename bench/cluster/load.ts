@@ -39,9 +39,9 @@ export class LoadGenerator {
   }
 
   /** Plays `job` once the generator is ready for it, which `begun` is told. */
-  async run(job: Job, begun: () => void = () => undefined): Promise<JobResult> {
+  async run(job: Job, begun: () => unknown = () => undefined): Promise<JobResult> {
     await this.#ask({ type: 'ready', job });
-    begun();
+    await begun();
     return this.runAtOnce(job);
   }
 
@@ -80,9 +80,13 @@ export const measured = async (
   generator: LoadGenerator,
   pids: readonly number[],
   job: Job,
+  begun: () => void = () => undefined,
 ): Promise<Measured> => {
   let before = cpuSoFar(pids);
-  const result = await generator.run(job, () => (before = cpuSoFar(pids)));
+  const result = await generator.run(job, () => {
+    before = cpuSoFar(pids);
+    begun();
+  });
   const after = cpuSoFar(pids);
   const each = (seconds: number): number => (seconds * 1e6) / Math.max(1, result.operations);
   return {

@@ -101,11 +101,10 @@ const measure = async (nodes: Nodes, page: Page, generator: LoadGenerator) => {
   const session = await page.context().newCDPSession(page);
   const before = { heapMib: await heapMib(session), ...memoryOf(nodes) };
   const shown = await requestsShown(page);
-  await page.evaluate(COUNT_FRAMES);
   const anonymous = [before.anonymousMb];
   const sampling = setInterval(() => anonymous.push(nodes.pids.map(anonymousMb)), SAMPLE_MS);
   const run = await generator
-    .run({ ...job, pace: openLoop(size.perSecond), seed: 99 })
+    .run({ ...job, pace: openLoop(size.perSecond), seed: 99 }, () => page.evaluate(COUNT_FRAMES))
     .finally(() => clearInterval(sampling));
   const frames = ((await page.evaluate('window.frames_')) as number[]).sort((a, b) => a - b);
   const after = { heapMib: await heapMib(session), ...memoryOf(nodes) };

@@ -101,7 +101,8 @@ const phaseOf = async (
   const runs: JobResult[] = [];
   do {
     const seed = Math.floor(beganMs) + runs.length;
-    const run = await generator.run({ ...job, mix, pace: openLoop(perSecond), seed });
+    // What fails between two runs would fail unseen: without a pause, and without a beginning of its own.
+    const run = await generator.runAtOnce({ ...job, mix, pace: openLoop(perSecond), seed });
     runs.push(run);
     say(
       `${phase}, ${seconds()} s: p99 ${p99MsOf(run).toFixed(0)} ms, ${failuresIn(run)} failed; ` +

@@ -64,9 +64,10 @@ const atProcesses = async (
     for (const each of CASES) await warmedUp(bench, each, warmOperations * processes);
     for (const each of CASES) {
       const pids = [nodes.pids, [generator.pid]];
-      const before = pids.map((some) => cpuSoFar(some).seconds);
-      const run = await generator.run(jobOf(bench, each, 2 + round));
-      const cores = pids.map((some, i) => (cpuSoFar(some).seconds - before[i]!) / run.seconds);
+      const spent = () => pids.map((some) => cpuSoFar(some).seconds);
+      let before = spent();
+      const run = await generator.run(jobOf(bench, each, 2 + round), () => (before = spent()));
+      const cores = spent().map((seconds, i) => (seconds - before[i]!) / run.seconds);
       found.push({
         ...{ processes, round, name: each.name, perSecond: Math.round(run.perSecond) },
         ...{ serverCores: rounded(cores[0]!, 2), generatorCores: rounded(cores[1]!, 2) },

@@ -87,7 +87,7 @@ try {
   );
   const minutes: Minute[] = [];
   for (let minute = 1; minute <= options.minutes; minute++) {
-    const result = await generator.run({
+    const result = await generator.runAtOnce({
       ...job,
       seconds: SLICE_SECONDS,
       seed: 1 + minute,
