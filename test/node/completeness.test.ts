@@ -5,7 +5,7 @@ import { nodeDigest } from '../../src/adapters/node-digest.ts';
 import { nodeId, partitionId } from '../../src/core/ids.ts';
 import type { NodeId } from '../../src/core/ids.ts';
 import type { Register } from '../../src/core/registers.ts';
-import { seenOtherwise } from '../../src/node/healing/exchange-walk.ts';
+import { seenAlike } from '../../src/node/healing/exchange-walk.ts';
 import { NO_RING, RingView } from '../../src/node/membership/ring-view.ts';
 import type { Ring } from '../../src/node/membership/ring-view.ts';
 import { Completeness } from '../../src/node/store/completeness.ts';
@@ -58,7 +58,7 @@ const node = (self: NodeId, ring: Ring, disk = new SimDisk()) => {
   const looks = (peer: NodeId, how: 'complete' | 'incomplete') =>
     completeness.recordSnapshots([P], peer, () => how === 'complete');
   const isWhole = () => completeness.isComplete(P);
-  return { completeness, arrived, looks, isWhole, sync: () => clock.advance(100) };
+  return { completeness, view, arrived, looks, isWhole, sync: () => clock.advance(100) };
 };
 
 marks('an owner without its disk needs N - W + 1 complete owners, or all', () => {
@@ -82,6 +82,33 @@ marks('while its partition moves it also needs whoever may have stepped in long 
     assert.ok(isWhole());
     assert.ok(!completeness.wants(D));
   }
+});
+
+marks('an owner that gave a partition up for a damaged row needs no newcomer for it', () => {
+  const { completeness, looks, isWhole } = node(A, ringOf([A, B, C], [A, B, D]));
+  for (const peer of [B, C, D]) looks(peer, 'complete');
+  assert.ok(isWhole());
+  completeness.forget([P]);
+  assert.ok(!completeness.wants(D));
+  for (const peer of [B, C]) looks(peer, 'complete');
+  assert.ok(isWhole());
+  completeness.forgetAll();
+  for (const peer of [B, C]) looks(peer, 'complete');
+  assert.ok(!isWhole(), 'registers may be lost, too');
+});
+
+marks('a snapshot taken for another register or history is taken again', () => {
+  const before = ringOf([A, B, C], [A, B, D]);
+  const { completeness, view, looks, arrived } = node(D, before);
+  looks(A, 'complete');
+  const event = { lamport: 2, issuer: A, sequence: 1, issuedAtMs: 0 };
+  view.replaceRing({ ...before, history: [{ ...event, type: 'set-weight', node: D, weight: 1 }] });
+  completeness.ringChanged();
+  assert.ok(completeness.wants(A));
+  looks(B, 'complete');
+  assert.deepEqual(arrived, []);
+  looks(A, 'complete');
+  assert.deepEqual(arrived, [P]);
 });
 
 marks('a newcomer waits for no other newcomer, unless it has lost something', () => {
@@ -126,15 +153,15 @@ marks('who sees another register or target than the peer counts no snapshot of i
   const differs = (view: RingView) => {
     const bytes = new Uint8Array(8);
     new DataView(bytes.buffer).setBigUint64(0, view.seenAs(P));
-    return seenOtherwise({ ring: ours }, roots, bytes).has(P);
+    return !seenAlike({ ring: ours }, roots, bytes).has(P);
   };
   assert.ok(!differs(ours));
   assert.ok(!differs(seen({ version: 2, owners: [D, A, B] }, [B, D, A])), 'in any order');
   assert.ok(differs(seen({ version: 1, owners: [A, B, D] }, [A, B, D])), 'the version');
   assert.ok(differs(seen({ version: 2, owners: [A, B, C] }, [A, B, D])), 'the owners');
   assert.ok(differs(seen({ version: 2, owners: [A, B, D] }, [A, B, E])), 'the target');
-  assert.ok(seenOtherwise({ ring: ours }, roots, new Uint8Array()).has(P), 'it says too little');
-  assert.deepEqual(seenOtherwise({ ring: ours }, roots, undefined).size, 0, 'an older node');
+  assert.ok(!seenAlike({ ring: ours }, roots, new Uint8Array()).has(P), 'it says too little');
+  assert.ok(seenAlike({ ring: ours }, roots, undefined).has(P), 'an older node');
 });
 
 marks.run();

@@ -20,7 +20,7 @@ import type { ExchangeReport } from './exchange-log.ts';
 import { keepAllLooks, keepOtherLooks, stableDifferences } from './exchange-looks.ts';
 import { ExchangeRepairs } from './exchange-repairs.ts';
 import { ExchangeTurns } from './exchange-turns.ts';
-import { compareRecords, goDown, layOut, questionOf, seenOtherwise } from './exchange-walk.ts';
+import { compareRecords, goDown, layOut, questionOf, seenAlike } from './exchange-walk.ts';
 import type { Exchange, Numberless, WalkParts } from './exchange-walk.ts';
 import { RepairDesk } from './repair-desk.ts';
 import type { ExchangeEnd } from './repair-run.ts';
@@ -114,7 +114,7 @@ export class ExchangeDesk implements AntiEntropyPorts, ExchangePorts {
       awaited: 0,
       snapshotAt: 'none',
       theirRoots: new Map(),
-      seenOtherwise: new Set(),
+      seenAs: new Map(),
       differing: 0,
       leftToPeer: 0,
       walk: [],
@@ -204,7 +204,7 @@ export class ExchangeDesk implements AntiEntropyPorts, ExchangePorts {
     exchange.awaited = 0;
     if (answer.type === 'roots') {
       const roots = answer.roots === undefined ? [] : decodeRoots(answer.roots);
-      exchange.seenOtherwise = seenOtherwise(this.#parts, roots, answer.views);
+      exchange.seenAs = seenAlike(this.#parts, roots, answer.views);
       layOut(this.#parts, exchange, roots, (same) => this.#recordSnapshots(exchange, same));
       this.#parts.tellExchange({ type: 'roots.heard' });
     } else if (answer.type === 'hashes') {
@@ -241,13 +241,15 @@ export class ExchangeDesk implements AntiEntropyPorts, ExchangePorts {
 
   /** All that the peer held of these partitions when it was asked for a snapshot is here (C4). */
   #recordSnapshots(
-    { snapshotAt, theirRoots, seenOtherwise: otherwise, peer }: Exchange,
+    { snapshotAt, theirRoots, seenAs, peer }: Exchange,
     partitions: readonly PartitionId[],
   ): void {
-    const { completeness } = this.#parts;
+    const { completeness, ring } = this.#parts;
     if (snapshotAt !== completeness.losses) return;
     const isComplete = (partition: PartitionId) => theirRoots.get(partition)?.complete ?? false;
-    const counted = partitions.filter((partition) => !otherwise.has(partition));
+    // A walk takes long: what we have come to see otherwise meanwhile is to be looked through again.
+    const isSeenSo = (partition: PartitionId) => seenAs.get(partition) === ring.seenAs(partition);
+    const counted = partitions.filter((each) => ring.isHolder(each) && isSeenSo(each));
     completeness.recordSnapshots(counted, peer, isComplete);
   }
 

@@ -30,8 +30,8 @@ export type Exchange = {
    */
   snapshotAt: number | 'none';
   theirRoots: Map<PartitionId, Root>;
-  /** Partitions that the peer sees otherwise than we do: no snapshot of them counts (C3). */
-  seenOtherwise: ReadonlySet<PartitionId>;
+  /** How both of us saw each partition when the roots were told; not of one that we see otherwise (C3). */
+  seenAs: ReadonlyMap<PartitionId, bigint>;
   /** Partitions whose roots differed. */
   differing: number;
   /** Those of them that the peer is filling by itself: to push them, too, would be to do it twice. */
@@ -67,9 +67,10 @@ export const layOut = (
   const known = roots.filter(({ partition }) => {
     const holders = ring.holdersOf(partition);
     const wanted = only === undefined || only === partition;
-    // Who fills itself, from whom: held back while moves are paused.
+    // Who fills itself, from whom: held back while moves are paused. An owner that lost it is no move.
     const moves = ring.newcomersOf(partition).some((n) => n === self || n === peer);
-    if (moves && movesArePaused()) return false;
+    const isLost = ring.isOwner(partition) && !completeness.isComplete(partition);
+    if (moves && movesArePaused() && !isLost) return false;
     return wanted && holders.includes(self) && holders.includes(peer);
   });
   const rootOf = (partition: PartitionId): bigint => store.forest.tree(partition).root;
@@ -89,16 +90,19 @@ export const layOut = (
   same(known.flatMap(({ partition, root }) => (root === rootOf(partition) ? [partition] : [])));
 };
 
-/** Partitions whose register or target the peer sees otherwise. An older node does not say. */
-export const seenOtherwise = (
+/** How we see each partition that the peer sees as we do. An older node does not say. */
+export const seenAlike = (
   { ring }: Pick<WalkParts, 'ring'>,
   roots: readonly Root[],
   views: Uint8Array | undefined,
-): ReadonlySet<PartitionId> => {
-  if (views === undefined) return new Set();
-  const theirs = decodeHashes(views);
-  const other = roots.filter(({ partition }, i) => theirs[i] !== ring.seenAs(partition));
-  return new Set(other.map(({ partition }) => partition));
+): ReadonlyMap<PartitionId, bigint> => {
+  const theirs = views === undefined ? undefined : decodeHashes(views);
+  const alike = new Map<PartitionId, bigint>();
+  for (const [i, { partition }] of roots.entries()) {
+    const ours = ring.seenAs(partition);
+    if (theirs === undefined || theirs[i] === ours) alike.set(partition, ours);
+  }
+  return alike;
 };
 
 /** What a step asks of the peer. */

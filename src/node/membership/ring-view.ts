@@ -10,7 +10,7 @@ import { preferenceList, readersIn, writesIn } from '../../core/preference.ts';
 import type { PreferenceEntry } from '../../core/preference.ts';
 import type { WritePlan } from '../../core/quorum.ts';
 import { partitionOf } from '../../core/ring.ts';
-import { isRemoved } from '../../core/members.ts';
+import { digestText, isRemoved } from '../../core/members.ts';
 import type { History, Member, Membership } from '../../core/members.ts';
 import { placeHistory } from '../../core/placement.ts';
 import type { OwnerTable } from '../../core/placement.ts';
@@ -20,6 +20,8 @@ import type { Health, HealthTable } from '../../core/suspicion.ts';
 import type { Digest } from '../../ports/digest.ts';
 
 export type Ring = {
+  /** What members and target are made of. */
+  readonly history: History;
   /** Current owners of each partition: whoever answers reads and counts for W. */
   readonly table: OwnerTable;
   /** Owners as the placement wants them; a partition moves while the two differ. */
@@ -36,6 +38,7 @@ export type Ring = {
 
 /** The ring before a history is known: nobody owns anything. */
 export const NO_RING: Ring = {
+  history: [],
   table: [],
   target: [],
   registers: new Map(),
@@ -54,7 +57,7 @@ export const ringOf = (history: History, registers: Registers): Ring => {
   const { membership, table: target } = placed;
   const { members, partitions, n, removed, retired } = membership;
   const table = currentOwners(founded.table, registers, target);
-  return { table, target, registers, members, removed, retired, partitions, n };
+  return { history, table, target, registers, members, removed, retired, partitions, n };
 };
 
 /** What an unchanging history places, so that a changed register does not fold it all anew (B1). */
@@ -89,9 +92,11 @@ type Lists = {
   arriving?: readonly PartitionId[];
   readonly newcomers: Map<PartitionId, readonly NodeId[]>;
   readonly holders: Map<PartitionId, readonly NodeId[]>;
+  readonly seenAs: Map<PartitionId, bigint>;
+  historyHash?: bigint;
 };
 
-const noLists = (): Lists => ({ newcomers: new Map(), holders: new Map() });
+const noLists = (): Lists => ({ newcomers: new Map(), holders: new Map(), seenAs: new Map() });
 
 export class RingView {
   readonly #self: NodeId;
@@ -190,6 +195,11 @@ export class RingView {
     return this.holdersOf(partition).includes(this.#self);
   }
 
+  /** Whether this node owns a partition. */
+  isOwner(partition: PartitionId): boolean {
+    return (this.#ring.table[partition] ?? []).includes(this.#self);
+  }
+
   /** Partitions whose owners are not those of the target yet. */
   moving(): readonly PartitionId[] {
     return (this.#lists.moving ??= this.#partitionsWhere((_, each) => this.isMoving(each)));
@@ -227,17 +237,32 @@ export class RingView {
   }
 
   /**
-   * A few bytes that are equal where two nodes see the same register of a partition and the same target:
-   * whoever looks a peer through for what it holds has to know whose holding it should be (C3, C7).
+   * A few bytes that are equal where two nodes see the same register of a partition and know the same
+   * history, so also the same target: whoever looks a peer through for what it holds has to know whose
+   * holding it should be (C3, C7). A target may go and come back, and be written to in between.
    */
   seenAs(partition: PartitionId): bigint {
-    const { table, target } = this.#ring;
+    const { seenAs } = this.#lists;
+    let known = seenAs.get(partition);
+    if (known === undefined) seenAs.set(partition, (known = this.#seenAs(partition)));
+    return known;
+  }
+
+  #seenAs(partition: PartitionId): bigint {
+    const { history, table, target } = this.#ring;
     const writer = new ByteWriter();
+    writer.uint64((this.#lists.historyHash ??= this.#hashOf(history)));
     writer.varint(this.versionOf(partition));
     for (const nodes of [table[partition] ?? [], target[partition] ?? []]) {
       writer.varint(nodes.length);
       for (const node of [...nodes].sort()) writer.text(node);
     }
+    return new ByteReader(this.#digest.md5(writer.take())).uint64();
+  }
+
+  #hashOf(history: History): bigint {
+    const writer = new ByteWriter();
+    writer.text(digestText(history, []));
     return new ByteReader(this.#digest.md5(writer.take())).uint64();
   }
 

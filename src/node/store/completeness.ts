@@ -36,8 +36,9 @@ export type CompletenessParts = {
 export class Completeness {
   readonly #parts: CompletenessParts;
   readonly #complete: Set<PartitionId>;
-  /** Per partition being filled the owners whose snapshot is held, and whether they were complete. */
-  readonly #snapshots = new Map<PartitionId, Map<NodeId, boolean>>();
+  readonly #snapshots = new Map<PartitionId, Snapshots>();
+  /** Given up for a damaged row alone: what the file says of registers still holds. */
+  readonly #damaged = new Set<PartitionId>();
   /** Partitions filled as a newcomer whose register is being bumped. */
   readonly #earned = new Set<PartitionId>();
   #losses = 0;
@@ -91,7 +92,7 @@ export class Completeness {
     const wanted = [...this.missing(), ...(movesArePaused() ? [] : this.arriving())];
     return wanted.some(
       (partition) =>
-        this.#sourcesOf(partition).includes(peer) && !this.#snapshots.get(partition)?.has(peer),
+        this.#sourcesOf(partition).includes(peer) && !this.#heldOf(partition).has(peer),
     );
   }
 
@@ -103,7 +104,9 @@ export class Completeness {
   ): void {
     const filling = partitions.filter((partition) => !this.#complete.has(partition));
     for (const partition of filling) {
-      this.#snapshotsOf(partition).set(peer, peerIsComplete(partition));
+      const seenAs = this.#parts.ring.seenAs(partition);
+      const from = new Map(this.#heldOf(partition)).set(peer, peerIsComplete(partition));
+      this.#snapshots.set(partition, { seenAs, from });
     }
     if (filling.length > 0) this.#review(filling);
   }
@@ -129,6 +132,7 @@ export class Completeness {
   forget(partitions: readonly PartitionId[]): void {
     this.#losses += 1;
     for (const partition of partitions) {
+      if (this.#complete.has(partition)) this.#damaged.add(partition);
       this.#complete.delete(partition);
       this.#snapshots.delete(partition);
       this.#earned.delete(partition);
@@ -145,15 +149,15 @@ export class Completeness {
   }
 
   #review(partitions: readonly PartitionId[]): void {
-    const { ring, self, trace, filled: tellFilled } = this.#parts;
+    const { ring, trace, filled: tellFilled } = this.#parts;
     const filled = partitions.filter(
       (partition) => !this.#complete.has(partition) && this.#isFilled(partition),
     );
-    const isOwner = (partition: PartitionId) => ring.ring.table[partition]!.includes(self);
-    const owned = filled.filter(isOwner);
+    const owned = filled.filter((each) => ring.isOwner(each));
     for (const partition of owned) {
       this.#complete.add(partition);
       this.#snapshots.delete(partition);
+      this.#damaged.delete(partition);
     }
     if (owned.length > 0) {
       this.#save();
@@ -161,7 +165,7 @@ export class Completeness {
         trace.log('info', 'node.complete', { partitions: this.#complete.size });
       }
     }
-    const arrived = filled.filter((each) => !isOwner(each) && !this.#earned.has(each));
+    const arrived = filled.filter((each) => !ring.isOwner(each) && !this.#earned.has(each));
     for (const partition of arrived) this.#earned.add(partition);
     if (arrived.length > 0) tellFilled(arrived);
   }
@@ -169,7 +173,7 @@ export class Completeness {
   /** C4: a snapshot of N - W + 1 complete owners, or of all sources, complete or not. */
   #isFilled(partition: PartitionId): boolean {
     const { ring, defaultW } = this.#parts;
-    const held = this.#snapshots.get(partition) ?? NO_SNAPSHOTS;
+    const held = this.#heldOf(partition);
     const sources = this.#sourcesOf(partition);
     if (sources.every((source) => held.has(source))) return true;
     if (this.#mayHaveForgottenMove(partition)) return false;
@@ -190,18 +194,18 @@ export class Completeness {
   /**
    * C7: who lost what it held, while the partition moves, may have lost a register as well: a newcomer
    * that has stepped in long since, as far as others know, and acknowledged writes together with us. An
-   * owner steps in complete, so one that is not has lost something; of a newcomer the file tells.
+   * owner that is not complete has lost something, as far as it can tell; of a newcomer the file tells.
    */
   #mayHaveForgottenMove(partition: PartitionId): boolean {
-    const { ring, self } = this.#parts;
-    const isOwner = ring.ring.table[partition]!.includes(self);
-    return (isOwner || this.#hasLost) && ring.isMoving(partition);
+    const { ring } = this.#parts;
+    const lost = this.#hasLost || (ring.isOwner(partition) && !this.#damaged.has(partition));
+    return lost && ring.isMoving(partition);
   }
 
-  #snapshotsOf(partition: PartitionId): Map<NodeId, boolean> {
-    const held = this.#snapshots.get(partition) ?? new Map<NodeId, boolean>();
-    this.#snapshots.set(partition, held);
-    return held;
+  /** Snapshots that count: those taken as register and history are seen now (C3). */
+  #heldOf(partition: PartitionId): ReadonlyMap<NodeId, boolean> {
+    const held = this.#snapshots.get(partition);
+    return held?.seenAs === this.#parts.ring.seenAs(partition) ? held.from : NO_SNAPSHOTS;
   }
 
   /** In the next commit, together with whatever row was given up. */
@@ -235,6 +239,9 @@ export const carryMarks = (
   }
   copy.commit(ops, done);
 };
+
+/** Of a partition that is being filled: how it was seen then, from whom, and whether they were complete. */
+type Snapshots = { readonly seenAs: bigint; readonly from: ReadonlyMap<NodeId, boolean> };
 
 const NO_SNAPSHOTS: ReadonlyMap<NodeId, boolean> = new Map();
 

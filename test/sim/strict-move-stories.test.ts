@@ -1,0 +1,125 @@
+/**
+ * Strict writes while partitions move (RULES C2, C3, C7): who was cut off from one must not step in
+ * as an owner that has it. A read may be refused in these stories; a stale answer is what they look for.
+ */
+import * as assert from 'node:assert/strict';
+import { suite } from 'uvu';
+import { keyOfText, nodeId } from '../../src/core/ids.ts';
+import type { PartitionId } from '../../src/core/ids.ts';
+import type { MembershipChange } from '../../src/core/members.ts';
+import type { Node } from '../../src/node/node.ts';
+import { cluster, codeOf } from './cluster.ts';
+
+const strict = suite('strict writes while partitions move');
+
+const KEYS = Array.from({ length: 200 }, (_, i) => `k${i}`);
+
+/** Nodes by their numbers, from 1. */
+const worldOf = (hosts: number, seed: number, founders: number) => {
+  const c = cluster(hosts, seed, {}, founders);
+  const { network, clock } = c.world;
+  const host = (i: number) => c.world.hosts[i - 1]!;
+  const node = (i: number): Node => host(i).node!;
+  const link = (how: 'cut' | 'mend', a: number, ...others: readonly number[]): void => {
+    for (const b of others) {
+      network[how](host(a).name, host(b).name);
+      network[how](host(b).name, host(a).name);
+    }
+  };
+  const change = (at: number, what: MembershipChange): void => {
+    assert.equal(node(at).changeMembership(what), undefined);
+    clock.advance(200);
+  };
+  const targetOf = (at: number, partition: PartitionId): readonly number[] =>
+    node(at)
+      .ringView.ring.target[partition]!.map((id) => Number(id.slice(1)))
+      .sort();
+  /** A key of each partition, with an old value everywhere. */
+  const keys = new Map(
+    KEYS.map((key) => [node(1).ringView.placeOf(keyOfText(key)).partition, keyOfText(key)]),
+  );
+  for (const key of keys.values()) assert.equal(codeOf(c.put(0, 'old', { key }, 50)), 'applied');
+  clock.advance(2000);
+  const put = (at: number, partition: PartitionId): boolean => {
+    const written = { key: keys.get(partition)!, w: 2, dw: 2, strict: true };
+    return codeOf(c.put(at - 1, 'new', written, 1500)) === 'applied';
+  };
+  /** What a strict read says: the value, or why not. */
+  const get = (at: number, partition: PartitionId): string => {
+    const read = { key: keys.get(partition)!, r: 2, strict: true, timeoutMs: 1000 };
+    const reply = c.ask(at - 1, { type: 'get', ...read }, 1500);
+    if (reply?.type !== 'value') return codeOf(reply);
+    return reply.values.map((value) => new TextDecoder().decode(value)).join();
+  };
+  return { world: c.world, clock, host, node, link, change, targetOf, partitions: keys, put, get };
+};
+
+const join: MembershipChange = { type: 'join', node: nodeId('n4'), zone: 'default', weight: 1 };
+
+strict('what a newcomer looked through for one target counts for no other', () => {
+  for (const seed of [1, 2, 3]) {
+    const w = worldOf(4, seed, 3);
+    w.link('cut', 4, 2, 3);
+    w.change(1, join);
+    w.clock.advance(8000);
+    // n4 has looked n1 through; n1 and n2 are alone with what comes now.
+    w.link('cut', 4, 1);
+    w.link('cut', 3, 1, 2);
+    w.clock.advance(1000);
+    const moving = [...w.partitions.keys()].filter((p) => w.targetOf(1, p).join() === '1,2,4');
+    const written = moving.filter((partition) => w.put(2, partition));
+    assert.ok(written.length > 0);
+    w.world.crash(w.host(2));
+    w.link('mend', 4, 3);
+    w.change(3, { type: 'remove', node: nodeId('n2') });
+    w.clock.advance(20_000);
+    for (const partition of written) {
+      for (const at of [3, 4]) assert.ok(w.get(at, partition) !== 'old', `seed ${seed}, n${at}`);
+    }
+    w.link('mend', 1, 3, 4);
+    w.clock.advance(30_000);
+    for (const partition of written) assert.match(w.get(4, partition), /new/);
+  }
+});
+
+strict('nor for the same target, if that was another one in between', () => {
+  const w = worldOf(5, 1, 3);
+  w.link('cut', 4, 1, 2, 3, 5);
+  w.link('cut', 5, 3);
+  w.change(1, { ...join, weight: 3 });
+  w.clock.advance(5000);
+  const before = new Map([...w.partitions.keys()].map((p) => [p, w.targetOf(1, p)]));
+  w.link('mend', 4, 1);
+  w.clock.advance(8000);
+  w.link('cut', 4, 1);
+  w.clock.advance(500);
+  w.change(1, { type: 'set-weight', node: nodeId('n4'), weight: 1 });
+  w.clock.advance(5000);
+  const [partition, target = assert.fail('a partition that n4 loses')] =
+    [...before].find(
+      ([p, nodes]) => nodes.includes(4) && nodes.includes(1) && !w.targetOf(1, p).includes(4),
+    ) ?? assert.fail('a partition that n4 loses');
+  const stays = target.find((i) => i !== 1 && i !== 4)!;
+  const leaves = 5 - stays;
+  w.link('cut', stays, 1, leaves);
+  w.clock.advance(300);
+  assert.ok(w.put(1, partition));
+  w.change(1, { type: 'set-weight', node: nodeId('n4'), weight: 3 });
+  assert.deepEqual(w.targetOf(1, partition), target);
+  w.clock.advance(3000);
+  // n5 carries the news to who stays, and n4 hears of both changes there at once.
+  w.link('cut', 5, 1, 2);
+  w.link('mend', 5, stays);
+  for (let ms = 0; w.targetOf(stays, partition).join() !== target.join(); ms += 5) {
+    assert.ok(ms < 30_000, 'the news in time');
+    w.clock.advance(5);
+  }
+  w.link('mend', 4, stays, 5);
+  w.clock.advance(15_000);
+  for (const at of [stays, 4]) assert.ok(w.get(at, partition) !== 'old', `n${at}`);
+  w.link('mend', 1, 2, 3, 4, 5);
+  w.clock.advance(30_000);
+  assert.match(w.get(4, partition), /new/);
+});
+
+strict.run();
