@@ -42,6 +42,13 @@ export type PutEvent =
   | { readonly type: 'replica.acked'; readonly node: NodeId; readonly durable: boolean }
   | { readonly type: 'replica.refused'; readonly node: NodeId };
 
+/** How a strict put's coordinator sees the partition: version and owners of its register, its target. */
+export type StrictView = {
+  readonly register: number;
+  readonly owners: readonly NodeId[];
+  readonly target: readonly NodeId[];
+};
+
 export type PutPorts = {
   /** Answers with `replica.minted`, and `replica.acked` once that is durable; or `mint.refused`. */
   mint(request: RequestId, put: PutCommand): void;
@@ -53,7 +60,7 @@ export type PutPorts = {
     to: Placement,
     durable: boolean,
     /** Only where the owners, now and later, are known to be those of the tally (strict). */
-    under: { readonly register: number; readonly target: readonly NodeId[] } | undefined,
+    under: StrictView | undefined,
   ): void;
   sync(request: RequestId, put: PutCommand, to: NodeId): void;
   /** Keeps a hint for `owner` here: a reference to the key, no ack to anybody. */
@@ -229,8 +236,11 @@ const sendTo = (context: PutContext, to: Placement, durable: boolean): void => {
   const { input, minted, tally } = context;
   const { ports, request, put } = input;
   if (minted === undefined) return;
-  const { register, target } = tally;
-  const under = register === undefined ? undefined : { register, target };
+  const { register, target, slots } = tally;
+  const under =
+    register === undefined
+      ? undefined
+      : { register, owners: slots.map(({ owner }) => owner), target };
   ports.write(request, put, minted, to, durable, under);
 };
 

@@ -163,6 +163,7 @@ const message = variants<PeerMessage>({
     register: optional(uint),
     over: optional(uint64),
     target: optional(list(node)),
+    owners: optional(list(node)),
   },
   sync: { request: uint, key, cause, putId: optional(putId) },
   read: { request: uint, key, want: oneOf('with-values', 'header'), cause },

@@ -46,8 +46,10 @@ export type ReplicaRequest = Caused &
         readonly hintFor?: NodeId;
         /** Strict: acknowledge only under this version of the partition's register … (RULES C2) */
         readonly register?: number;
-        /** … and if these are to own it later. */
+        /** … and if these are to own it later … */
         readonly target?: readonly NodeId[];
+        /** … and these own it by that register: of two of one version only one is in force. */
+        readonly owners?: readonly NodeId[];
         /**
          * The hash of all that the coordinator held when it made this record of it: a replica that
          * holds the very same only replaces it.

@@ -2,7 +2,7 @@
 import * as assert from 'node:assert/strict';
 import { suite } from 'uvu';
 import { nodeDigest } from '../../src/adapters/node-digest.ts';
-import { nodeId, partitionId } from '../../src/core/ids.ts';
+import { keyOfText, nodeId, partitionId } from '../../src/core/ids.ts';
 import type { NodeId } from '../../src/core/ids.ts';
 import type { Register } from '../../src/core/registers.ts';
 import { seenAlike } from '../../src/node/healing/exchange-walk.ts';
@@ -31,6 +31,8 @@ const ringOf = (owners: readonly NodeId[], target: readonly NodeId[], removed: N
   ...{ table: [owners], target: [target], n: 3 },
   removed: removed.map((id) => ({ id, how: 'removed' })) as unknown as Ring['removed'],
 });
+
+const register = (...owners: readonly NodeId[]): Register => ({ version: 2, owners });
 
 /** One life of a node, on an empty disk unless it is given one. */
 const node = (self: NodeId, ring: Ring, disk = new SimDisk()) => {
@@ -162,6 +164,19 @@ marks('who sees another register or target than the peer counts no snapshot of i
   assert.ok(differs(seen({ version: 2, owners: [A, B, D] }, [A, B, E])), 'the target');
   assert.ok(!seenAlike({ ring: ours }, roots, new Uint8Array()).has(P), 'it says too little');
   assert.ok(seenAlike({ ring: ours }, roots, undefined).has(P), 'an older node');
+});
+
+marks('a strict write counts under the same register and target only', () => {
+  const key = keyOfText('k');
+  const ring = { ...ringOf([A, B, D], [A, B, D]), registers: new Map([[P, register(A, B, D)]]) };
+  const seen = (said: Parameters<RingView['isSeenAs']>[1]) =>
+    new RingView(A, nodeDigest, ring).isSeenAs(key, said);
+  const [version, owners, target] = [2, [D, B, A], [B, D, A]];
+  assert.ok(seen({ register: version, owners, target }));
+  assert.ok(seen({ register: version }), 'an older node');
+  assert.ok(!seen({ register: 1, owners, target }));
+  assert.ok(!seen({ register: version, owners: [A, B, C], target }), 'another of that version');
+  assert.ok(!seen({ register: version, owners, target: [A, B, E] }));
 });
 
 marks.run();

@@ -27,6 +27,7 @@ const ONE_OF_EACH: readonly PeerMessage[] = [
     durable: true,
     register: 7,
     target: [n1],
+    owners: [n1],
   },
   { type: 'sync', request: 7, key },
   { type: 'sync', request: 7, key, putId: putId('00112233445566ff') },

@@ -82,6 +82,13 @@ type Preference = {
   readonly writes: WritePlan;
 };
 
+/** How the coordinator of a strict put sees the partition of its key. */
+type PutView = {
+  readonly register: number;
+  readonly target?: readonly NodeId[] | undefined;
+  readonly owners?: readonly NodeId[] | undefined;
+};
+
 /** Places of keys that are remembered: more than there are requests between the first look and the last. */
 const PLACES = 1024;
 
@@ -226,14 +233,14 @@ export class RingView {
   /**
    * C2: whether a strict put's coordinator, which sees this register of `key` and this target, sees
    * what we do. Not the register alone: who does not know yet who is to come would have its write
-   * acknowledged where those have looked already. `target` undefined: an older node, it does not say.
+   * acknowledged where those have looked already. Nor its version alone: two newcomers may step in at
+   * once. Where `target` or `owners` is undefined: an older node, it does not say.
    */
-  isSeenAs(key: Key, register: number, target: readonly NodeId[] | undefined): boolean {
+  isSeenAs(key: Key, { register, target, owners }: PutView): boolean {
     const { partition } = this.placeOf(key);
     if (register !== this.versionOf(partition)) return false;
-    const ours = this.#ring.target[partition] ?? [];
-    if (target === undefined) return true;
-    return target.length === ours.length && ours.every((node) => target.includes(node));
+    const { ring } = this;
+    return isSame(target, ring.target[partition]) && isSame(owners, ring.table[partition]);
   }
 
   /**
@@ -318,6 +325,10 @@ export class RingView {
     });
   }
 }
+
+/** The same nodes in whatever order; undefined says nothing. */
+const isSame = (said: readonly NodeId[] | undefined, ours: readonly NodeId[] = []): boolean =>
+  said === undefined || (said.length === ours.length && ours.every((node) => said.includes(node)));
 
 /** Where a place is remembered: keys differ at their ends. */
 const slotOf = (key: Key): number => {

@@ -96,6 +96,7 @@ export class CoordinatorPorts {
       if (under !== undefined) {
         message.register = under.register;
         message.target = under.target;
+        message.owners = under.owners;
       }
       this.#ask(node, message);
     },

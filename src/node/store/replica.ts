@@ -156,8 +156,8 @@ export class Replica {
           reply({ type: 'refused', request, code: refusal });
           return;
         }
-        const { register, target } = message;
-        if (register !== undefined && !ring.isSeenAs(key, register, target)) {
+        const { register } = message;
+        if (register !== undefined && !ring.isSeenAs(key, { ...message, register })) {
           // Taken, but not counted: the asker, or this node, does not know the owners (C2).
           reply({ type: 'refused', request, code: 'NOT_READY' });
           return;
