@@ -1,8 +1,8 @@
 /** `coterie hints`, `top-keys` and `explain`: why a node is busy, and why a key is as it is. */
 import type { Command } from 'commander';
-import { integer } from './exit.ts';
 import type { Client } from '../client/index.ts';
 import type { RequestSeen } from '../inspector/records.ts';
+import { integer } from './exit.ts';
 import { ageText, ask, askEveryNode, showing, shows } from './operator.ts';
 import type { OfNode, OperatorFlags } from './operator.ts';
 import { tableText } from './table.ts';

@@ -174,6 +174,7 @@ marks('a strict write counts under the same register and target only', () => {
   const [version, owners, target] = [2, [D, B, A], [B, D, A]];
   assert.ok(seen({ register: version, owners, target }));
   assert.ok(seen({ register: version }), 'an older node');
+  assert.ok(seen({}), 'not strict');
   assert.ok(!seen({ register: 1, owners, target }));
   assert.ok(!seen({ register: version, owners: [A, B, C], target }), 'another of that version');
   assert.ok(!seen({ register: version, owners, target: [A, B, E] }));

@@ -51,7 +51,24 @@ const worldOf = (hosts: number, seed: number, founders: number) => {
     if (reply?.type !== 'value') return codeOf(reply);
     return reply.values.map((value) => new TextDecoder().decode(value)).join();
   };
-  return { world: c.world, clock, host, node, link, change, targetOf, partitions: keys, put, get };
+  /** Its operator asks for it, on each of them. */
+  const pauseMoves = (...nodes: readonly number[]): void => {
+    const asked = { type: 'admin', command: 'transfers.pause', args: {}, timeoutMs: 1000 } as const;
+    for (const i of nodes) c.ask(i - 1, asked, 5);
+  };
+  return {
+    world: c.world,
+    pauseMoves,
+    clock,
+    host,
+    node,
+    link,
+    change,
+    targetOf,
+    partitions: keys,
+    put,
+    get,
+  };
 };
 
 const join: MembershipChange = { type: 'join', node: nodeId('n4'), zone: 'default', weight: 1 };
@@ -120,6 +137,64 @@ strict('nor for the same target, if that was another one in between', () => {
   w.link('mend', 1, 2, 3, 4, 5);
   w.clock.advance(30_000);
   assert.match(w.get(4, partition), /new/);
+});
+
+strict(
+  'an owner without its disk asks who stepped in, though who is left knows nothing of it',
+  () => {
+    const w = worldOf(5, 1, 4);
+    const own = (at: number, partition: PartitionId): string =>
+      [...w.node(at).ringView.ring.table[partition]!].sort().join();
+    const moving = [...w.partitions.keys()].filter((p) => own(1, p) === 'n2,n3,n4');
+    w.link('cut', 5, 1, 4);
+    w.world.crash(w.host(3));
+    w.clock.advance(1000);
+    w.link('cut', 1, 4);
+    w.change(2, { type: 'remove', node: nodeId('n3') });
+    // n1 looks n2 through, which then hears nothing more: not that n1 has stepped in.
+    w.clock.advance(8000);
+    w.link('cut', 2, 1, 4);
+    w.link('mend', 1, 4);
+    const isIn = (p: PartitionId) => own(1, p) === 'n1,n2,n4' && own(4, p) === 'n1,n2,n4';
+    for (let ms = 0; !moving.every(isIn); ms += 5) {
+      assert.ok(ms < 60_000, 'n1 steps in');
+      w.clock.advance(5);
+    }
+    w.clock.advance(200);
+    const written = moving.filter((partition) => w.put(4, partition));
+    assert.ok(written.length > 0);
+    w.clock.advance(3000);
+    w.world.crash(w.host(4));
+    w.host(4).disk.wipe();
+    w.link('cut', 1, 2, 4, 5);
+    w.link('mend', 4, 2, 5);
+    w.link('mend', 2, 5);
+    w.clock.advance(500);
+    w.world.start(w.host(4));
+    w.clock.advance(40_000);
+    for (const partition of written) {
+      assert.equal(own(2, partition), 'n2,n3,n4');
+      for (const at of [2, 4, 5]) assert.ok(w.get(at, partition) !== 'old', `n${at}`);
+    }
+    w.link('mend', 1, 2, 4, 5);
+    w.clock.advance(40_000);
+    for (const partition of written) assert.match(w.get(4, partition), /new/);
+  },
+);
+
+strict('an owner without its disk is refilled while moves are paused', () => {
+  const w = worldOf(4, 1, 3);
+  w.pauseMoves(1, 2, 3, 4);
+  w.change(1, join);
+  w.clock.advance(3000);
+  w.world.crash(w.host(2));
+  w.host(2).disk.wipe();
+  w.world.start(w.host(2));
+  w.clock.advance(5);
+  w.pauseMoves(2);
+  w.clock.advance(30_000);
+  assert.deepEqual(w.node(2).incomplete(), []);
+  assert.ok(w.node(2).ringView.moving().length > 0, 'and nothing else moves');
 });
 
 strict.run();

@@ -3,6 +3,7 @@
  * with what the failure detector believes. Read by router and replica; replaced as a whole when
  * membership or a register changes.
  */
+import type { StrictView } from '../../../actors/put.ts';
 import { ByteReader, ByteWriter } from '../../core/bytes.ts';
 import { bytesOfKey, partitionId } from '../../core/ids.ts';
 import type { Key, NodeId, PartitionId } from '../../core/ids.ts';
@@ -80,13 +81,6 @@ type Preference = {
   readonly readingOwners: readonly NodeId[];
   /** Of a put that is coordinated here. */
   readonly writes: WritePlan;
-};
-
-/** How the coordinator of a strict put sees the partition of its key. */
-type PutView = {
-  readonly register: number;
-  readonly target?: readonly NodeId[] | undefined;
-  readonly owners?: readonly NodeId[] | undefined;
 };
 
 /** Places of keys that are remembered: more than there are requests between the first look and the last. */
@@ -234,9 +228,11 @@ export class RingView {
    * C2: whether a strict put's coordinator, which sees this register of `key` and this target, sees
    * what we do. Not the register alone: who does not know yet who is to come would have its write
    * acknowledged where those have looked already. Nor its version alone: two newcomers may step in at
-   * once. Where `target` or `owners` is undefined: an older node, it does not say.
+   * once. Without a register the put is not strict; without `target` or `owners` its coordinator is an
+   * older node, which does not say.
    */
-  isSeenAs(key: Key, { register, target, owners }: PutView): boolean {
+  isSeenAs(key: Key, { register, target, owners }: Partial<StrictView>): boolean {
+    if (register === undefined) return true;
     const { partition } = this.placeOf(key);
     if (register !== this.versionOf(partition)) return false;
     const { ring } = this;

@@ -156,8 +156,7 @@ export class Replica {
           reply({ type: 'refused', request, code: refusal });
           return;
         }
-        const { register } = message;
-        if (register !== undefined && !ring.isSeenAs(key, { ...message, register })) {
+        if (!ring.isSeenAs(key, message)) {
           // Taken, but not counted: the asker, or this node, does not know the owners (C2).
           reply({ type: 'refused', request, code: 'NOT_READY' });
           return;
