@@ -5,7 +5,7 @@
  *
  *   awaiting ──forwarded──▶ done (its reply)
  *    │   ▲ │
- *    │   └─┘ patience or a refusal that may pass: the next coordinator
+ *    │   └─┘ patience, a lost link or a refusal that may pass: the next coordinator
  *    └──nobody left / timeout──▶ done (refused if every one refused, else unknown)
  */
 import { assign, setup } from 'xstate';
@@ -15,7 +15,9 @@ import type { FailedReply, PutCommand, PutReply, RequestId } from '../src/wire/p
 
 export type ForwardEvent =
   | { readonly type: 'put.answered'; readonly node: NodeId; readonly reply: PutReply }
-  | { readonly type: 'replica.refused'; readonly node: NodeId };
+  | { readonly type: 'replica.refused'; readonly node: NodeId }
+  /** The link to `node` is gone: what it has not said it will not say. */
+  | { readonly type: 'replica.lost'; readonly node: NodeId };
 
 export type ForwardPorts = {
   /** Answers with `put.answered`, or not at all. */
@@ -40,6 +42,8 @@ type ForwardContext = {
   readonly tried: number;
   /** Those that said they wrote nothing. */
   readonly refused: readonly NodeId[];
+  /** Those that had it and cannot answer any more, whatever they made of it. */
+  readonly lost: readonly NodeId[];
   readonly lastFailure: FailedReply | undefined;
 };
 
@@ -56,7 +60,9 @@ export const forwardMachine = setup({
   guards: {
     isFinal: ({ event }) => event.type === 'put.answered' && isFinal(event.reply),
     someoneLeft: ({ context }) => context.tried < context.input.coordinators.length,
-    allRefused: ({ context }) => context.refused.length >= context.input.coordinators.length,
+    isAwaited: ({ context, event }) => silentOf(context).includes(event.node),
+    nobodyLeft: ({ context }) =>
+      context.tried >= context.input.coordinators.length && silentOf(context).length === 0,
   },
   actions: {
     forwardToNext: ({ context: { input, tried } }) => {
@@ -74,6 +80,7 @@ export const forwardMachine = setup({
           ? event.reply
           : context.lastFailure,
     })),
+    recordLoss: assign(({ context, event }) => ({ lost: [...context.lost, event.node] })),
     passOn: ({ context, event }) => {
       const { ports, request } = context.input;
       if (event.type === 'put.answered') ports.reply(request, asWhole(context, event));
@@ -85,7 +92,10 @@ export const forwardMachine = setup({
   },
 }).createMachine({
   id: 'forward',
-  context: ({ input }) => ({ input, tried: 0, refused: NOBODY, lastFailure: undefined }),
+  context: ({ input }) => ({
+    ...{ input, tried: 0, refused: NOBODY, lost: NOBODY },
+    lastFailure: undefined,
+  }),
   initial: 'awaiting',
   after: { timeout: { target: '.done', actions: 'replyFailed' } },
   states: {
@@ -97,12 +107,13 @@ export const forwardMachine = setup({
           { target: 'refused', actions: 'recordRefusal' },
         ],
         'replica.refused': { target: 'refused', actions: 'recordRefusal' },
+        'replica.lost': { guard: 'isAwaited', target: 'refused', actions: 'recordLoss' },
       },
       after: { patience: { guard: 'someoneLeft', target: 'awaiting', reenter: true } },
     },
     refused: {
       always: [
-        { guard: 'allRefused', target: 'done', actions: 'replyFailed' },
+        { guard: 'nobodyLeft', target: 'done', actions: 'replyFailed' },
         { guard: 'someoneLeft', target: 'awaiting' },
         { target: 'waitingForSilent' },
       ],
@@ -114,6 +125,7 @@ export const forwardMachine = setup({
           { target: 'refused', actions: 'recordRefusal' },
         ],
         'replica.refused': { target: 'refused', actions: 'recordRefusal' },
+        'replica.lost': { guard: 'isAwaited', target: 'refused', actions: 'recordLoss' },
       },
     },
     done: { type: 'final' },
@@ -145,16 +157,24 @@ const asWhole = (
   return { ...reply, details: { ...reply.details, outcome: 'unknown' } };
 };
 
-const failedReply = ({ input, refused, tried, lastFailure }: ForwardContext): PutReply => {
-  const { coordinators } = input;
-  const nothingWritten = refused.length >= Math.min(tried, coordinators.length);
-  if (nothingWritten && lastFailure !== undefined) return lastFailure;
+/** Those that have the put and may still answer. */
+const silentOf = ({ input, tried, refused, lost }: ForwardContext): readonly NodeId[] =>
+  input.coordinators
+    .slice(0, tried)
+    .filter((node) => !refused.includes(node) && !lost.includes(node));
+
+const failedReply = (context: ForwardContext): PutReply => {
+  const { lost, tried, lastFailure } = context;
+  const isSilent = silentOf(context).length > 0;
+  if (!isSilent && lost.length === 0) {
+    const message = 'no coordinator of this key took the put';
+    const details = { outcome: 'refused', tried };
+    return lastFailure ?? { type: 'failed', code: 'OVERLOADED', message, details };
+  }
   return {
     type: 'failed',
-    code: nothingWritten ? 'OVERLOADED' : 'TIMEOUT',
-    message: nothingWritten
-      ? 'no coordinator of this key took the put'
-      : 'a coordinator of this key took the put and did not answer: it may still be applied',
-    details: { outcome: nothingWritten ? 'refused' : 'unknown', tried },
+    code: isSilent ? 'TIMEOUT' : 'CONNECTION_LOST',
+    message: 'a coordinator of this key took the put and did not answer: it may still be applied',
+    details: { outcome: 'unknown', tried },
   };
 };

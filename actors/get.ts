@@ -5,7 +5,8 @@
  *
  *   reading ──R answers, values complete──▶ lingering ──all answered / linger──▶ done (repairs)
  *    │  ▲ │                                     │ ▲
- *    │  └─┘ patience, refusal: the next replica └─┘ a late header: its values are fetched
+ *    │  └─┘ patience, refusal, lost link:       └─┘ a late header: its values are fetched
+ *    │      the next replica
  *    └──too few left / timeout──▶ done
  *
  * The same machine runs in a client that coordinates its own reads.
@@ -37,7 +38,9 @@ export type GetEvent =
       readonly role: 'owner' | 'fallback';
       readonly record: RecordOfKey | undefined;
     }
-  | { readonly type: 'replica.refused'; readonly node: NodeId };
+  | { readonly type: 'replica.refused'; readonly node: NodeId }
+  /** The link to `node` is gone: what it has not said it will not say. */
+  | { readonly type: 'replica.lost'; readonly node: NodeId };
 
 export type GetReply =
   { readonly type: 'value'; readonly record: RecordOfKey; readonly fastest: NodeId } | FailedReply;
@@ -105,9 +108,9 @@ export const getMachine = setup({
       return { tally, reconciled: reconcile(tally.answers, context.input.limits) };
     }),
     recordRefusal: assign(({ context, event }) =>
-      event.type === 'replica.refused'
-        ? { tally: recordReadRefusal(context.tally, event.node) }
-        : {},
+      event.type === 'replica.answered'
+        ? {}
+        : { tally: recordReadRefusal(context.tally, event.node) },
     ),
     fetchMissing: ({ context }) => {
       const { ports, request, key } = context.input;
@@ -164,6 +167,9 @@ export const getMachine = setup({
         'replica.refused': {
           actions: ['recordRefusal', 'fetchMissing', 'recordFetching', 'askLacking', 'recordAsked'],
         },
+        'replica.lost': {
+          actions: ['recordRefusal', 'fetchMissing', 'recordFetching', 'askLacking', 'recordAsked'],
+        },
       },
       after: { timeout: { target: 'done', actions: 'replyFailed' } },
       states: {
@@ -183,6 +189,7 @@ export const getMachine = setup({
       on: {
         'replica.answered': { actions: ['recordAnswer', 'fetchMissing', 'recordFetching'] },
         'replica.refused': { actions: ['recordRefusal', 'fetchMissing', 'recordFetching'] },
+        'replica.lost': { actions: ['recordRefusal', 'fetchMissing', 'recordFetching'] },
       },
       after: { linger: { target: 'done', actions: 'repairStale' } },
     },

@@ -5,7 +5,8 @@
  *
  *   minting ──minted──▶ writing ──quorum won / lost / timeout──▶ lingering ──▶ done
  *      │                 │  ▲                                     settled, or hints kept
- *      └─refused─▶ done  └──┘ patience: a fallback for who is silent, a sync for what is buffered
+ *      └─refused─▶ done  └──┘ patience: a fallback for who is silent, a sync for what is buffered;
+ *                             at once where the link to a replica is lost
  *
  * A delete is a put of a tombstone. Nothing is sent before the dot is minted, so whatever fails
  * in `minting` is *refused*; whatever fails later is *unknown*.
@@ -40,7 +41,9 @@ export type PutEvent =
   | ({ readonly type: 'replica.minted' } & Minted)
   | { readonly type: 'mint.refused'; readonly failure: FailedReply }
   | { readonly type: 'replica.acked'; readonly node: NodeId; readonly durable: boolean }
-  | { readonly type: 'replica.refused'; readonly node: NodeId };
+  | { readonly type: 'replica.refused'; readonly node: NodeId }
+  /** The link to `node` is gone: what it has not said it will not say. */
+  | { readonly type: 'replica.lost'; readonly node: NodeId };
 
 /** How a strict put's coordinator sees the partition: version and owners of its register, its target. */
 export type StrictView = {
@@ -126,7 +129,9 @@ export const putMachine = setup({
         : {},
     ),
     recordRefusal: assign(({ context, event }) =>
-      event.type === 'replica.refused' ? { tally: recordRefusal(context.tally, event.node) } : {},
+      event.type === 'replica.refused' || event.type === 'replica.lost'
+        ? { tally: recordRefusal(context.tally, event.node) }
+        : {},
     ),
     sendToSpares: ({ context }, which: 'refused' | 'all-silent') => {
       const lacking = durableLacking(context.tally);
@@ -204,6 +209,14 @@ export const putMachine = setup({
             'recordRefusal',
             { type: 'sendToSpares', params: 'refused' },
             { type: 'recordSpares', params: 'refused' },
+          ],
+        },
+        'replica.lost': {
+          actions: [
+            'recordRefusal',
+            { type: 'sendToSpares', params: 'refused' },
+            { type: 'recordSpares', params: 'refused' },
+            'syncMore',
           ],
         },
       },

@@ -5,7 +5,7 @@
  *
  *   listing ──R lists──▶ done
  *    │ ▲ │
- *    │ └─┘ patience, refusal: the next owner
+ *    │ └─┘ patience, refusal, lost link: the next owner
  *    └──too few left / timeout──▶ done
  */
 import { assign, setup } from 'xstate';
@@ -16,7 +16,9 @@ import type { FailedReply, RequestId } from '../src/wire/peer-messages.ts';
 
 export type ScanEvent =
   | { readonly type: 'replica.listed'; readonly node: NodeId; readonly page: KeyPage }
-  | { readonly type: 'replica.refused'; readonly node: NodeId };
+  | { readonly type: 'replica.refused'; readonly node: NodeId }
+  /** The link to `node` is gone: what it has not said it will not say. */
+  | { readonly type: 'replica.lost'; readonly node: NodeId };
 
 export type ScanReply = { readonly type: 'page'; readonly page: KeyPage } | FailedReply;
 
@@ -61,6 +63,7 @@ export const scanMachine = setup({
   },
   guards: {
     enoughListed: ({ context }) => context.pages.size >= context.r,
+    isMissed: ({ context, event }) => isMissed(context, event.node),
     tooFewLeft: ({ context }) => context.candidates.length - context.refused.length < context.r,
   },
   actions: {
@@ -95,6 +98,10 @@ export const scanMachine = setup({
       on: {
         'replica.listed': { actions: 'recordPage' },
         'replica.refused': { actions: ['recordRefusal', 'askLacking', 'recordAsked'] },
+        'replica.lost': {
+          guard: 'isMissed',
+          actions: ['recordRefusal', 'askLacking', 'recordAsked'],
+        },
       },
       after: {
         patience: { target: 'listing', reenter: true, actions: ['askOneMore', 'recordOneMore'] },
@@ -109,6 +116,10 @@ const ask = (scan: ScanContext, count: number): void => {
     scan.ports.list(scan, node);
   }
 };
+
+/** Whether a list of `node` might have been one of the R, and is not here. */
+const isMissed = ({ candidates, pages, refused }: ScanContext, node: NodeId): boolean =>
+  candidates.includes(node) && !pages.has(node) && !refused.includes(node);
 
 /** How many more must be asked so that R can still answer. */
 const lacking = ({ asked, refused, r, candidates }: ScanContext): number =>

@@ -101,8 +101,10 @@ export const recordAck = (tally: WriteTally, node: NodeId, durable: boolean): Wr
   register: tally.register,
 });
 
+/** `node` is not waited for, nor asked if it was still to be. */
 export const recordRefusal = (tally: WriteTally, node: NodeId): WriteTally => ({
   ...tally,
+  spares: tally.spares.filter((spare) => spare !== node),
   refused: withNode(tally.refused, node),
 });
 

@@ -65,8 +65,10 @@ export const recordAnswer = (
   };
 };
 
+/** `node` is not waited for, nor asked if it was still to be. */
 export const recordReadRefusal = (tally: ReadTally, node: NodeId): ReadTally => ({
   ...tally,
+  candidates: tally.candidates.filter((candidate) => candidate !== node),
   refused: tally.refused.includes(node) ? tally.refused : [...tally.refused, node],
 });
 

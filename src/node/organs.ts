@@ -174,6 +174,7 @@ export const composeOrgans = (parts: NodeParts, life: Life, hooks: OrganHooks): 
     besides: (node, messages) => witness.besides(node, messages),
     receive: hooks.receive,
     linksChanged: () => tell('failureDetector', { type: 'links.changed' }),
+    lost: (node) => nursery.deliverToAll({ type: 'replica.lost', node }),
     isRetired: (node) => map.isRetired(node),
     retired: hooks.retired,
   });

@@ -53,9 +53,10 @@ const coordinator = (r: number) => {
     actor.send({ type: 'replica.answered', node: node as never, role: 'owner', record: held });
   const refuse = (node: unknown): void =>
     actor.send({ type: 'replica.refused', node: node as never });
+  const lose = (node: unknown): void => actor.send({ type: 'replica.lost', node: node as never });
   /** What it asked since the last look. */
   const asked = (): readonly string[] => log.splice(0);
-  return { world, asked, replies, answer, refuse };
+  return { world, asked, replies, answer, refuse, lose };
 };
 
 const valueIn = (reply: GetReply | undefined): unknown =>
@@ -142,6 +143,28 @@ gets('what a stand-in has not is fetched from who has it', () => {
   assert.deepEqual(asked(), [], 'one holder is enough');
   answer(b, record(1, 'whole'));
   assert.deepEqual(valueIn(replies[0]), new Uint8Array([1]));
+});
+
+gets('a replica whose link is lost is not waited for, nor asked if it was still to be', () => {
+  const { asked, answer, lose, replies } = coordinator(2);
+  asked();
+  lose(c);
+  assert.deepEqual(asked(), [], 'it had not been asked');
+  lose(b);
+  assert.deepEqual(asked(), ['read d with-values']);
+  answer(a, record(1, 'whole'));
+  lose(a);
+  answer(d, record(1, 'whole'));
+  assert.deepEqual(valueIn(replies[0]), new Uint8Array([1]), 'an answer given stays one');
+});
+
+gets('repairs as soon as nobody is left who could still answer', () => {
+  const { asked, answer, lose } = coordinator(3);
+  answer(a, record(2, 'whole'));
+  answer(b, record(1, 'whole'));
+  lose(c);
+  answer(d, record(2, 'withheld'));
+  assert.ok(asked().includes('repair b'));
 });
 
 gets.run();

@@ -117,6 +117,35 @@ puts('a silent owner is replaced after patience, a refusal at once', () => {
   assert.deepEqual(refused.log.slice(3), ['write d for c']);
 });
 
+puts('an owner whose link is lost is replaced at once, by somebody who is there', () => {
+  const { actor, log } = coordinator({ w: 2, dw: 0 });
+  actor.send(minted);
+  actor.send({ type: 'replica.lost', node: c! });
+  assert.deepEqual(log.slice(3), ['write d for c']);
+  const noSpare = coordinator({ w: 2, dw: 0 });
+  noSpare.actor.send(minted);
+  noSpare.actor.send({ type: 'replica.lost', node: d! });
+  noSpare.actor.send({ type: 'replica.lost', node: c! });
+  assert.deepEqual(noSpare.log.slice(3), [], 'the spare is gone, too');
+  assert.equal(noSpare.replies.length, 0, 'the other owner may answer');
+  noSpare.actor.send({ type: 'replica.lost', node: b! });
+  const [reply] = noSpare.replies;
+  assert.ok(reply?.type === 'failed');
+  assert.deepEqual([reply.code, reply.details['outcome']], ['QUORUM_NOT_MET', 'unknown']);
+});
+
+puts('what a lost replica had acked counts, and its disk is not waited for', () => {
+  const { actor, ack, log, replies } = coordinator({ w: 2, dw: 2 });
+  actor.send(minted);
+  ack(a, true);
+  ack(b, false);
+  ack(c, false);
+  actor.send({ type: 'replica.lost', node: b! });
+  assert.deepEqual(log.slice(3), ['sync b', 'sync c']);
+  ack(c, true);
+  assert.equal(replies[0]?.type, 'applied');
+});
+
 puts('a durable ack that does not come is asked of another replica that acked', () => {
   const { actor, ack, world, log, replies } = coordinator({ w: 2, dw: 1 });
   actor.send(minted);

@@ -203,12 +203,13 @@ const withheld = RECORDS.map((record) => ({
 }));
 
 const node = fc.constantFrom(...NODES);
+const SILENCED = fc.constantFrom('replica.refused', 'replica.lost');
 const EVENTS = {
   put: fc.oneof(
     fc.constant({ type: 'replica.minted', record: bytes, context: bytes }),
     fc.constant({ type: 'mint.refused', failure: failure('PUT_ID_REUSED') }),
     fc.record({ type: fc.constant('replica.acked'), node, durable: fc.boolean() }),
-    fc.record({ type: fc.constant('replica.refused'), node }),
+    fc.record({ type: SILENCED, node }),
     fc.constant({ type: 'unheard.of' }),
   ),
   get: fc.oneof(
@@ -218,7 +219,7 @@ const EVENTS = {
       role: fc.constantFrom('owner', 'fallback'),
       record: fc.constantFrom(undefined, ...RECORDS, ...withheld),
     }),
-    fc.record({ type: fc.constant('replica.refused'), node }),
+    fc.record({ type: SILENCED, node }),
   ),
   forward: fc.oneof(
     fc.record({
@@ -226,7 +227,7 @@ const EVENTS = {
       node,
       reply: fc.constantFrom(applied, failure('OVERLOADED'), failure('INTERNAL')),
     }),
-    fc.record({ type: fc.constant('replica.refused'), node }),
+    fc.record({ type: SILENCED, node }),
   ),
   writeBuffer: fc
     .constantFrom('buffer.filled', 'buffer.full', 'sync.wanted', 'commit.done', 'commit.failed')

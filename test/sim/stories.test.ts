@@ -5,9 +5,13 @@ import { keyOfText, putId } from '../../src/core/ids.ts';
 import { DEFAULT_CONFIG } from '../../src/node/config.ts';
 import type { Node } from '../../src/node/node.ts';
 import type { Host } from '../../src/sim/world.ts';
+import type { HandledReply } from '../../src/wire/client-messages.ts';
 import { cluster, codeOf } from './cluster.ts';
 
 const stories = suite('stories');
+
+/** A question has reached nodes by then, and no answer has come back. */
+const WORD_MS = 1;
 
 const hintsAt = (node: Node | undefined): number => {
   const status = node?.status();
@@ -41,6 +45,24 @@ stories('a fourth node stands in for a dead owner, and hands over what it kept',
   world.clock.advance(5000);
   assert.ok(dead.node!.recordOf(keyOfText('k')) !== undefined, 'the owner has it');
   assert.equal(standIn.node!.recordOf(keyOfText('k')), undefined, 'the stand-in forgot it');
+});
+
+stories('a node that dies holds up none of the requests that wait for it', () => {
+  const { world, putOf } = cluster(4);
+  const [asked, dying] = [world.hosts[0]!, world.hosts[1]!];
+  const replies: string[] = [];
+  for (let n = 0; n < 40; n++) {
+    const key = keyOfText(`k${n}`);
+    const hear = (reply: HandledReply): void => void replies.push(codeOf(reply));
+    // Owners and others coordinate; with w = 3 every put needs somebody in the place of the dead one.
+    world.ask(asked, putOf(0, 'any', { key, w: 3, dw: 0 }), hear);
+    world.ask(asked, { type: 'get', key, r: 2, strict: false, timeoutMs: 3000 }, hear);
+  }
+  world.clock.advance(WORD_MS);
+  world.crash(dying);
+  world.clock.advance(DEFAULT_CONFIG.patienceMs / 2);
+  assert.deepEqual(replies.length, 80, `${replies.length} answered before anybody lost patience`);
+  assert.deepEqual([...new Set(replies)].sort(), ['applied', 'value']);
 });
 
 stories('a stand-in keeps its copy until every owner has one', () => {

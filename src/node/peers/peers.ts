@@ -60,6 +60,8 @@ export type PeersParts = {
    */
   readonly receive: (from: NodeId, message: PeerMessage, reply: Reply) => void;
   readonly linksChanged: () => void;
+  /** There is no link to `node` any more: what was asked of it there nobody will answer. */
+  readonly lost: (node: NodeId) => void;
   /** Whether `node` was removed so long ago that it may not come back (RULES C8). */
   readonly isRetired: (node: NodeId) => boolean;
   /** `by`, whose word counts, says that this node was: 4410. */
@@ -261,7 +263,7 @@ export class Peers {
         if (link !== undefined && this.#links.get(link.node) === link) {
           this.#links.delete(link.node);
           trace.log('info', 'peer.unlinked', { node: link.node, code, reason });
-          if (!this.#closed) this.#parts.linksChanged();
+          if (!this.#closed) this.#unlinked(link.node);
         }
         // A stranger's word would be anybody's: only of one that was met.
         if (code === PEER_CLOSE.retired && link !== undefined) this.#parts.retired(link.node);
@@ -352,7 +354,12 @@ export class Peers {
     this.#links.delete(node);
     this.#parts.trace.log('info', 'peer.unlinked', { node, reason: 'it started anew' });
     connection.close(PEER_CLOSE.duplicate, 'a former life');
+    this.#unlinked(node);
+  }
+
+  #unlinked(node: NodeId): void {
     this.#parts.linksChanged();
+    this.#parts.lost(node);
   }
 
   #learn(route: Route, node: NodeId): void {

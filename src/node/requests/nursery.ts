@@ -119,6 +119,11 @@ export class Nursery {
     living.life.send(event);
   }
 
+  /** Tells all that are alive now. */
+  deliverToAll(event: CoordinatorEvent): void {
+    for (const request of this.#alive.keys()) this.deliver(request, event);
+  }
+
   /** The coordinator of `request` answers whoever waits for it, if anybody still does. */
   answer<Reply extends object>(
     request: RequestId,
