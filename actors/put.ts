@@ -45,11 +45,11 @@ export type PutEvent =
   /** The link to `node` is gone: what it has not said it will not say. */
   | { readonly type: 'replica.lost'; readonly node: NodeId };
 
-/** How a strict put's coordinator sees the partition: version and owners of its register, its target. */
+/** How a strict put's coordinator sees the partition: its register, and the owners after the next step. */
 export type StrictView = {
   readonly register: number;
   readonly owners: readonly NodeId[];
-  readonly target: readonly NodeId[];
+  readonly next: readonly NodeId[];
 };
 
 export type PutPorts = {
@@ -249,11 +249,11 @@ const sendTo = (context: PutContext, to: Placement, durable: boolean): void => {
   const { input, minted, tally } = context;
   const { ports, request, put } = input;
   if (minted === undefined) return;
-  const { register, target, slots } = tally;
+  const { register, next, slots } = tally;
   const under =
     register === undefined
       ? undefined
-      : { register, owners: slots.map(({ owner }) => owner), target };
+      : { register, owners: slots.map(({ owner }) => owner), next };
   ports.write(request, put, minted, to, durable, under);
 };
 

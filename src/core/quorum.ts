@@ -26,8 +26,8 @@ export type WriteTally = {
   readonly dw: number;
   /** `real-owners`: a fallback's answer counts for nothing (strict). */
   readonly counting: 'anyone' | 'real-owners';
-  /** Strict only: W of these must have it too, so that it holds across a move (C2). */
-  readonly target: readonly NodeId[];
+  /** Strict only, the owners after the next step: W of these must have it too (C2). */
+  readonly next: readonly NodeId[];
   /** Strict only: of the register these owners are of; a replica under another one does not count (C2). */
   readonly register?: number | undefined;
 };
@@ -57,7 +57,7 @@ export const planWrite = (
 export const startWrite = (
   { slots, spares, newcomers }: WritePlan,
   { w, dw, counting }: WriteWish,
-  { target, register }: Pick<WriteTally, 'target' | 'register'> = ANY_REGISTER,
+  { next, register }: Pick<WriteTally, 'next' | 'register'> = ANY_REGISTER,
 ): WriteTally => ({
   slots,
   newcomers,
@@ -68,12 +68,12 @@ export const startWrite = (
   w,
   dw,
   counting,
-  target,
+  next,
   register,
 });
 
 const NOBODY: readonly NodeId[] = [];
-const ANY_REGISTER = { target: NOBODY };
+const ANY_REGISTER = { next: NOBODY };
 
 /** Who holds the write, by slot, and the newcomers: what is to be sent at the start. */
 export const placements = (tally: WriteTally): readonly Placement[] => {
@@ -97,7 +97,7 @@ export const recordAck = (tally: WriteTally, node: NodeId, durable: boolean): Wr
   w: tally.w,
   dw: tally.dw,
   counting: tally.counting,
-  target: tally.target,
+  next: tally.next,
   register: tally.register,
 });
 
@@ -169,9 +169,9 @@ const counted = (tally: WriteTally, nodes: readonly NodeId[]): number => {
   return count;
 };
 
-/** Whether W of the nodes that are to own it later have it, too. */
-const holdsAcross = ({ acked, target, w }: WriteTally): boolean =>
-  acked.filter((node) => target.includes(node)).length >= Math.min(w, target.length);
+/** Whether W of the owners after the next step have it, too: who steps in may have looked already. */
+const holdsAcross = ({ acked, next, w }: WriteTally): boolean =>
+  acked.filter((node) => next.includes(node)).length >= Math.min(w, next.length);
 
 /** No node is asked for two slots. */
 const hasAnswered = ({ acked, refused }: WriteTally, node: NodeId): boolean =>

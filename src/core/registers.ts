@@ -1,7 +1,8 @@
 /**
  * Who owns a partition right now (RULES C1, C5). The placement says who *should* (the target); a
  * small versioned register per partition says who *does*. They differ while a partition moves, and
- * only the newcomer itself, once it holds the data, takes the step: one replacement at a time.
+ * only the newcomer itself, once it holds the data, takes the step: one replacement at a time, and of
+ * several newcomers the first in the target's rank order, so that everybody knows who comes next.
  *
  *   owners a b c, target a b d:   d pulls ─▶ d bumps: version + 1, owners a b d ─▶ c pushes, deletes
  */
@@ -48,7 +49,7 @@ export const currentOwners = (
     return [...staying, ...owners.filter((node) => !wanted.includes(node))];
   });
 
-/** Target owners that are no owners yet. */
+/** Target owners that are no owners yet, in the order in which they step in. */
 export const newcomersOf = (
   owners: readonly NodeId[],
   target: readonly NodeId[],
@@ -82,6 +83,17 @@ export const bump = (
   const leaver = owners.length < target.length ? undefined : (inZone ?? leavers[0]);
   const staying = owners.filter((node) => node !== leaver && node !== newcomer);
   return { version: version + 1, owners: [...staying, newcomer].sort() };
+};
+
+/** C2, C5: the owners after the next step; the owners there are, if none is left. */
+export const nextOwners = (
+  register: Register,
+  target: readonly NodeId[],
+  standing: Standing,
+): readonly NodeId[] => {
+  const [newcomer] = newcomersOf(register.owners, target);
+  if (newcomer === undefined) return dropLeavers(register, target).owners;
+  return bump(register, newcomer, target, standing).owners;
 };
 
 /** The register once nobody is still to come: a complete owner in the target drops the leavers. */

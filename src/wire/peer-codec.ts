@@ -162,7 +162,7 @@ const message = variants<PeerMessage>({
     cause,
     register: optional(uint),
     over: optional(uint64),
-    target: optional(list(node)),
+    next: optional(list(node)),
     owners: optional(list(node)),
   },
   sync: { request: uint, key, cause, putId: optional(putId) },

@@ -46,8 +46,8 @@ export type ReplicaRequest = Caused &
         readonly hintFor?: NodeId;
         /** Strict: acknowledge only under this version of the partition's register … (RULES C2) */
         readonly register?: number;
-        /** … and if these are to own it later … */
-        readonly target?: readonly NodeId[];
+        /** … and if these own it after the next step … */
+        readonly next?: readonly NodeId[];
         /** … and these own it by that register: of two of one version only one is in force. */
         readonly owners?: readonly NodeId[];
         /**
@@ -166,7 +166,7 @@ export type TreeAnswer =
       readonly request: RequestId;
       /** Partition, complete, root of each common partition; absent: all are the same. */
       readonly roots?: Uint8Array;
-      /** For who refills itself, of each of them: how this side sees register and target, 8 bytes. */
+      /** For who refills itself, of each of them: how this side sees register and history, 8 bytes. */
       readonly views?: Uint8Array;
     }
   | { readonly type: 'hashes'; readonly request: RequestId; readonly hashes: Uint8Array }

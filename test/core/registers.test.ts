@@ -10,6 +10,7 @@ import {
   isNewer,
   mergeRegisters,
   newcomersOf,
+  nextOwners,
 } from '../../src/core/registers.ts';
 import type { Register, Registers } from '../../src/core/registers.ts';
 
@@ -91,6 +92,20 @@ registers('whom a bump lets go: a removed owner first, then one of its zone, the
   const stranger = bump(register, e, target, { isRemoved: () => false, zoneOf });
   assert.deepEqual(stranger.owners, [b, c, e]);
 });
+
+registers(
+  'the next owners: the first newcomer by rank in, its leaver out; then without leavers',
+  () => {
+    const standing = { isRemoved: () => false, zoneOf: () => undefined };
+    const after = (owners: readonly NodeId[], target: readonly NodeId[]) =>
+      nextOwners({ version: 1, owners }, target, standing);
+    assert.deepEqual(after([a, b, c], [e, a, d]), [a, c, e]);
+    assert.deepEqual(after([a, c, e], [e, a, d]), [a, d, e]);
+    assert.deepEqual(after([a, b], [d, a, b]), [a, b, d], 'there were too few');
+    assert.deepEqual(after([a, b, c], [c, a]), [a, c], 'there are too many');
+    assert.deepEqual(after([a, b, c], [c, b, a]), [a, b, c]);
+  },
+);
 
 registers('current owners: registers over the founding, in the rank order of the target', () => {
   const founding = [

@@ -166,18 +166,19 @@ marks('who sees another register or target than the peer counts no snapshot of i
   assert.ok(seenAlike({ ring: ours }, roots, undefined).has(P), 'an older node');
 });
 
-marks('a strict write counts under the same register and target only', () => {
+marks('a strict write counts under the same register and the same next step only', () => {
   const key = keyOfText('k');
-  const ring = { ...ringOf([A, B, D], [A, B, D]), registers: new Map([[P, register(A, B, D)]]) };
+  const ring = { ...ringOf([A, B, C], [A, D, E]), registers: new Map([[P, register(A, B, C)]]) };
   const seen = (said: Parameters<RingView['isSeenAs']>[1]) =>
     new RingView(A, nodeDigest, ring).isSeenAs(key, said);
-  const [version, owners, target] = [2, [D, B, A], [B, D, A]];
-  assert.ok(seen({ register: version, owners, target }));
+  const [version, owners, next] = [2, [C, B, A], [D, A, C]];
+  assert.ok(seen({ register: version, owners, next }));
   assert.ok(seen({ register: version }), 'an older node');
   assert.ok(seen({}), 'not strict');
-  assert.ok(!seen({ register: 1, owners, target }));
-  assert.ok(!seen({ register: version, owners: [A, B, C], target }), 'another of that version');
-  assert.ok(!seen({ register: version, owners, target: [A, B, E] }));
+  assert.ok(!seen({ register: 1, owners, next }));
+  assert.ok(!seen({ register: version, owners: [A, B, D], next }), 'another of that version');
+  assert.ok(!seen({ register: version, owners, next: [A, C, E] }), 'who steps in');
+  assert.ok(!seen({ register: version, owners, next: [A, B, D] }), 'who goes');
 });
 
 marks.run();

@@ -71,7 +71,27 @@ const worldOf = (hosts: number, seed: number, founders: number) => {
   };
 };
 
-const join: MembershipChange = { type: 'join', node: nodeId('n4'), zone: 'default', weight: 1 };
+/**
+ * Five nodes of which n4 and n5 are to step in for two of n1, n2 and n3; they hear of it alone. Then a
+ * partition where both do, and the other owners by letters: `a` stays, `b` goes before `c`.
+ */
+const twoNewcomers = () => {
+  const w = worldOf(5, 1, 3);
+  w.link('cut', 4, 5, 1, 2, 3);
+  w.link('cut', 5, 1, 2, 3, 4);
+  for (const node of ['n4', 'n5']) w.change(1, joinOf(node));
+  w.clock.advance(3000);
+  const [partition] = [...w.partitions.keys()].filter((each) =>
+    [4, 5].every((newcomer) => w.targetOf(1, each).includes(newcomer)),
+  );
+  const [a] = w.targetOf(1, partition!);
+  const [b, c] = [1, 2, 3].filter((owner) => owner !== a);
+  return { ...w, partition: partition!, a: a!, b: b!, c: c! };
+};
+
+const joinOf = (node: string) =>
+  ({ type: 'join', node: nodeId(node), zone: 'default', weight: 1 }) as const;
+const join = joinOf('n4');
 
 strict('what a newcomer looked through for one target counts for no other', () => {
   for (const seed of [1, 2, 3]) {
@@ -195,6 +215,59 @@ strict('an owner without its disk is refilled while moves are paused', () => {
   w.clock.advance(30_000);
   assert.deepEqual(w.node(2).incomplete(), []);
   assert.ok(w.node(2).ringView.moving().length > 0, 'and nothing else moves');
+});
+
+strict('two newcomers step in one after the other, and a write waits for who is the next', () => {
+  const w = twoNewcomers();
+  const { partition, a, b, c } = w;
+  const [first, second] = w
+    .node(1)
+    .ringView.newcomersOf(partition)
+    .map((id) => Number(id.slice(1)));
+  w.link('mend', second!, b);
+  w.link('mend', first!, a);
+  w.clock.advance(8000);
+  // The second has looked b through; what comes now c and the second do not hear of.
+  w.link('cut', second!, b);
+  w.link('cut', c, a, b);
+  w.clock.advance(1500);
+  assert.ok(w.put(a, partition), 'a, b and the first newcomer have it');
+  w.link('mend', second!, c);
+  w.clock.advance(20_000);
+  assert.equal(w.node(second!).ringView.versionOf(partition), 0, 'it is not its turn');
+  for (const at of [c, second!]) assert.notEqual(w.get(at, partition), 'old', `n${at}`);
+  for (let i = 1; i <= 5; i++) w.link('mend', i, ...[1, 2, 3, 4, 5].filter((j) => j !== i));
+  w.clock.advance(60_000);
+  assert.deepEqual(
+    [...w.node(1).ringView.ring.table[partition]!].sort(),
+    [a, 4, 5].map((i) => nodeId(`n${i}`)),
+    'in the end both own it',
+  );
+  for (let at = 1; at <= 5; at++) assert.match(w.get(at, partition), /new/);
+});
+
+strict('nor do they step in at once on two sides of a cut', () => {
+  const w = twoNewcomers();
+  const { partition, a, b, c } = w;
+  w.link('mend', 4, b);
+  w.link('mend', 5, c);
+  w.clock.advance(8000);
+  w.link('cut', 4, b);
+  w.link('cut', a, b, c);
+  w.clock.advance(500);
+  w.link('mend', 4, a);
+  w.link('mend', 5, b);
+  w.clock.advance(8000);
+  const inForce = [4, 5].map((at) => w.node(at).ringView.versionOf(partition));
+  assert.deepEqual(
+    inForce.sort(),
+    [0, 1],
+    'of two registers of one version only one could be in force',
+  );
+  assert.ok(w.put(a, partition));
+  for (let i = 1; i <= 5; i++) w.link('mend', i, ...[1, 2, 3, 4, 5].filter((j) => j !== i));
+  w.clock.advance(60_000);
+  for (let at = 1; at <= 5; at++) assert.match(w.get(at, partition), /new/);
 });
 
 strict.run();

@@ -26,7 +26,7 @@ const ONE_OF_EACH: readonly PeerMessage[] = [
     round: 3,
     durable: true,
     register: 7,
-    target: [n1],
+    next: [n1],
     owners: [n1],
   },
   { type: 'sync', request: 7, key },

@@ -161,19 +161,15 @@ export class ClusterMap {
     this.#issued = [...this.#issued, event];
   }
 
-  /** C5: this newcomer holds these partitions; it takes its place among their owners. */
+  /** C5: this newcomer holds these partitions, and it is its turn; it takes its place among the owners. */
   stepIn(partitions: readonly PartitionId[]): void {
     const { self, trace } = this.#parts;
-    const { table, target, members } = this.ring.ring;
-    const standing = {
-      isRemoved: (node: NodeId) => this.ring.isRemoved(node),
-      zoneOf: (node: NodeId) => members.find(({ id }) => id === node)?.zone,
-    };
+    const { ring, standing } = this.ring;
     trace.log('info', 'partitions.arrived', { partitions: partitions.length });
     this.#set(
       partitions.map((partition) => [
         partition,
-        bump(this.#registerOf(partition, table), self, target[partition]!, standing),
+        bump(this.ring.registerOf(partition), self, ring.target[partition]!, standing),
       ]),
     );
   }
@@ -188,7 +184,7 @@ export class ClusterMap {
       const hasLeavers = owners.some((owner) => !wanted.includes(owner));
       if (!hasLeavers || !wanted.includes(self) || !isComplete(partition)) return [];
       if (this.ring.newcomersOf(partition).length > 0) return [];
-      return [[partition, dropLeavers(this.#registerOf(partition, table), wanted)]];
+      return [[partition, dropLeavers(this.ring.registerOf(partition), wanted)]];
     });
     if (steps.length > 0) this.#set(steps);
   }
@@ -212,11 +208,6 @@ export class ClusterMap {
         answer: false,
       });
     }
-  }
-
-  #registerOf(partition: PartitionId, table: readonly (readonly NodeId[])[]): Register {
-    const held = this.registers.registers.get(partition);
-    return held ?? { version: 0, owners: table[partition]! };
   }
 
   /**

@@ -15,8 +15,8 @@ import { digestText, isRemoved } from '../../core/members.ts';
 import type { History, Member, Membership } from '../../core/members.ts';
 import { placeHistory } from '../../core/placement.ts';
 import type { OwnerTable } from '../../core/placement.ts';
-import { currentOwners, newcomersOf } from '../../core/registers.ts';
-import type { Registers } from '../../core/registers.ts';
+import { currentOwners, newcomersOf, nextOwners } from '../../core/registers.ts';
+import type { Register, Registers, Standing } from '../../core/registers.ts';
 import type { Health, HealthTable } from '../../core/suspicion.ts';
 import type { Digest } from '../../ports/digest.ts';
 
@@ -93,11 +93,17 @@ type Lists = {
   arriving?: readonly PartitionId[];
   readonly newcomers: Map<PartitionId, readonly NodeId[]>;
   readonly holders: Map<PartitionId, readonly NodeId[]>;
+  readonly next: Map<PartitionId, readonly NodeId[]>;
   readonly seenAs: Map<PartitionId, bigint>;
   historyHash?: bigint;
 };
 
-const noLists = (): Lists => ({ newcomers: new Map(), holders: new Map(), seenAs: new Map() });
+const noLists = (): Lists => ({
+  newcomers: new Map(),
+  holders: new Map(),
+  next: new Map(),
+  seenAs: new Map(),
+});
 
 export class RingView {
   readonly #self: NodeId;
@@ -172,13 +178,28 @@ export class RingView {
     return this.#ring.removed.some(({ id, how }) => id === node && how === 'left');
   }
 
-  /** Target owners of a partition that are still filling themselves (C2). */
+  /** Target owners of a partition that are still filling themselves (C2), in the order of their turns. */
   newcomersOf(partition: PartitionId): readonly NodeId[] {
     const { table, target } = this.#ring;
     const known = this.#lists.newcomers.get(partition);
     if (known !== undefined) return known;
     const list = newcomersOf(table[partition] ?? [], target[partition] ?? []);
     this.#lists.newcomers.set(partition, list);
+    return list;
+  }
+
+  /** Whether this node is the newcomer that steps in before all others (C5). */
+  isNext(partition: PartitionId): boolean {
+    return this.newcomersOf(partition)[0] === this.#self;
+  }
+
+  /** C2: the owners after the next step of a partition; those there are, if it does not move. */
+  nextOwnersOf(partition: PartitionId): readonly NodeId[] {
+    const known = this.#lists.next.get(partition);
+    if (known !== undefined) return known;
+    const target = this.#ring.target[partition] ?? [];
+    const list = nextOwners(this.registerOf(partition), target, this.standing);
+    this.#lists.next.set(partition, list);
     return list;
   }
 
@@ -225,18 +246,19 @@ export class RingView {
   }
 
   /**
-   * C2: whether a strict put's coordinator, which sees this register of `key` and this target, sees
-   * what we do. Not the register alone: who does not know yet who is to come would have its write
-   * acknowledged where those have looked already. Nor its version alone: two newcomers may step in at
-   * once. Without a register the put is not strict; without `target` or `owners` its coordinator is an
-   * older node, which does not say.
+   * C2: whether a strict put's coordinator, which sees this register of `key` and these owners after
+   * the next step, sees what we do. Not the register alone: who does not know yet who is to come would
+   * have its write acknowledged where those have looked already. Nor its version alone: two newcomers
+   * may step in at once, one of them under another history. Without a register the put is not strict;
+   * without `next` or `owners` its coordinator is an older node, which does not say.
    */
-  isSeenAs(key: Key, { register, target, owners }: Partial<StrictView>): boolean {
+  isSeenAs(key: Key, { register, next, owners }: Partial<StrictView>): boolean {
     if (register === undefined) return true;
     const { partition } = this.placeOf(key);
     if (register !== this.versionOf(partition)) return false;
-    const { ring } = this;
-    return isSame(target, ring.target[partition]) && isSame(owners, ring.table[partition]);
+    return (
+      isSame(next, this.nextOwnersOf(partition)) && isSame(owners, this.#ring.table[partition])
+    );
   }
 
   /**
@@ -272,6 +294,17 @@ export class RingView {
   versionOf(partition: PartitionId): number {
     return this.#ring.registers.get(partition)?.version ?? 0;
   }
+
+  registerOf(partition: PartitionId): Register {
+    const { registers, table } = this.#ring;
+    return registers.get(partition) ?? { version: 0, owners: table[partition] ?? [] };
+  }
+
+  /** What a step of a register has to know of the nodes. */
+  readonly standing: Standing = {
+    isRemoved: (node) => this.isRemoved(node),
+    zoneOf: (node) => this.#ring.members.find(({ id }) => id === node)?.zone,
+  };
 
   ownersOf(key: Key): readonly NodeId[] {
     return this.#ring.table[this.placeOf(key).partition] ?? [];

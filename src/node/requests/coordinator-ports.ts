@@ -95,7 +95,7 @@ export class CoordinatorPorts {
       if (over !== undefined) message.over = over;
       if (under !== undefined) {
         message.register = under.register;
-        message.target = under.target;
+        message.next = under.next;
         message.owners = under.owners;
       }
       this.#ask(node, message);

@@ -163,9 +163,9 @@ export class Router {
     const { self, config, ring, nursery, admission, ports } = this.#parts;
     const { partition } = ring.placeOf(put.key);
     const counting = put.strict ? ('real-owners' as const) : ('anyone' as const);
-    // C2: counted under this register alone, and W of those that are to own it later have it too.
+    // C2: counted under this register alone, and W of its owners after the next step have it too.
     const strictly = put.strict
-      ? { target: ring.ring.target[partition] ?? [], register: ring.versionOf(partition) }
+      ? { next: ring.nextOwnersOf(partition), register: ring.versionOf(partition) }
       : undefined;
     const request = ports.puts.expect(admission.timed('write', reply));
     if (known !== EMPTY_RECORD) ports.know(request, known);

@@ -2,7 +2,7 @@
  * Which of its partitions this node has whole (RULES C4, C7). An owner that lost its disk, or a
  * single damaged row, knows that it does not know: until it holds a snapshot of enough other owners,
  * its reads are NOT_READY and never "not found". A newcomer that has become whole in the same way
- * steps in as owner (C5).
+ * steps in as owner when it is its turn (C5).
  *
  * The marks count in the file they were written in. A copy of it is from another day, as far as
  * anybody can tell, so a node that is started on one refills itself first.
@@ -165,7 +165,7 @@ export class Completeness {
         trace.log('info', 'node.complete', { partitions: this.#complete.size });
       }
     }
-    const arrived = filled.filter((each) => !ring.isOwner(each) && !this.#earned.has(each));
+    const arrived = filled.filter((each) => ring.isNext(each) && !this.#earned.has(each));
     for (const partition of arrived) this.#earned.add(partition);
     if (arrived.length > 0) tellFilled(arrived);
   }
