@@ -107,11 +107,9 @@ export const getMachine = setup({
       const tally = recordAnswer(context.tally, event.node, event.role, event.record);
       return { tally, reconciled: reconcile(tally.answers, context.input.limits) };
     }),
-    recordRefusal: assign(({ context, event }) =>
-      event.type === 'replica.answered'
-        ? {}
-        : { tally: recordReadRefusal(context.tally, event.node) },
-    ),
+    recordRefusal: assign(({ context, event }) => ({
+      tally: recordReadRefusal(context.tally, event.node),
+    })),
     fetchMissing: ({ context }) => {
       const { ports, request, key } = context.input;
       for (const holder of holdersToAsk(context)) ports.read(request, key, holder, 'with-values');

@@ -60,11 +60,6 @@ export class NumberMap<T extends object> {
   }
 
   /** In no order that means anything. */
-  keys(): readonly number[] {
-    return [...this.#keys].filter((_, slot) => this.#values[slot] !== undefined);
-  }
-
-  /** In no order that means anything. */
   values(): readonly T[] {
     return this.#values.filter((value) => value !== undefined);
   }

@@ -89,6 +89,7 @@ export const chartOf = (logic: AnyActorLogic): Chart | undefined => {
   return chart === 'not understood' ? undefined : chart;
 };
 
+/** Says no more: nobody is told which machine runs as a stock actor for what. */
 class NotUnderstood extends Error {}
 
 const compiled = (machine: Machine): Chart | 'not understood' => {
@@ -112,7 +113,7 @@ class Compiler {
     const { root, config } = this.#machine;
     const { context } = config ?? {};
     if (root === undefined || typeof context !== 'function' || config.output !== undefined) {
-      throw new NotUnderstood('a machine with a context made of its input');
+      throw new NotUnderstood();
     }
     const entered = [root, ...descent(root)];
     return {
@@ -130,10 +131,10 @@ class Compiler {
     if (known !== undefined) return known;
     const path = [leaf, ...ancestors(leaf)];
     if (path.some(({ type, invoke }) => type === 'parallel' || invoke.length > 0)) {
-      throw new NotUnderstood('several states at once, or an actor invoked');
+      throw new NotUnderstood();
     }
     const isFinal = leaf.type === 'final';
-    if (isFinal && leaf.parent !== this.#machine.root) throw new NotUnderstood('a nested final');
+    if (isFinal && leaf.parent !== this.#machine.root) throw new NotUnderstood();
     const on = new Map<string, readonly Way[]>();
     const always: Way[] = [];
     const place: Place = { name: leaf.id, on, always, isFinal };
@@ -142,7 +143,7 @@ class Compiler {
     for (const state of path) {
       for (const transition of state.always ?? []) always.push(this.#way(leaf, transition));
       for (const [event, transitions] of state.transitions) {
-        if (event === '' || event.includes('*')) throw new NotUnderstood('a wildcard');
+        if (event === '' || event.includes('*')) throw new NotUnderstood();
         const ways = transitions.map((transition) => this.#way(leaf, transition));
         on.set(event, [...(on.get(event) ?? []), ...ways]);
       }
@@ -157,7 +158,7 @@ class Compiler {
     const checked = { ...this.#guard(guard) };
     if (target === undefined) return { ...checked, steps: between, to: undefined };
     const [aim, ...others] = target;
-    if (aim === undefined || others.length > 0) throw new NotUnderstood('several targets');
+    if (aim === undefined || others.length > 0) throw new NotUnderstood();
     const inside = aim === source || ancestors(aim).includes(source);
     const domain = !reenter && inside ? source : commonAncestor(source, aim);
     const left = path.slice(0, domain === undefined ? path.length : path.indexOf(domain));
@@ -177,7 +178,7 @@ class Compiler {
     if (guard === undefined) return { guard: undefined, guardParams: undefined };
     const { type, params } = named(guard);
     const call = this.#machine.implementations.guards[type];
-    if (typeof call !== 'function' || 'check' in call) throw new NotUnderstood(`guard ${type}`);
+    if (typeof call !== 'function' || 'check' in call) throw new NotUnderstood();
     return { guard: call as Call, guardParams: params };
   }
 
@@ -189,15 +190,13 @@ class Compiler {
     if (typeof action === 'function') return this.#timing(action);
     const { type, params } = named(action);
     const call = this.#machine.implementations.actions[type];
-    if (typeof call !== 'function') throw new NotUnderstood(`action ${type}`);
+    if (typeof call !== 'function') throw new NotUnderstood();
     if (!('resolve' in call)) return { type: 'run', call: call as Call, params };
     const { assignment } = call as { readonly assignment?: unknown };
     if (typeof assignment === 'function') {
       return { type: 'assign', call: assignment as Call, params };
     }
-    if (typeof assignment !== 'object' || assignment === null) {
-      throw new NotUnderstood(`action ${type}`);
-    }
+    if (typeof assignment !== 'object' || assignment === null) throw new NotUnderstood();
     return { type: 'assign', call: fieldwise(assignment), params };
   }
 
@@ -208,10 +207,10 @@ class Compiler {
       return { type: 'stop-waiting', event: sendId };
     }
     if (type !== 'xstate.raise' || typeof event !== 'object' || delay === undefined) {
-      throw new NotUnderstood('an action without a name');
+      throw new NotUnderstood();
     }
     const wait = typeof delay === 'string' ? this.#machine.implementations.delays[delay] : delay;
-    if (typeof wait !== 'number' && typeof wait !== 'function') throw new NotUnderstood('a delay');
+    if (typeof wait !== 'number' && typeof wait !== 'function') throw new NotUnderstood();
     return { type: 'wait', delay: wait as Delay, event: event as { type: string } };
   }
 }
@@ -219,9 +218,7 @@ class Compiler {
 const named = (reference: unknown): { readonly type: string; readonly params: unknown } => {
   if (typeof reference === 'string') return { type: reference, params: undefined };
   const { type, params } = reference as { readonly type?: unknown; readonly params?: unknown };
-  if (typeof type !== 'string' || typeof params === 'function') {
-    throw new NotUnderstood('a reference without a name, or with computed parameters');
-  }
+  if (typeof type !== 'string' || typeof params === 'function') throw new NotUnderstood();
   return { type, params };
 };
 
@@ -246,7 +243,7 @@ const ancestors = ({ parent }: StateNode): StateNode[] =>
 const descent = (state: StateNode): StateNode[] => {
   if (Object.keys(state.states).length === 0) return [];
   const { target, actions } = state.initial;
-  if (target.length !== 1 || actions.length > 0) throw new NotUnderstood('an initial with actions');
+  if (target.length !== 1 || actions.length > 0) throw new NotUnderstood();
   return [target[0]!, ...descent(target[0]!)];
 };
 

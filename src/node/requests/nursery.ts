@@ -32,7 +32,11 @@ export type Birth = {
 export type ActorHost = 'light' | 'stock';
 
 type Life = { send(event: CoordinatorEvent): void; stop(): unknown };
-type Living = { readonly life: Life; readonly watch: CoordinatorWatch | undefined };
+type Living = {
+  readonly request: RequestId;
+  readonly life: Life;
+  readonly watch: CoordinatorWatch | undefined;
+};
 
 export class Nursery {
   readonly #alive = new NumberMap<Living>();
@@ -97,7 +101,7 @@ export class Nursery {
       this.#host === 'light' && inspect === undefined ? chartOf(birth.logic) : undefined;
     if (chart !== undefined) {
       const life = new LightLife(chart, input, this.#timers, ends);
-      this.#alive.set(request, { life, watch });
+      this.#alive.set(request, { request, life, watch });
       life.start();
       return;
     }
@@ -106,7 +110,7 @@ export class Nursery {
       clock: xstateClock(this.#timers),
       ...(inspect === undefined ? {} : { inspect }),
     });
-    this.#alive.set(request, { life: actor as AnyActorRef, watch });
+    this.#alive.set(request, { request, life: actor as AnyActorRef, watch });
     actor.subscribe({ complete: ends.done, error: ends.crashed });
     actor.start();
   }
@@ -121,7 +125,7 @@ export class Nursery {
 
   /** Tells all that are alive now. */
   deliverToAll(event: CoordinatorEvent): void {
-    for (const request of this.#alive.keys()) this.deliver(request, event);
+    for (const { request } of this.#alive.values()) this.deliver(request, event);
   }
 
   /** The coordinator of `request` answers whoever waits for it, if anybody still does. */
