@@ -119,6 +119,7 @@ export const HASTY_LOG: WriteLogLimits = {
   logRows: 12,
   sliceRows: 2,
   rowBytesMax: 300,
+  hotRowBytesMax: 600,
 };
 
 const CLIENT_DELAY_MS = 0.3;

@@ -111,6 +111,7 @@ const HASTY: WriteLogLimits = {
   logRows: 20,
   sliceRows: 3,
   rowBytesMax: 1000,
+  hotRowBytesMax: 1500,
 };
 
 const hasty = (storage: Storage): Storage => withWriteLog(storage, nodeDigest, HASTY);

@@ -12,7 +12,10 @@ import { randomStream } from '../../src/sim/random.ts';
 
 const logs = suite('the write log');
 
-const LIMITS = { heldRows: 10, heldBytes: 2000, logRows: 16, sliceRows: 3, rowBytesMax: 100 };
+const LIMITS = {
+  ...{ heldRows: 10, heldBytes: 2000, logRows: 16, sliceRows: 3 },
+  ...{ rowBytesMax: 100, hotRowBytesMax: 200 },
+};
 const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 const shown = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 
@@ -147,9 +150,37 @@ logs('a log does not grow beyond what is held and what came since', () => {
 });
 
 logs('nor where every record goes to its place at once', () => {
-  const { longest, placed } = afterMany(LIMITS.rowBytesMax + 1);
+  const { longest, placed } = afterMany(LIMITS.hotRowBytesMax + 1);
   assert.ok(longest < 40, `${longest} log rows`);
   assert.equal(placed, 40);
+});
+
+logs('of a large record that is written again and again only the last goes to its place', () => {
+  const world = new WorldClock();
+  const base = new SimDisk().open(new LifeClock(world), randomStream(1, 'disk'));
+  const log = withWriteLog(base, nodeDigest, LIMITS);
+  const key = text('hot');
+  const put = (what: string, bytes: number): string => {
+    const value = text(what.padStart(bytes, '.'));
+    log.commit([{ type: 'put', table: 'records', key, value }], () => undefined);
+    world.advance(10);
+    assert.deepEqual(log.get('records', key), value, 'whoever reads sees the last one');
+    return shown(base.get('records', key)!).replace(/^[.]+/, '');
+  };
+  assert.equal(put('1', 150), '1', 'at first it goes to its place at once');
+  assert.equal(put('2', 150), '1');
+  assert.equal(put('3', 150), '1');
+  assert.equal(put('4', LIMITS.hotRowBytesMax + 1), '4', 'it has become too large for the log');
+  assert.equal(put('5', 150), '4');
+  for (let other = 0; other < LIMITS.heldRows; other++) {
+    const ops = [
+      { type: 'put', table: 'records', key: text(`k${other}`), value: text('v') },
+    ] as const;
+    log.commit(ops, () => undefined);
+    world.advance(10);
+  }
+  for (let i = 0; i < 10; i++) log.commit([], () => world.advance(10));
+  assert.equal(put('6', 150), '5', 'a pass has placed what was held');
 });
 
 logs('a check of the log ends, however much comes meanwhile', () => {

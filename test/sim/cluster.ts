@@ -9,7 +9,11 @@ import type { HandledReply, HandledRequest, PutRequest } from '../../src/wire/cl
 import type { PutCommand } from '../../src/wire/peer-messages.ts';
 
 /** Every record in its place with its own commit: there it can be damaged. */
-export const NO_LOG: WriteLogLimits = { ...HASTY_LOG, rowBytesMax: 0 };
+export const NO_LOG: WriteLogLimits = {
+  ...HASTY_LOG,
+  rowBytesMax: 0,
+  hotRowBytesMax: 0,
+};
 
 let lastPut = 0;
 

@@ -130,7 +130,7 @@ const groupIn = (bytes: Uint8Array, from: number, to: number): number =>
   ((from < to ? bytes[from]! : 0) << 8) | (from + 1 < to ? bytes[from + 1]! : 0);
 
 /** FNV-1a of the bytes in front: of a record's key its partition and the MD5 that places it. */
-const hashIn = (bytes: Uint8Array, from: number, to: number): number => {
+export const hashIn = (bytes: Uint8Array, from: number, to: number): number => {
   let hash = 0x811c9dc5;
   const end = Math.min(to, from + HASHED_BYTES);
   for (let at = from; at < end; at++) hash = Math.imul(hash ^ bytes[at]!, 0x01000193);

@@ -28,6 +28,7 @@ import type {
 } from '../../ports/storage.ts';
 import { HeldRows } from './held-rows.ts';
 import type { HeldRow } from './held-rows.ts';
+import { Lately } from './lately.ts';
 import { LogWriter, decodeLogRow, logKey, sequenceOf } from './log-rows.ts';
 import type { LogEntry } from './log-rows.ts';
 
@@ -42,6 +43,11 @@ export type WriteLogLimits = {
   readonly sliceRows: number;
   /** A larger record goes to its place at once: to write it twice costs more than it spares. */
   readonly rowBytesMax: number;
+  /**
+   * … but up to this size not one that came lately: of what is written again and again only the last
+   * goes to its place. A key that has been overwritten twenty times has a history of 400 bytes.
+   */
+  readonly hotRowBytesMax: number;
 };
 
 export const WRITE_LOG_LIMITS: WriteLogLimits = {
@@ -50,7 +56,11 @@ export const WRITE_LOG_LIMITS: WriteLogLimits = {
   logRows: 12_288,
   sliceRows: 512,
   rowBytesMax: 400,
+  hotRowBytesMax: 1500,
 };
+
+/** Large records remembered as having come lately. */
+const LATELY = 4096;
 
 /** A pass writes so many held records for each one that comes in meanwhile: it comes to an end. */
 const PASS_PACE = 2;
@@ -108,6 +118,7 @@ class WriteLog {
   readonly #digest: Digest;
   readonly #limits: WriteLogLimits;
   readonly #held = new HeldRows();
+  readonly #lately = new Lately(LATELY);
   /** Names of records that commits under way put into their places: nothing older may come after. */
   readonly #placedUnderWay = new Map<string, number>();
   #pass: Pass | undefined;
@@ -180,9 +191,9 @@ class WriteLog {
         direct.push(op);
         continue;
       }
-      const isLarge = op.type === 'put' && op.value.length > this.#limits.rowBytesMax;
-      if (isLarge) direct.push(op);
-      writer.add(op, isLarge ? 'placed' : 'logged');
+      const goesToItsPlace = op.type === 'put' && this.#isTooLarge(op.key, op.value.length);
+      if (goesToItsPlace) direct.push(op);
+      writer.add(op, goesToItsPlace ? 'placed' : 'logged');
     }
     writer.end();
     const { entries } = writer;
@@ -205,6 +216,12 @@ class WriteLog {
       }
       done(result);
     });
+  }
+
+  #isTooLarge(key: Uint8Array, bytes: number): boolean {
+    const { rowBytesMax, hotRowBytesMax } = this.#limits;
+    if (bytes <= rowBytesMax) return false;
+    return bytes > hotRowBytesMax || !this.#lately.seen(key);
   }
 
   /** What a crash would have to rely on; memory has it all, so whatever is damaged can be mended. */
