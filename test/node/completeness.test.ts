@@ -74,6 +74,14 @@ marks('an owner without its disk needs N - W + 1 complete owners, or all', () =>
   assert.ok(second.isWhole(), 'c is removed');
 });
 
+marks('a newcomer where an owner has left needs as many as before', () => {
+  const { looks, arrived } = node(D, ringOf([A, B], [A, B, D]));
+  looks(A, 'complete');
+  assert.deepEqual(arrived, [], 'b and who left may have acknowledged what a has not');
+  looks(B, 'complete');
+  assert.deepEqual(arrived, [P]);
+});
+
 marks('while its partition moves it also needs whoever may have stepped in long since', () => {
   for (const removed of [[], [C]]) {
     const { completeness, looks, isWhole } = node(A, ringOf([A, B, C], [A, B, D], removed));

@@ -170,14 +170,17 @@ export class Completeness {
     if (arrived.length > 0) tellFilled(arrived);
   }
 
-  /** C4: a snapshot of N - W + 1 complete owners, or of all sources, complete or not. */
+  /**
+   * C4: a snapshot of N - W + 1 complete owners, or of all sources, complete or not. Of the cluster's N:
+   * where there are fewer owners now, those who went may have been among the W that acknowledged.
+   */
   #isFilled(partition: PartitionId): boolean {
     const { ring, defaultW } = this.#parts;
     const held = this.#heldOf(partition);
     const sources = this.#sourcesOf(partition);
     if (sources.every((source) => held.has(source))) return true;
     if (this.#mayHaveForgottenMove(partition)) return false;
-    const n = ring.ring.table[partition]!.length;
+    const { n } = ring.ring;
     const complete = sources.filter((source) => held.get(source) === true);
     return complete.length >= n - Math.min(defaultW, n) + 1;
   }
