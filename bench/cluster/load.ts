@@ -2,7 +2,8 @@
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { cpuSoFar, ended } from '../support/processes.ts';
+import { ended } from '../support/processes.ts';
+import type { Cpu } from '../support/processes.ts';
 import type { Coordination, Job, JobResult, Order } from './jobs.ts';
 
 /**
@@ -78,16 +79,16 @@ export type Measured = JobResult & {
 
 export const measured = async (
   generator: LoadGenerator,
-  pids: readonly number[],
+  spent: () => Cpu,
   job: Job,
   begun: () => void = () => undefined,
 ): Promise<Measured> => {
-  let before = cpuSoFar(pids);
+  let before = spent();
   const result = await generator.run(job, () => {
-    before = cpuSoFar(pids);
+    before = spent();
     begun();
   });
-  const after = cpuSoFar(pids);
+  const after = spent();
   const each = (seconds: number): number => (seconds * 1e6) / Math.max(1, result.operations);
   return {
     ...result,

@@ -9,7 +9,8 @@ import { connect } from '../../src/client/index.ts';
 import type { Client } from '../../src/client/index.ts';
 import { freePorts } from '../../src/cli/free-ports.ts';
 import { NODE_FLAGS } from '../../src/cli/node-flags.ts';
-import { ended, whenInterrupted } from '../support/processes.ts';
+import { cpuSoFar, cpuSum, ended, whenInterrupted } from '../support/processes.ts';
+import type { Cpu } from '../support/processes.ts';
 
 const CLI = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 const HOST = '127.0.0.1';
@@ -43,6 +44,8 @@ export class Nodes {
   readonly #founders: readonly string[];
   readonly #running: Running[] = [];
   #inspector: string | undefined;
+  /** Of those that were killed. */
+  #spent: Cpu = { seconds: 0, loopSeconds: 0 };
   #delay: ChildProcess | undefined;
   readonly #uninterrupted = whenInterrupted(() => this.stop());
 
@@ -81,9 +84,18 @@ export class Nodes {
     return this.#inspector;
   }
 
+  /** Of all since each began, of those that were killed and those that joined too. */
+  get cpu(): Cpu {
+    const alive = this.#running.filter(({ child }) => !child.killed);
+    return cpuSum(this.#spent, cpuSoFar(alive.map(({ child }) => child.pid!)));
+  }
+
   /** kill -9. */
   kill(index: number): void {
-    this.#running[index]?.child.kill('SIGKILL');
+    const child = this.#running[index]?.child;
+    if (child === undefined || child.killed) return;
+    this.#spent = cpuSum(this.#spent, cpuSoFar([child.pid!]));
+    child.kill('SIGKILL');
   }
 
   /** Lets a node drain and end. */

@@ -8,6 +8,7 @@
  *   npm run bench:cluster -- --quick [--json FILE] [--only NAME] [--profile DIR]
  */
 import { median, rounded } from '../support/processes.ts';
+import type { Cpu } from '../support/processes.ts';
 import { openEcho } from './echo.ts';
 import type { Echo } from './echo.ts';
 import { YCSB, failuresIn, percentileMs } from './jobs.ts';
@@ -79,7 +80,7 @@ export const quick = async (
       if (only !== undefined && !name.includes(only)) continue;
       const warmSeconds = cases.length === 0 ? options.warmSeconds : options.warmSeconds / 2;
       const each = { ...options, warmSeconds };
-      const { micro, result } = await compared(wanted, each, nodes.pids, generator, echo);
+      const { micro, result } = await compared(wanted, each, () => nodes.cpu, generator, echo);
       echoes.push(micro);
       cases.push(result);
     }
@@ -94,7 +95,7 @@ export const quick = async (
 const compared = async (
   { name, workload, bytes, dw }: Wanted,
   { keys, warmSeconds, seconds }: QuickOptions,
-  pids: readonly number[],
+  spent: () => Cpu,
   generator: LoadGenerator,
   echo: Echo,
 ): Promise<{ readonly micro: number; readonly result: QuickCase }> => {
@@ -110,7 +111,7 @@ const compared = async (
   const rounds: (Measured & { readonly echo: number })[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     const before = await echo.microseconds(ECHO_SECONDS);
-    const run = await measured(generator, pids, { ...job, seed: 3 + round });
+    const run = await measured(generator, spent, { ...job, seed: 3 + round });
     const after = await echo.microseconds(ECHO_SECONDS);
     rounds.push({ ...run, echo: (before + after) / 2 });
   }

@@ -67,11 +67,16 @@ export const runWorkload = async (options: RunOptions): Promise<RunResult> => {
     for (const [name, pace] of pacesOf(options, most)) {
       const timers: NodeJS.Timeout[] = [];
       const step = { ...job, pace, seed: 2 + steps.length };
-      const run = await measured(generator, nodes.pids, step, () => {
-        for (const { what, atSeconds } of options.faults) {
-          timers.push(setTimeout(() => happen(nodes, what), atSeconds * 1000));
-        }
-      });
+      const run = await measured(
+        generator,
+        () => nodes.cpu,
+        step,
+        () => {
+          for (const { what, atSeconds } of options.faults) {
+            timers.push(setTimeout(() => happen(nodes, what), atSeconds * 1000));
+          }
+        },
+      );
       for (const timer of timers) clearTimeout(timer);
       const before = echoes.at(-1)!;
       const after = await echo.microseconds(1);

@@ -63,7 +63,7 @@ export const ycsb = async (options: YcsbOptions): Promise<readonly YcsbRow[]> =>
           ...{ keys, valueBytes, timeoutMs: 5000, seed: 1 + rows.length },
         };
         await generator.run({ ...job, seconds: warmSeconds });
-        const most = await measured(generator, nodes.pids, job);
+        const most = await measured(generator, () => nodes.cpu, job);
         const pace = openLoop(most.perSecond * HALF);
         const half = await generator.run({ ...job, pace, seed: 100 + rows.length });
         const at = (percent: 50 | 99 | 99.9): number =>

@@ -1,6 +1,7 @@
 /** What one operation costs all servers, in echoes measured before and after it, and what rest costs. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { cpuSoFar, median, rounded } from '../support/processes.ts';
+import type { Cpu } from '../support/processes.ts';
 import type { Echo } from '../cluster/echo.ts';
 import { YCSB, failuresIn, percentileMs } from '../cluster/jobs.ts';
 import type { Job } from '../cluster/jobs.ts';
@@ -93,7 +94,8 @@ export const inTurns = async <T extends Cluster>(
     for (const wanted of cases) {
       for (const cluster of order) {
         const job = jobOf(cluster.bench, wanted, 2 + round);
-        const run = await measured(cluster.bench.generator, cluster.pids(), job);
+        const spent = (): Cpu => cpuSoFar(cluster.pids());
+        const run = await measured(cluster.bench.generator, spent, job);
         const after = await echo.microseconds(ECHO_SECONDS);
         keep(cluster, sampleOf(wanted, run, (before + after) / 2));
         before = after;

@@ -31,6 +31,11 @@ export type Cpu = {
   readonly loopSeconds: number;
 };
 
+export const cpuSum = (a: Cpu, b: Cpu): Cpu => ({
+  seconds: a.seconds + b.seconds,
+  loopSeconds: a.loopSeconds + b.loopSeconds,
+});
+
 /** Processes that have ended count for nothing. */
 export const cpuSoFar = (pids: readonly number[]): Cpu => {
   const of = (path: (pid: number) => number | string): number =>
