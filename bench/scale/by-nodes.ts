@@ -23,8 +23,10 @@ export type NodesOptions = {
   readonly alone: boolean;
 };
 
-export type AtSize = {
-  readonly nodes: number;
+/** So many clusters, all asked at once, of which one is looked at. */
+type Layout = { readonly nodes: number; readonly clusters: number };
+
+export type AtSize = Layout & {
   /** CPU of each node, ms a second. */
   readonly restMs: number;
   readonly samples: readonly Sample[];
@@ -51,20 +53,23 @@ const CLIENTS_OF_OWNERS = CONNECTIONS / 3;
 
 type Sized = Cluster & {
   readonly nodes: Nodes;
-  readonly size: number;
+  readonly layout: Layout;
+  readonly neighbours: readonly Sized[];
   readonly samples: Sample[];
 };
+
+/** With its neighbours. */
+const allOf = (cluster: Sized): readonly Sized[] => [cluster, ...cluster.neighbours];
 
 export const byNodes = async (
   echo: Echo,
   common: Omit<Bench, 'generator'>,
   options: NodesOptions,
 ): Promise<readonly AtSize[]> => {
-  if (!options.alone) return sideBySide(echo, common, options);
+  const { sizes } = options;
+  const sets = options.alone ? sizes.map((size) => [size]) : [sizes];
   const found: AtSize[] = [];
-  for (const size of options.sizes) {
-    found.push(...(await sideBySide(echo, common, { ...options, sizes: [size] })));
-  }
+  for (const set of sets) found.push(...(await sideBySide(echo, common, options, set)));
   return found;
 };
 
@@ -72,26 +77,43 @@ const sideBySide = async (
   echo: Echo,
   common: Omit<Bench, 'generator'>,
   options: NodesOptions,
+  sizes: readonly number[],
 ): Promise<readonly AtSize[]> => {
   const clusters: Sized[] = [];
   try {
-    for (const size of options.sizes) {
-      clusters.push(await opened(common, size));
+    for (const nodes of sizes) {
+      clusters.push(await opened(common, nodes));
       await warm(clusters.at(-1)!, options);
-      common.tell(`${size} nodes are warm`);
+      common.tell(`${nodes} nodes are warm`);
     }
-    const keep = ({ samples, size }: Sized, sample: Sample): void => {
+    // How much of what more nodes cost is that more processes share the machine? The smallest cluster
+    // tells, among others like it that are as busy: together as many processes as the largest has.
+    const least = Math.min(...options.sizes);
+    const among = Math.round(Math.max(...options.sizes) / least);
+    const smallest = clusters.find(({ layout }) => layout.nodes === least);
+    if (smallest !== undefined && among > 1) {
+      const neighbours: Sized[] = [];
+      const layout = { nodes: least, clusters: among };
+      clusters.push({ ...smallest, layout, neighbours, samples: [] });
+      while (neighbours.length < among - 1) {
+        neighbours.push(await opened(common, least));
+        await warm(neighbours.at(-1)!, options);
+      }
+      common.tell(`${nameOf(layout)} are warm`);
+    }
+    const keep = ({ samples, layout }: Sized, sample: Sample): void => {
       samples.push(sample);
-      common.tell(JSON.stringify({ nodes: size, ...sample }));
+      common.tell(JSON.stringify({ ...layout, ...sample }));
     };
     await inTurns(echo, clusters, casesOf(options.rate), options.rounds, keep);
-    for (const cluster of clusters) await askOwners(cluster, options);
+    for (const each of clusters.flatMap(allOf)) await askOwners(each, options);
     await inTurns(echo, clusters, BY_AN_OWNER, options.rounds, keep);
     await pause(SETTLE_MS);
     const rest = await restCosts(clusters, options.restSeconds);
-    return clusters.map(({ size, samples }, i) => ({ nodes: size, restMs: rest[i]!, samples }));
+    return clusters.map(({ layout, samples }, i) => ({ ...layout, restMs: rest[i]!, samples }));
   } finally {
-    for (const { bench, nodes } of clusters) {
+    for (const { bench, nodes } of clusters.flatMap(allOf)) {
+      // The smallest is there twice; ending it again does nothing.
       await bench.generator.close();
       await nodes.stop();
     }
@@ -104,30 +126,35 @@ const opened = async (common: Omit<Bench, 'generator'>, size: number): Promise<S
   const bench = { ...common, inFlight, generator: new LoadGenerator() };
   await bench.generator.open(nodes.addresses, (CONNECTIONS * size) / 3);
   await bench.generator.fill(common.keys, common.valueBytes);
-  return { bench, pids: () => nodes.pids, nodes, size, samples: [] };
+  const layout = { nodes: size, clusters: 1 };
+  return { bench, pids: () => nodes.pids, nodes, layout, neighbours: [], samples: [] };
 };
 
 const warm = async (
-  { bench, size }: Sized,
+  { bench, layout }: Sized,
   { rate, warmOperations }: NodesOptions,
 ): Promise<void> => {
-  const operations = (warmOperations * size) / 3;
+  const operations = (warmOperations * layout.nodes) / 3;
   for (const each of casesOf(rate).slice(0, 2)) await warmedUp(bench, each, operations);
 };
 
 /** By the same generator, which knows the newest context of every key. */
 const askOwners = async (
-  { bench, nodes, size }: Sized,
+  { bench, nodes, layout }: Sized,
   { warmOperations }: NodesOptions,
 ): Promise<void> => {
   await bench.generator.open(nodes.addresses, CLIENTS_OF_OWNERS, 'owner');
-  const operations = (warmOperations * size) / 3 / 4;
+  const operations = (warmOperations * layout.nodes) / 3 / 4;
   for (const each of BY_AN_OWNER) await warmedUp(bench, each, operations);
 };
 
+const nameOf = ({ nodes, clusters }: Layout): string =>
+  clusters === 1 ? `${nodes} nodes` : `${clusters} × ${nodes} nodes`;
+
 export const rowsByNodes = (found: readonly AtSize[]): object[] => {
-  const [first] = found;
-  const last = found.at(-1);
+  const alone = found.filter(({ clusters }) => clusters === 1);
+  const crowded = found.find(({ clusters }) => clusters > 1);
+  const [first, last] = [alone[0], alone.at(-1)];
   if (first === undefined || last === undefined) return [];
   const names = [...new Set(first.samples.map(({ name }) => name))];
   return names.map((name) => {
@@ -137,10 +164,10 @@ export const rowsByNodes = (found: readonly AtSize[]): object[] => {
       middle(of(at), (each) => each.echoes - restEchoes(each, at), 1);
     return {
       operation: name,
-      ...Object.fromEntries(found.map((at) => [`${at.nodes} nodes`, own(at)])),
+      ...Object.fromEntries(found.map((at) => [nameOf(at), own(at)])),
       growth: rounded(own(last) / own(first), 2),
-      ...Object.fromEntries(found.map((at) => [`${at.nodes} with rest`, whole(at)])),
-      'growth with rest': rounded(whole(last) / whole(first), 2),
+      'with rest': rounded(whole(last) / whole(first), 2),
+      'of as many processes': crowded === undefined ? '' : rounded(own(last) / own(crowded), 2),
     };
   });
 };
@@ -150,8 +177,8 @@ const restEchoes = ({ perSecond, echoMicroseconds }: Sample, { nodes, restMs }: 
   (restMs * 1000 * nodes) / perSecond / echoMicroseconds;
 
 export const restRows = (found: readonly AtSize[]): object[] =>
-  found.map(({ nodes, restMs }) => ({
-    nodes,
+  found.map(({ nodes, clusters, restMs }) => ({
+    nodes: nameOf({ nodes, clusters }),
     'ms of CPU a node and second at rest': restMs,
-    'all nodes': rounded(restMs * nodes, 1),
+    'all of a cluster': rounded(restMs * nodes, 1),
   }));

@@ -74,8 +74,22 @@ export const warmedUp = async (bench: Bench, wanted: Case, operations: number): 
   }
 };
 
-/** Several clusters that run at once, of which one at a time is asked. */
-export type Cluster = { readonly bench: Bench; readonly pids: () => readonly number[] };
+/** Several clusters that run at once, of which one at a time is asked, and what stands beside it. */
+export type Cluster = {
+  readonly bench: Bench;
+  readonly pids: () => readonly number[];
+  /** Other clusters that are asked the same meanwhile, so that the machine has as much to do. */
+  readonly neighbours?: readonly Cluster[];
+};
+
+/** Begun before what is measured, and ended after it. */
+const BESIDE_SECONDS = 0.5;
+
+const askedBeside = ({ neighbours = [] }: Cluster, wanted: Case, seed: number) =>
+  neighbours.map(({ bench }) => {
+    const seconds = bench.seconds + BESIDE_SECONDS;
+    return bench.generator.run(jobOf({ ...bench, seconds }, wanted, seed));
+  });
 
 /**
  * Every case on every cluster, one after the other and again and again: what else a machine does,
@@ -95,7 +109,9 @@ export const inTurns = async <T extends Cluster>(
       for (const cluster of order) {
         const job = jobOf(cluster.bench, wanted, 2 + round);
         const spent = (): Cpu => cpuSoFar(cluster.pids());
+        const beside = askedBeside(cluster, wanted, 2 + round);
         const run = await measured(cluster.bench.generator, spent, job);
+        await Promise.all(beside);
         const after = await echo.microseconds(ECHO_SECONDS);
         keep(cluster, sampleOf(wanted, run, (before + after) / 2));
         before = after;

@@ -21,14 +21,17 @@ import { startRows, starts } from './starts.ts';
 
 const PARTS = ['frames', 'nodes', 'hosts', 'keys', 'start'] as const;
 type Part = (typeof PARTS)[number];
+const NODES = ['3', '5', '7', '9'];
 
 const options = new Command('bench:scale')
   .addOption(new Option('--part <which...>', 'only these').choices(PARTS))
-  .option('--nodes-max <count>', 'frames, nodes: 3, 5, 7, … up to this', integer, 9)
+  .addOption(
+    new Option('--nodes <counts...>', 'frames, nodes: of these').choices(NODES).default(NODES),
+  )
   .option('--keys-max <count>', 'keys, start: 10,000, 100,000, … up to this', integer, 1_000_000)
   .option('--rate <per second>', 'nodes: of the open loop', integer, 200)
   .option('--seconds <count>', 'each measurement', integer, 2)
-  .option('--warm <operations>', 'of each kind before, for three nodes', integer, 10_000)
+  .option('--warm <operations>', 'of each kind before, for three nodes', integer, 40_000)
   .option(
     '--rounds <count>',
     'nodes, keys: each measurement so often, all sizes in turns',
@@ -40,7 +43,7 @@ const options = new Command('bench:scale')
   .parse()
   .opts<{
     readonly part?: readonly Part[];
-    readonly nodesMax: number;
+    readonly nodes: readonly string[];
     readonly keysMax: number;
     readonly rate: number;
     readonly seconds: number;
@@ -50,7 +53,6 @@ const options = new Command('bench:scale')
     readonly json?: string;
   }>();
 
-const NODES = [3, 5, 7, 9, 11, 13, 15];
 const KEYS = [10_000, 100_000, 1_000_000, 10_000_000];
 /** Of every node count: so few that each size is filled in seconds. */
 const KEYS_OF_NODES = 20_000;
@@ -71,7 +73,7 @@ const uninterrupted = whenInterrupted(clean);
 const echo = await openEcho();
 const result: Record<string, unknown> = {};
 
-const sizes = NODES.filter((size) => size <= options.nodesMax);
+const sizes = options.nodes.map(Number).sort((a, b) => a - b);
 
 const framesPart = async (): Promise<void> => {
   const found: Frames[] = [];
