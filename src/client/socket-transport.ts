@@ -1,6 +1,7 @@
 /**
  * A transport over one connection at a time: opened with the first request, to the next known node
- * when that one fails or goes away. Requests wait here until they can be sent; those already sent on
+ * when that one fails or goes away. A node that takes its time is not waited for alone: the next is
+ * dialled beside it, and the first that welcomes is kept. Requests wait here until they can be sent; those already sent on
  * a connection that breaks are lost, and their operation decides what that means.
  */
 import type { Clock, Timer } from '../ports/clock.ts';
@@ -30,6 +31,8 @@ export type SocketTransportOptions = {
 };
 
 const QUEUE_MAX = 10_000;
+/** How long a node may take to welcome before the next is dialled too, ms: far away it takes this long. */
+const BESIDE_MS = 500;
 /** Addresses learnt from nodes beyond the seeds; more would only be noise. */
 const ADDRESSES_MAX = 256;
 
@@ -50,10 +53,11 @@ class SocketTransport implements Transport {
   readonly #options: SocketTransportOptions;
   readonly #addresses: string[];
   readonly #waiting = new Set<Waiting>();
-  /** All that are not closed: the current one and those that only finish their answers. */
+  /** All that are not closed: being dialled, the current one, and those that only finish their answers. */
   readonly #connections = new Set<NodeConnection>();
   /** By address. */
   readonly #breakers: Breakers<string>;
+  /** The one that welcomed. */
   #current: NodeConnection | undefined;
   #next: number;
   #failures = 0;
@@ -98,7 +102,7 @@ class SocketTransport implements Transport {
 
   close(): void {
     this.#state = 'closed';
-    if (this.#pause !== undefined) this.#options.clock.clearTimeout(this.#pause);
+    this.#endPause();
     const unsent = [...this.#waiting];
     this.#waiting.clear();
     for (const connection of this.#connections) connection.close();
@@ -140,24 +144,31 @@ class SocketTransport implements Transport {
     if (this.#breakers.isOpen(address) && this.#addresses.length > 1) connection.leave();
   }
 
-  /** The next address in turn whose breaker lets somebody pass; the one that opens first if none. */
-  #choose(): string {
+  /**
+   * Of those that are not being dialled the next in turn whose breaker lets somebody pass; the one that
+   * opens first if none.
+   */
+  #choose(): string | undefined {
     const nowMs = this.#options.clock.monotonicMs();
-    const count = this.#addresses.length;
-    const turn = Array.from(
-      { length: count },
-      (_, i) => this.#addresses[(this.#next + i) % count]!,
-    );
+    const all = this.#addresses;
+    const turn = all
+      .map((_, i) => all[(this.#next + i) % all.length]!)
+      .filter((address) => this.#dialled.every((each) => each.address !== address));
     const openUntil = (address: string): number =>
       Math.max(nowMs, this.#breakers.openUntilMs(address));
-    const chosen = turn.reduce((best, each) => (openUntil(each) < openUntil(best) ? each : best));
-    this.#next = this.#addresses.indexOf(chosen) + 1;
+    const [chosen] = turn.sort((a, b) => openUntil(a) - openUntil(b));
+    if (chosen !== undefined) this.#next = all.indexOf(chosen) + 1;
     return chosen;
+  }
+
+  get #dialled(): readonly NodeConnection[] {
+    return [...this.#connections].filter(({ wasReady }) => wasReady === 'no');
   }
 
   #dial(): void {
     const { sockets, clock, name = 'coterie.js', token, pingEveryMs } = this.#options;
     const address = this.#choose();
+    if (address === undefined) return;
     const connection: NodeConnection = new NodeConnection({
       sockets,
       clock,
@@ -166,6 +177,9 @@ class SocketTransport implements Transport {
       ...(token === undefined ? {} : { token }),
       ...(pingEveryMs === undefined ? {} : { pingEveryMs }),
       ready: (welcome) => {
+        this.#endPause();
+        this.#current = connection;
+        for (const slower of this.#dialled) slower.close();
         this.#failures = 0;
         this.#problem = undefined;
         this.#options.events?.emit({ type: 'connected', address, node: welcome.node });
@@ -183,30 +197,37 @@ class SocketTransport implements Transport {
       closed: (reason) => {
         this.#connections.delete(connection);
         this.#options.events?.emit({ type: 'disconnected', address, reason });
-        if (connection.wasReady === 'no') this.#breakers.failed(address, address);
-        // One that was left behind may go as it likes.
-        if (this.#current !== connection) return;
+        const isNew = connection.wasReady === 'no';
+        // One that was left behind, or was too slow, may go as it likes.
+        if (this.#current !== (isNew ? undefined : connection)) return;
+        if (isNew) this.#breakers.failed(address, address);
         this.#current = undefined;
         this.#problem = `${address}: ${reason}`;
         this.#redialSoon();
       },
     });
     this.#connections.add(connection);
-    this.#current = connection;
+    this.#sendLater(BESIDE_MS);
   }
 
   /** A crowd of clients that lost the same node must not come to the next one all at once. */
   #redialSoon(): void {
-    const { clock, random } = this.#options;
-    if (this.#state === 'closed' || this.#pause !== undefined) return;
     this.#failures += 1;
-    this.#pause = clock.setTimeout(
-      () => {
-        this.#pause = undefined;
-        this.#sendWaiting();
-      },
-      jitteredMs(random, this.#failures),
-    );
+    this.#sendLater(jitteredMs(this.#options.random, this.#failures));
+  }
+
+  #sendLater(delayMs: number): void {
+    if (this.#state === 'closed') return;
+    this.#endPause();
+    this.#pause = this.#options.clock.setTimeout(() => {
+      this.#endPause();
+      this.#sendWaiting();
+    }, delayMs);
+  }
+
+  #endPause(): void {
+    if (this.#pause !== undefined) this.#options.clock.clearTimeout(this.#pause);
+    this.#pause = undefined;
   }
 
   #learn(addresses: readonly string[]): void {

@@ -22,13 +22,56 @@ connections(
   },
 );
 
-connections('leaves a node that accepts but never welcomes, well before the deadline', async () => {
+connections('dials the next node beside one that accepts and does not welcome', async () => {
   const { client: store, clock, dialled, behaviour } = world();
   behaviour.set('ws://a:1', 'silent');
+  const told: ClientEvent[] = [];
+  store.on((event) => told.push(event));
   const reading = store.get('cart');
-  await clock.advance(2100);
-  assert.equal(dialled[0]!.state, 'closed');
+  await clock.advance(499);
+  assert.equal(dialled.length, 1);
+  await clock.advance(1);
+  // The first that welcomes is kept, and no other.
+  assert.deepEqual(
+    dialled.map(({ address, state }) => [address, state]),
+    [
+      ['ws://a:1', 'closed'],
+      ['ws://b:1', 'open'],
+    ],
+  );
   answer(dialled[1], value('x'));
+  assert.equal((await reading).text(), 'x');
+  const connected = told.filter(({ type }) => type === 'connected');
+  assert.deepEqual(connected, [{ type: 'connected', address: 'ws://b:1', node: 'b' }]);
+  await clock.advance(60_000);
+  assert.equal(dialled.length, 2);
+});
+
+connections('keeps the first node it dialled if that one welcomes late, but first', async () => {
+  const { client: store, clock, dialled, behaviour, welcome } = world();
+  for (const address of ['ws://a:1', 'ws://b:1']) behaviour.set(address, 'silent');
+  const reading = store.get('cart');
+  await clock.advance(600);
+  assert.equal(dialled.length, 2);
+  dialled[0]!.say(1, welcome('ws://a:1'));
+  assert.equal(dialled[1]!.state, 'closed');
+  answer(dialled[0], value('x'));
+  assert.equal((await reading).text(), 'x');
+});
+
+connections('dials no node twice at once, and leaves those that never welcome', async () => {
+  const { client: store, clock, dialled, behaviour } = world();
+  for (const address of ['ws://a:1', 'ws://b:1']) behaviour.set(address, 'silent');
+  const reading = store.get('cart', { timeoutMs: 10_000 });
+  for (let ms = 0; ms < 5000; ms += 50) {
+    await clock.advance(50);
+    const open = dialled.filter(({ state }) => state === 'open').map(({ address }) => address);
+    assert.equal(new Set(open).size, open.length, `${ms} ms: ${open.join()}`);
+  }
+  assert.equal(dialled[0]!.state, 'closed');
+  behaviour.set('ws://b:1', 'welcome');
+  await clock.advance(3000);
+  answer(dialled.at(-1), value('x'));
   assert.equal((await reading).text(), 'x');
 });
 

@@ -157,6 +157,7 @@ export const world = (
     dialled,
     behaviour,
     learn,
+    welcome,
     limitInFlight: (max: number) => (inFlightMax = max),
     client: createClient(transport, { clock, random, events }, options),
   };
